@@ -1,0 +1,45 @@
+# `make help` lists the targets. Every target does its own set-up.
+VENV := .venv
+PY := $(VENV)/bin/python
+DATA ?= ../shared/data
+INPUT ?=
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint evaluate readme train clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.train ## denoise a simulated field and draw it (INPUT=folder: your own images)
+	$(PY) -m demo $(if $(INPUT),"$(INPUT)")
+
+test: $(VENV)/.dev ## run the tests
+	$(PY) -m pytest
+
+check: lint test ## ruff, mypy and the tests
+
+lint: $(VENV)/.dev ## ruff and mypy (strict on the library)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+evaluate: $(VENV)/.train ## measure the shipped network on the test images in DATA
+	$(PY) -m train evaluate --data "$(DATA)"
+
+readme: $(VENV)/.train ## make the README's picture and table
+	$(PY) -m demo
+	cp test/output/demo.png docs/demo.png
+	$(PY) -m train evaluate --data "$(DATA)" --csv docs/evaluation.csv --readme README.md
+
+train: $(VENV)/.train ## train the shipped network again, into runs/shipped
+	$(PY) -m train fit --data "$(DATA)/w2s" --out runs/shipped
+
+clean: ## remove environments, runs and outputs
+	rm -rf $(VENV) runs test/input test/output .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.train: requirements.txt requirements-train.txt tools/setup.sh
+	tools/setup.sh $(VENV) requirements-train.txt
+	@touch $@
+
+$(VENV)/.dev: requirements.txt requirements-train.txt requirements-dev.txt tools/setup.sh
+	tools/setup.sh $(VENV) requirements-dev.txt
+	@touch $(VENV)/.train $@

@@ -1,0 +1,72 @@
+"""`python -m demo [FOLDER]`: denoise a simulated field, or the images of a folder, and draw them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from demo.figure import Row, draw
+from demo.simulate import simulate_field
+from denoiser.images import open_stack
+from denoiser.metrics import si_psnr, ssim
+from denoiser.sockets import find_jobs
+
+ROOT = Path(__file__).resolve().parents[1]
+INPUT, OUTPUT = ROOT / "test" / "input", ROOT / "test" / "output"
+SOCKET = "stacked-images-subject-to-unstructured-noise"
+FOLDER = "images/image-stack-unstructured-noise"
+MOST_ROWS = 6
+
+
+def main() -> int:
+    """The exit code of `inference.py`, whose answers are drawn into one PNG."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", help="your own images; without it, a simulated field")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder for denoised images and demo.png")
+    arguments = parser.parse_args()
+    source = arguments.folder or INPUT
+    truth = None if arguments.folder else _place_simulated_field()
+    command = [sys.executable, str(ROOT / "inference.py"), "--input", str(source), "--output", str(arguments.output)]
+    code = subprocess.run(command, check=False).returncode
+    if code == 2:
+        return code
+
+    rows: list[Row] = []
+    for job in find_jobs(source, arguments.output)[0]:
+        if job.target.is_file() and len(rows) < MOST_ROWS:
+            with open_stack(job.source) as stack:
+                noisy = next(stack.pages())[0]
+            with open_stack(job.target) as stack:
+                rows.append(Row(job.source.name, noisy, next(stack.pages())[0], truth))
+    if truth is not None:
+        print(f"{'simulated field':16} {'SI-PSNR (dB)':>12} {'SSIM':>8}")
+        for title, image in (("noisy", rows[0].noisy), ("denoised", rows[0].denoised)):
+            print(f"{title:16} {si_psnr(truth, image):12.2f} {ssim(truth, image):8.3f}")
+    if rows:
+        picture = arguments.output / "demo.png"
+        draw(rows, picture, "Simulated field (not a real image)" if truth is not None else str(source))
+        print(f"picture: {picture}\ndenoised images: {arguments.output}")
+    return code
+
+
+def _place_simulated_field() -> NDArray[np.float64]:
+    """Put the field into test/input as the platform lays it out; give the truth."""
+    noisy, truth = simulate_field()
+    shutil.rmtree(INPUT, ignore_errors=True)
+    (INPUT / FOLDER).mkdir(parents=True)
+    tifffile.imwrite(INPUT / FOLDER / "simulated.tif", noisy, photometric="minisblack")
+    entry = {"socket": {"slug": SOCKET, "kind": "Image", "relative_path": FOLDER}, "image": {"name": "simulated.tif"}}
+    (INPUT / "inputs.json").write_text(json.dumps([entry], indent=2) + "\n")
+    return truth
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,34 @@
+"""The device to compute on, tried before it is trusted."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import torch
+
+log = logging.getLogger(__name__)
+
+
+def choose_device() -> torch.device:
+    """CUDA when a convolution runs on it, else the CPU, with a warning where a GPU seems present."""
+    reason = "this torch is a CPU build" if torch.version.cuda is None else "torch finds no usable driver"
+    if torch.cuda.is_available():
+        try:
+            torch.nn.functional.conv2d(torch.ones(1, 1, 8, 8, device="cuda"), torch.ones(1, 1, 3, 3, device="cuda"))
+            torch.cuda.synchronize()
+            return torch.device("cuda")
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+    if Path("/dev/nvidia0").exists() or os.environ.get("NVIDIA_VISIBLE_DEVICES", "void") not in ("", "void", "none"):
+        log.warning("A GPU SEEMS TO BE HERE BUT IS NOT USABLE (%s): computing on the CPU, which is slower", reason)
+    return torch.device("cpu")
+
+
+def describe(device: torch.device) -> str:
+    """The device in words: name, compute capability and memory, or the number of threads."""
+    if device.type == "cuda":
+        p = torch.cuda.get_device_properties(device)
+        return f"{p.name} (sm_{p.major}{p.minor}, {p.total_memory >> 20} MiB, CUDA {torch.version.cuda})"
+    return f"CPU ({torch.get_num_threads()} threads)"

@@ -1,0 +1,105 @@
+"""A trained model as a folder: `model.json` and the weights that it names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from denoiser.normalise import Normalisation
+from denoiser.unet import UNet
+
+RECORD = "model.json"
+FORMAT = 1
+AUTOCAST = {None: None, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class ModelError(ValueError):
+    """No usable model: the message says where it was looked for, what was found, and what to do."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its weights, its normalisation, and what is written about it."""
+
+    network: UNet
+    normalisation: Normalisation
+    sha256: str
+    autocast: torch.dtype | None
+    record: dict[str, Any]
+
+
+def find_model(candidates: list[Path]) -> Path:
+    """The first folder that holds a `model.json`.
+
+    Raises
+    ------
+    ModelError
+        If none does.
+    """
+    for folder in candidates:
+        if (folder / RECORD).is_file():
+            return folder
+    looked = ", ".join(str(folder) for folder in candidates)
+    raise ModelError(f"no model: expected a folder with {RECORD}, looked in {looked}; give one by --model DIR")
+
+
+def load_model(folder: Path) -> Model:
+    """Load a model, after holding its weights against their checksum; nothing in it is executed.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, or not what `model.json` says.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        architecture, weights = record["architecture"], record["weights"]
+        file, expected = folder / weights["file"], weights["sha256"]
+        network = UNet(tuple(architecture["channels"]), architecture["unshuffle"])
+        normalisation = Normalisation(**record["normalisation"])
+        autocast = AUTOCAST[record.get("autocast")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: expected a model record of format {FORMAT}, found {error!r}") from error
+    try:
+        found = sha256(file)
+    except OSError as error:
+        raise ModelError(f"{file}: expected the weights that {path} names, found {error}") from error
+    if found != expected:
+        raise ModelError(
+            f"{file}: expected sha256 {expected}, found {found}: the weights and {path} do not belong "
+            "together; copy both again"
+        )
+    try:
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    except (RuntimeError, pickle.UnpicklingError, TypeError, EOFError) as error:
+        raise ModelError(f"{file}: expected the weights of the network in {path}, found {error}") from error
+    return Model(network, normalisation, found, autocast, record)
+
+
+def save_model(folder: Path, network: UNet, normalisation: dict[str, Any], record: dict[str, Any]) -> None:
+    """Write the weights and `model.json`; the record is written last, so a folder that has one is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights, temporary = folder / "weights.pt", folder / f".{RECORD}.part"
+    torch.save({k: v.cpu() for k, v in network.state_dict().items()}, weights)
+    complete = {
+        "format": FORMAT,
+        **record,
+        "normalisation": normalisation,
+        "weights": {"file": weights.name, "sha256": sha256(weights)},
+    }
+    temporary.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / RECORD)
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

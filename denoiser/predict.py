@@ -1,0 +1,117 @@
+"""Run the network over planes: normalise -> tiles -> network -> stitch -> undo."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from denoiser.normalise import Normalisation, normalise, undo
+from denoiser.tiling import tiles
+from denoiser.unet import UNet
+
+log = logging.getLogger(__name__)
+
+TILE = 1024
+SMALLEST_TILE = 64
+
+
+class Denoiser:
+    """A network ready to denoise planes of any size on one device.
+
+    Parameters
+    ----------
+    network : UNet
+        In evaluation mode on `device` from here on.
+    normalisation : Normalisation
+        The one that the network was trained with.
+    device : torch.device or str
+        Where to compute.
+    autocast : torch.dtype, optional
+        Half-precision type for the network's inner layers; None computes in float32.
+    tile : int
+        Side of a tile in pixels. Halved, and kept so, whenever the device runs out of memory.
+    """
+
+    def __init__(
+        self,
+        network: UNet,
+        normalisation: Normalisation,
+        device: torch.device | str = "cpu",
+        autocast: torch.dtype | None = None,
+        tile: int = TILE,
+    ) -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.normalisation = normalisation
+        self.autocast = autocast
+        self.tile = tile
+
+    def __call__(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+        """Denoise planes, each by itself.
+
+        Parameters
+        ----------
+        planes : ndarray
+            (N, Y, X), any real dtype, intensity units; NaN and infinities are filled with the
+            plane's mean.
+
+        Returns
+        -------
+        ndarray
+            float32, (N, Y, X), the same intensity units.
+        """
+        x = fill_invalid(planes)
+        centre, scale = self.normalisation.statistics(x)
+        z = normalise(x, centre, scale)
+        return undo(self._tiled(z), centre, scale)
+
+    def _tiled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        while True:
+            try:
+                answer = np.empty_like(z)
+                for tile in tiles(z.shape[1:], self.tile, self.network.halo, self.network.multiple):
+                    answer[:, *tile.write] = self._predict(z[:, *tile.read])[:, *tile.keep]
+                return answer
+            except torch.cuda.OutOfMemoryError:
+                # Halving from what the plane fills, not from a tile that was never full.
+                smaller = min(self.tile, _power_of_two_above(max(z.shape[1:]))) // 2
+                if smaller < SMALLEST_TILE:
+                    raise
+                log.warning("out of memory on %s: tile %d -> %d", self.device, self.tile, smaller)
+                self.tile = smaller
+            torch.cuda.empty_cache()
+
+    def _predict(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        batch = torch.from_numpy(np.ascontiguousarray(z))[:, None].to(self.device)
+        with torch.inference_mode():
+            if self.autocast is not None:
+                with torch.autocast(self.device.type, self.autocast):
+                    answer = self.network(batch).float()
+                if bool(torch.isfinite(answer).all()):
+                    return np.asarray(answer[:, 0].cpu().numpy())
+            return np.asarray(self.network(batch)[:, 0].cpu().numpy())
+
+
+def invalid(planes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a pixel is NaN, infinite, or too large for float32."""
+    with np.errstate(over="ignore"):
+        result: NDArray[np.bool_] = ~np.isfinite(planes.astype(np.float32))
+    return result
+
+
+def fill_invalid(planes: NDArray[Any]) -> NDArray[np.float64]:
+    """The planes (N, Y, X) as float64, invalid pixels filled with the mean of the valid ones, or 0."""
+    x = planes.astype(np.float64)
+    bad = invalid(planes)
+    for plane, wrong in zip(x, bad, strict=True):
+        if wrong.any():
+            plane[wrong] = 0 if wrong.all() else plane[~wrong].mean()
+    return x
+
+
+def _power_of_two_above(n: int) -> int:
+    return 1 << (n - 1).bit_length()

@@ -1,0 +1,128 @@
+"""Denoise images: the challenge's container runs this, and so does anyone with a folder of TIFFs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+
+from denoiser import __version__
+from denoiser.device import choose_device, describe
+from denoiser.model import Model, ModelError, find_model, load_model
+from denoiser.pipeline import denoise_file
+from denoiser.predict import Denoiser
+from denoiser.sockets import Job, find_jobs
+
+log = logging.getLogger("inference")
+
+PLATFORM_MODEL = Path("/opt/ml/model")
+OWN_MODEL = Path(__file__).resolve().parent / "resources"
+FAILED, NOTHING_TO_DO = 1, 2
+
+
+def main() -> int:
+    """Denoise all inputs; the exit code is 0, 1 if any failed, 2 if there was no input or no model."""
+    arguments = parse_arguments()
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.captureWarnings(True)
+    # So that a stop from outside, too, removes what is half written.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        model = load_model(find_model([arguments.model] if arguments.model else [PLATFORM_MODEL, OWN_MODEL]))
+        jobs, problems = find_jobs(arguments.input, arguments.output)
+    except (ModelError, FileNotFoundError) as error:
+        log.error("%s", error)
+        return NOTHING_TO_DO
+    denoiser = prepare(model)
+    for problem in problems:
+        log.error("%s", problem)
+    failures = len(problems) + sum(not denoise(denoiser, job) for job in jobs)
+    log.info("%d of %d images denoised", len(jobs) + len(problems) - failures, len(jobs) + len(problems))
+    return FAILED if failures else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line; the platform gives none."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--input", type=Path, default=Path("/input"), help="the platform's input, or a folder of images, or an image"
+    )
+    parser.add_argument("--output", type=Path, default=Path("/output"), help="folder for the denoised images")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help=f"folder with model.json; default {PLATFORM_MODEL} when it holds one, else resources/",
+    )
+    return parser.parse_args()
+
+
+def prepare(model: Model) -> Denoiser:
+    """Put the model on the best device, and say what is running where."""
+    device = choose_device()
+    log.info(
+        "denoiser %s, Python %s, torch %s, numpy %s, tifffile %s",
+        __version__, platform.python_version(), torch.__version__, np.__version__, tifffile.__version__,
+    )  # fmt: skip
+    log.info("device %s", describe(device))
+    log.info("model %s, weights sha256 %s", model.record.get("name", "without a name"), model.sha256)
+    return Denoiser(model.network, model.normalisation, device, model.autocast if device.type == "cuda" else None)
+
+
+def denoise(denoiser: Denoiser, job: Job) -> bool:
+    """Do one job, and say how it went; a failure is named and leaves nothing behind."""
+    start = time.perf_counter()
+    with Progress(job.source.name) as progress:
+        try:
+            report = denoise_file(denoiser, job.source, job.target, progress)
+        except (ValueError, OSError, MemoryError, torch.cuda.OutOfMemoryError) as error:
+            log.error("%s", error if str(job.source) in str(error) else f"{job.source} -> {job.target}: {error!r}")
+            return False
+    seconds = time.perf_counter() - start
+    if report.invalid:
+        log.warning("%s: %d pixels are NaN, infinite or beyond float32; filled in", job.source, report.invalid)
+    log.info(
+        "%s -> %s: shape %s, %s, axes %s, %.2f s, %.2f MPix/s",
+        job.source, job.target, report.shape, report.dtype, report.axes, seconds, report.pixels / 1e6 / seconds,
+    )  # fmt: skip
+    return True
+
+
+class Progress:
+    """A bar on a terminal; else a line every half minute."""
+
+    def __init__(self, name: str, every: float = 30.0) -> None:
+        self.name, self.every, self.last = name, every, time.monotonic()
+        self.close: Callable[[], None] = lambda: None
+        self.bar = None
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(desc=self.name, unit="plane", leave=False)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.bar is not None:
+            self.bar.total = total
+            self.bar.update(done - self.bar.n)
+        elif time.monotonic() - self.last > self.every:
+            self.last = time.monotonic()
+            log.info("%s: %d of %d planes", self.name, done, total)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

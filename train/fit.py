@@ -1,0 +1,210 @@
+"""Train a network: one loop that reads from top to bottom."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import dataclasses
+import logging
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from denoiser.metrics import si_psnr
+from denoiser.normalise import Normalisation
+from denoiser.predict import Denoiser
+from denoiser.unet import UNet
+from train.config import Config
+from train.data import Pair, draw_batch
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    config: Config,
+    training: list[Pair],
+    validation: list[Pair],
+    out: Path,
+    resume: bool = False,
+    max_minutes: float = math.inf,
+) -> Path:
+    """Train, validate, and write checkpoints and a log; the last checkpoint is what to export.
+
+    Parameters
+    ----------
+    config : Config
+        What to train. A resumed run may change `steps` (the cosine then ends there) but not the
+        network.
+    training, validation : list of Pair
+        Images to learn from, and images to measure on (mean SI-PSNR of whole images).
+    out : Path
+        Folder for `checkpoint.pt` and `log.csv`.
+    resume : bool
+        Go on from `out/checkpoint.pt`, which holds the state of every random generator.
+    max_minutes : float
+        Stop, with a checkpoint, after this much wall time; resume to go on.
+
+    Returns
+    -------
+    Path
+        The checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If the loss is not finite (the checkpoint before stays), there is no checkpoint to resume
+        from, or it is one of another network.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    generator = torch.Generator().manual_seed(config.seed)
+    normalisation = fit_normalisation(config.normalisation, training)
+    network: UNet = UNet(config.channels, config.unshuffle).to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    average = copy.deepcopy(network)
+    path, step, seconds = out / "checkpoint.pt", 0, 0.0
+    if resume:
+        state = load_checkpoint(path, config)
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        generator.set_state(state["generator"])
+        step, seconds = state["step"], state["seconds"]
+        log.info("resumed at step %d", step)
+
+    precision = autocast_dtype(config.precision, device)
+    log.info("device %s, autocast %s, %d threads", device, precision, torch.get_num_threads())
+    start, losses = time.monotonic(), []
+    while step < config.steps:
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(config, step)
+        noisy, truth = draw_batch(training, config.batch, config.crop, config.redraw, generator)
+        x, target = (t.to(device) for t in normalised(noisy, truth, normalisation))
+        with torch.autocast(device.type, precision, enabled=precision is not None):
+            y = network(x)
+        loss = nn.functional.mse_loss(y.float(), target)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        step += 1
+        update_average(average, network, min(config.ema, (1 + step) / (10 + step)))
+        losses.append(float(loss.detach()))
+        if not math.isfinite(losses[-1]):
+            raise ValueError(f"step {step}: the loss is {losses[-1]}; the last good checkpoint is {path}")
+
+        elapsed = time.monotonic() - start
+        finished = step == config.steps or elapsed > 60 * max_minutes
+        if step % config.validate_every == 0 or finished:
+            quality = validate(average, normalisation, validation, device)
+            row = {
+                "step": step,
+                "minutes": round((seconds + elapsed) / 60, 2),
+                "lr": learning_rate(config, step - 1),
+                "loss": float(np.mean(losses)),
+                "validation_si_psnr": quality,
+            }
+            losses = []
+            append_row(out / "log.csv", row)
+            log.info("  ".join(f"{k} {v:.5g}" for k, v in row.items()))
+            save_checkpoint(
+                path,
+                {
+                    "config": dataclasses.asdict(config),
+                    "normalisation": dataclasses.asdict(normalisation),
+                    "network": network.state_dict(),
+                    "average": average.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "generator": generator.get_state(),
+                    "step": step,
+                    "seconds": seconds + elapsed,
+                    "validation_si_psnr": quality,
+                    "validation_fovs": sorted({p.fov for p in validation}),
+                    "training_fovs": sorted({p.fov for p in training}),
+                    "device": str(device),
+                },
+            )
+        if finished:
+            break
+    return path
+
+
+def fit_normalisation(kind: str, training: list[Pair]) -> Normalisation:
+    """The data set's own mean and standard deviation for the kind "dataset"; else just the kind."""
+    if kind != "dataset":
+        return Normalisation(kind)
+    pixels = torch.cat([p.noisy.flatten() for p in training]).double()
+    return Normalisation(kind, float(pixels.mean()), float(pixels.std()))
+
+
+def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
+    """Both in network units, by the statistics of the noisy crop, which is all there is in use."""
+    statistics = normalisation.statistics(noisy[:, 0].numpy())
+    centre, scale = (torch.from_numpy(s).float()[:, None] for s in statistics)
+    scale = torch.where(scale > 0, scale, 1.0)
+    return (noisy - centre) / scale, (truth - centre) / scale
+
+
+def learning_rate(config: Config, step: int) -> float:
+    """Linear warm-up, then a cosine that ends at zero after the last step."""
+    cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    return config.lr * min(1.0, (step + 1) / config.warmup) * cosine
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the averaged weights by (1 - decay) of the way to the present ones."""
+    for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
+        slow.lerp_(fast, 1 - decay)
+
+
+def validate(network: UNet, normalisation: Normalisation, pairs: list[Pair], device: torch.device) -> float:
+    """Mean SI-PSNR of whole images, through the very pipeline of the container."""
+    denoise = Denoiser(copy.deepcopy(network), normalisation, device)
+    return float(np.mean([si_psnr(p.truth.numpy(), denoise(p.noisy.numpy()[None])[0]) for p in pairs]))
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """What to compute in: bfloat16 only where the hardware has it, unless it was asked for."""
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ValueError(f"precision: expected auto, float32 or bfloat16, found {precision!r}")
+    if precision == "auto":
+        fast = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return torch.bfloat16 if fast else None
+    return torch.bfloat16 if precision == "bfloat16" else None
+
+
+def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:
+    """Read a checkpoint, and hold that it is one of this configuration's network."""
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a checkpoint to resume from, found no file")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    for name in ("channels", "unshuffle", "normalisation") if config else ():
+        found, expected = state["config"][name], getattr(config, name)
+        if found != expected:
+            raise ValueError(f"{path}: expected {name}={expected}, found {found}: resume with the run's own")
+    return state
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write whole or not at all."""
+    temporary = path.with_suffix(".part")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def append_row(path: Path, row: dict[str, Any]) -> None:
+    """Add a line to a CSV file, with a header if it is the first."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

@@ -100,7 +100,7 @@ def _open_tiff(path: Path, resources: ExitStack) -> Stack:
         try:
             tif = resources.enter_context(tifffile.TiffFile(path))
             every = tif.series
-        except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, TypeError, OverflowError) as error:
+        except Exception as error:  # damaged bytes make the parser raise anything
             raise ValueError(f"{path}: expected a TIFF, found something else or a damaged one ({error})") from error
     if not every:
         raise ValueError(f"{path}: expected a TIFF with an image in it, found none")
@@ -189,14 +189,17 @@ def _open_mha(path: Path) -> Stack:
             f"{path}: expected a MetaImage (.mha), found something else or a damaged one ({reason})"
         ) from error
     array = SimpleITK.GetArrayViewFromImage(image)
+    shape, dtype = array.shape, array.dtype
     interleaved = image.GetNumberOfComponentsPerPixel() > 1
     axes = "TZYX"[-image.GetDimension() :] + ("S" if interleaved else "")
 
     def pages() -> Iterator[Array]:
-        for page in array.reshape(-1, *array.shape[-3 if interleaved else -2 :]):
-            yield _as_planes(page, interleaved)
+        # A view does not keep its image alive: this closure holds the image, and copies leave it.
+        view = SimpleITK.GetArrayViewFromImage(image)
+        for page in view.reshape(-1, *view.shape[-3 if interleaved else -2 :]):
+            yield _as_planes(page.copy(), interleaved)
 
-    return Stack(array.shape, array.dtype, axes, interleaved, pages)
+    return Stack(shape, dtype, axes, interleaved, pages)
 
 
 def write_stack(path: Path, like: Stack, planes: Iterable[NDArray[np.float32]]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +60,8 @@ def load_model(folder: Path) -> Model:
     path = folder / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']}")
         architecture, weights = record["architecture"], record["weights"]
         file, expected = folder / weights["file"], weights["sha256"]
         network = UNet(tuple(architecture["channels"]), architecture["unshuffle"])
@@ -79,7 +80,7 @@ def load_model(folder: Path) -> Model:
         )
     try:
         network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    except (RuntimeError, pickle.UnpicklingError, TypeError, EOFError) as error:
+    except Exception as error:  # a damaged file makes the unpickler raise anything
         raise ModelError(f"{file}: expected the weights of the network in {path}, found {error}") from error
     return Model(network, normalisation, found, autocast, record)
 

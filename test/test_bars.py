@@ -1,0 +1,55 @@
+"""On the real test images, the shipped network passes the bars that the README's table names."""
+
+from pathlib import Path
+
+import pytest
+
+from denoiser.model import Model
+from denoiser.predict import Denoiser
+from train.evaluate import BARS, RAW, W2S, Result, evaluate, means, replace_table, table, write_csv
+
+
+@pytest.fixture(scope="session")
+def results(shipped: Model, data: Path) -> list[Result]:
+    return evaluate(Denoiser(shipped.network, shipped.normalisation), data)
+
+
+@pytest.mark.parametrize(("name", "count", "noisy"), [(W2S, 60, 18.80), (RAW, 6, 20.53)])
+def test_the_bar_is_passed(results: list[Result], name: str, count: int, noisy: float) -> None:
+    assert sum(r.set == name for r in results) == count
+    before, _, after, _ = means(results, name)
+    assert before == pytest.approx(noisy, abs=0.005), "the images are the ones that the peers were measured on"
+    assert after >= BARS[name]
+
+
+def test_no_image_gets_worse(results: list[Result]) -> None:
+    for r in results:
+        assert r.si_psnr > r.noisy_si_psnr + 5, r
+        assert r.ssim > r.noisy_ssim, r
+
+
+def test_the_readme_shows_these_figures(results: list[Result], data: Path, tmp_path: Path) -> None:
+    text = table(results, data / "w2s" / "peers_081_100.csv")
+    assert "| VST+BM3D (published results) | 31.67 / 0.849 |" in text
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+    rounded = [line for line in text.splitlines() if "noisy" in line or "BM3D" in line]
+    assert all(line in readme for line in rounded)
+    copy = tmp_path / "README.md"
+    copy.write_text(readme)
+    replace_table(copy, text)
+    for mine, shown in zip(copy.read_text().splitlines(), readme.splitlines(), strict=True):
+        if "this network" not in mine:
+            assert mine == shown
+    ours = f"{means(results, W2S)[2]:.1f}"
+    assert f"**{ours}" in next(line for line in readme.splitlines() if "this network" in line)
+
+
+def test_per_image_values_are_written(results: list[Result], tmp_path: Path) -> None:
+    write_csv(results, tmp_path / "x.csv")
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 67
+
+
+def test_a_readme_without_markers_is_named(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("nothing")
+    with pytest.raises(ValueError, match="expected the markers"):
+        replace_table(tmp_path / "README.md", "x")

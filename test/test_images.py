@@ -1,0 +1,171 @@
+"""TIFF and MetaImage in every layout: what was stored is what is read, and what is written comes back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+import tifffile
+
+from denoiser.images import open_stack, write_stack
+
+DTYPES = ["uint8", "uint16", "int16", "int32", "float16", "float32", "float64", "bool"]
+SHAPES = [(1, 1), (1, 7), (33, 35), (3, 1, 1), (5, 33, 35), (3, 33, 35), (4, 33, 35), (2, 3, 17, 19), (2, 1, 3, 17, 19)]
+LAYOUTS = {
+    "plain": {},
+    "bigtiff": {"bigtiff": True},
+    "big-endian": {"byteorder": ">"},
+    "lzw": {"compression": "lzw"},
+    "zstd-predictor": {"compression": "zstd", "predictor": True},
+    "jpeg2000": {"compression": "jpeg2000"},
+    "deflate-tiled": {"compression": "zlib", "tile": (16, 16)},
+    "big-endian-lzw": {"byteorder": ">", "compression": "lzw"},
+    "imagej": {"imagej": True},
+    "ome": {"ome": True},
+    "strips": {"rowsperstrip": 5},
+}
+
+
+def make(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    values = np.random.default_rng(0).normal(100, 400, shape)
+    if dtype.startswith("u"):
+        values = np.abs(values)
+    return (values % 251 if dtype == "uint8" else values).astype(dtype)
+
+
+def read(path: Path) -> np.ndarray:
+    with open_stack(path) as stack:
+        planes = np.concatenate(list(stack.blocks(1000)))
+        assert planes.shape == (stack.count, *stack.plane_shape)
+        assert planes.dtype == stack.dtype
+        if stack.interleaved:
+            leading, samples = stack.shape[:-3], stack.shape[-1]
+            return np.moveaxis(planes.reshape(*leading, samples, *stack.plane_shape), -3, -1)
+        return planes.reshape(stack.shape)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_dtype_and_shape(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    expected = make(shape, dtype)
+    tifffile.imwrite(tmp_path / "x.tif", expected, photometric="minisblack")
+    found = read(tmp_path / "x.tif")
+    assert found.shape == shape
+    assert found.dtype == dtype
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout(tmp_path: Path, layout: str) -> None:
+    expected = make((6, 33, 35), "uint16")
+    tifffile.imwrite(tmp_path / "x.tif", expected, photometric="minisblack", **LAYOUTS[layout])
+    assert np.array_equal(read(tmp_path / "x.tif"), expected)
+
+
+def test_planar_samples_as_in_the_challenges_own_frames(tmp_path: Path) -> None:
+    expected = make((3, 20, 21), "int16")
+    tifffile.imwrite(tmp_path / "x.tif", expected, photometric="rgb", planarconfig="separate")
+    with open_stack(tmp_path / "x.tif") as stack:
+        assert stack.axes == "SYX"
+    assert np.array_equal(read(tmp_path / "x.tif"), expected)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("shape", [(20, 21, 3), (2, 20, 21, 3), (2, 20, 21, 4)], ids=str)
+def test_colours_keep_their_place(tmp_path: Path, shape: tuple[int, ...], compression: str | None) -> None:
+    expected = make(shape, "uint8")
+    tifffile.imwrite(tmp_path / "x.tif", expected, photometric="rgb", compression=compression)
+    assert np.array_equal(read(tmp_path / "x.tif"), expected)
+    with open_stack(tmp_path / "x.tif") as stack:
+        write_stack(tmp_path / "y.tif", stack, (p.astype(np.float32) for page in stack.pages() for p in page))
+    assert np.array_equal(tifffile.imread(tmp_path / "y.tif"), expected)
+
+
+def test_equal_images_stored_one_by_one_are_all_read(tmp_path: Path) -> None:
+    expected = make((4, 20, 21), "uint16")
+    with tifffile.TiffWriter(tmp_path / "x.tif") as tif:
+        for plane in expected:
+            tif.write(plane, contiguous=False)
+    assert np.array_equal(read(tmp_path / "x.tif"), expected)
+
+
+def test_an_image_of_another_shape_is_left_out_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with tifffile.TiffWriter(tmp_path / "x.tif") as tif:
+        tif.write(make((20, 21), "uint16"))
+        tif.write(make((5, 6), "uint16"))
+    assert read(tmp_path / "x.tif").shape == (20, 21)
+    assert "leaves out others of shape (5, 6)" in caplog.text
+
+
+@pytest.mark.parametrize("shape", [(9, 11), (5, 9, 11)], ids=str)
+def test_metaimage(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    expected = make(shape, "int16")
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(expected), str(tmp_path / "x.mha"), True)
+    assert np.array_equal(read(tmp_path / "x.mha"), expected)
+    colours = make((9, 11, 3), "uint8")
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(colours, isVector=True), str(tmp_path / "c.mha"))
+    assert np.array_equal(read(tmp_path / "c.mha"), colours)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_written_as_the_importer_wants_it(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    expected = make(shape, "float32")
+    tifffile.imwrite(tmp_path / "x.tif", expected, photometric="minisblack")
+    with open_stack(tmp_path / "x.tif") as stack:
+        write_stack(tmp_path / "new" / "y.tif", stack, iter(expected.reshape(-1, *shape[-2:])))
+    with tifffile.TiffFile(tmp_path / "new" / "y.tif") as tif:
+        page = tif.pages[0]
+        assert page.photometric == tifffile.PHOTOMETRIC.MINISBLACK
+        assert (page.tags["XResolution"].value, page.tags["ResolutionUnit"].value) == ((1, 1), 2)
+        assert tif.series[0].shape == shape
+        assert np.array_equal(tif.asarray(), expected)
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["y.tif"]
+
+
+def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", make((3, 9, 9), "float32"), photometric="minisblack")
+    (tmp_path / "y.tif").write_text("what was there before")
+
+    def planes():
+        yield np.zeros((9, 9), np.float32)
+        raise RuntimeError("in the middle")
+
+    with open_stack(tmp_path / "x.tif") as stack, pytest.raises(RuntimeError, match="in the middle"):
+        write_stack(tmp_path / "y.tif", stack, planes())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.tif", "y.tif"]
+    assert (tmp_path / "y.tif").read_text() == "what was there before"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("share", [0.97, 0.6, 0.1, 0.001])
+def test_a_file_cut_short_is_never_taken_for_a_shorter_one(tmp_path: Path, layout: str, share: float) -> None:
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, make((10, 64, 70), "uint16"), photometric="minisblack", **LAYOUTS[layout])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match=r"x\.tif: "):
+        read(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"II", b"not an image\n" * 9, b"<html></html>", b"II*\0" + b"\xff" * 40])
+@pytest.mark.parametrize("name", ["x.tif", "x.mha"])
+def test_what_is_no_image_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name}: expected"):
+        read(tmp_path / name)
+
+
+def test_folders_and_complex_numbers_are_named(tmp_path: Path) -> None:
+    (tmp_path / "d.tif").mkdir()
+    with pytest.raises(ValueError, match="found a folder"):
+        read(tmp_path / "d.tif")
+    tifffile.imwrite(tmp_path / "c.tif", np.ones((4, 4), np.complex64))
+    with pytest.raises(ValueError, match="expected real numbers, found complex64"):
+        read(tmp_path / "c.tif")
+
+
+def test_blocks_hold_no_more_than_asked(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", make((10, 8, 8), "uint16"))
+    with open_stack(tmp_path / "x.tif") as stack:
+        assert [len(b) for b in stack.blocks(3 * 64)] == [3, 3, 3, 1]
+        assert [len(b) for b in stack.blocks(1)] == [1] * 10

@@ -1,0 +1,172 @@
+"""The contract of inference.py, end to end, in a process of its own."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+import tifffile
+
+ROOT = Path(__file__).resolve().parents[1]
+SOCKET = "images/image-stack-unstructured-noise"
+ANSWER = "images/image-stack-denoised"
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", str(ROOT / "inference.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+
+
+def put(path: Path, image: np.ndarray, **options: object) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, image, photometric="minisblack", **options)
+    return image
+
+
+def frame(*shape: int, dtype: str = "uint16") -> np.ndarray:
+    light = 4 + 6 * np.sin(np.arange(shape[-1]) / 9) ** 2
+    return (103.4 + 13.4 * np.random.default_rng(0).poisson(np.broadcast_to(light, shape))).astype(dtype)
+
+
+def test_good_and_bad_files_together(tmp_path: Path) -> None:
+    """Every good file is done, every bad one is named with its reason, and the exit code says so."""
+    folder, out = tmp_path / "in" / SOCKET, tmp_path / "out"
+    good = {
+        "stack.tif": put(folder / "stack.tif", frame(2, 3, 64, 70)),
+        "odd.tiff": put(folder / "odd.tiff", frame(90, 101, dtype="int16") - 300, byteorder=">", compression="zstd"),
+        "one pixel.tif": put(folder / "one pixel.tif", np.full((1, 1), 7, np.uint8)),
+        "constant.tif": put(folder / "constant.tif", np.full((40, 40), -3.5, np.float64)),
+        "mask.tif": put(folder / "mask.tif", frame(40, 40) > 200),
+    }
+    broken = frame(2, 50, 60, dtype="float32")
+    broken[0, 10, 10], broken[0, 11, 11], broken[1] = np.nan, np.inf, np.nan
+    good["nan.tif"] = put(folder / "nan.tif", broken)
+    good["meta.mha"] = frame(3, 30, 31, dtype="int32")
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(good["meta.mha"]), str(folder / "meta.mha"))
+    whole = (folder / "stack.tif").read_bytes()
+    (folder / "truncated.tif").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.tif").write_text("this is not an image\n")
+    (folder / "empty.tif").write_bytes(b"")
+    (folder / "folder.tif").mkdir()
+
+    result = run("--input", tmp_path / "in", "--output", out)
+    assert result.returncode == 1, result.stderr
+    for name, image in good.items():
+        answer = tifffile.imread(out / ANSWER / f"{Path(name).stem}.tif")
+        assert answer.dtype == np.float32
+        assert answer.shape == image.shape
+        assert np.isfinite(answer).all()
+        assert f"{name} -> " in result.stderr
+        assert f"shape {image.shape}, {image.dtype}" in result.stderr
+    assert sorted(p.stem for p in (out / ANSWER).iterdir()) == sorted(Path(n).stem for n in good)
+    assert [p.name for p in out.rglob("*.part")] == []
+
+    constant = tifffile.imread(out / ANSWER / "constant.tif")
+    assert (constant == np.float32(-3.5)).all()
+    assert tifffile.imread(out / ANSWER / "one pixel.tif") == 7
+    odd = tifffile.imread(out / ANSWER / "odd.tif")
+    assert odd.mean() == pytest.approx(good["odd.tiff"].mean(), abs=3)
+    assert not tifffile.imread(out / ANSWER / "nan.tif")[1].any()
+    assert "nan.tif: 3002 pixels are NaN" in result.stderr
+    for name, reason in {
+        "truncated.tif": "cut short",
+        "text.tif": "expected a TIFF, found something else",
+        "empty.tif": "empty file",
+        "folder.tif": "found a folder",
+    }.items():
+        assert any(name in line and reason in line for line in result.stderr.splitlines()), (name, result.stderr)
+    for word in ("torch 2", "numpy", "device", "weights sha256", "MPix/s", "7 of 11 images denoised"):
+        assert word in result.stderr
+
+
+def test_every_socket_of_the_platform(tmp_path: Path) -> None:
+    for name in ("image-stack-unstructured-noise", "image-stack-structured-noise", "stacked-neuron-images-with-noise"):
+        put(tmp_path / "in" / "images" / name / f"{name}.tif", frame(20, 30))
+    entry = {"socket": {"slug": "stacked-images-subject-to-structured-noise", "relative_path": None}}
+    (tmp_path / "in" / "inputs.json").write_text(json.dumps([entry]))
+    result = run("--input", tmp_path / "in", "--output", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.tif")) == [
+        "images/image-stack-denoised/image-stack-structured-noise.tif",
+        "images/image-stack-denoised/image-stack-unstructured-noise.tif",
+        "images/stacked-neuron-images-with-reduced-noise/stacked-neuron-images-with-noise.tif",
+    ]
+
+
+def test_no_input_and_no_model_exit_2_and_say_where_they_looked(tmp_path: Path) -> None:
+    (tmp_path / "in" / SOCKET).mkdir(parents=True)
+    result = run("--input", tmp_path / "in", "--output", tmp_path / "out")
+    assert result.returncode == 2
+    assert f"looked in {tmp_path / 'in' / SOCKET}" in result.stderr
+    put(tmp_path / "in" / SOCKET / "x.tif", frame(20, 30))
+    result = run("--input", tmp_path / "in", "--output", tmp_path / "out", "--model", tmp_path / "nowhere")
+    assert result.returncode == 2
+    assert f"looked in {tmp_path / 'nowhere'}" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    put(tmp_path / "in" / SOCKET / "x.tif", frame(20, 30))
+    (tmp_path / "out").write_text("a file where the folder should be")
+    result = run("--input", tmp_path / "in", "--output", tmp_path / "out")
+    assert result.returncode == 1
+    assert "x.tif" in result.stderr
+    assert str(tmp_path / "out") in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "out").read_text() == "a file where the folder should be"
+
+
+def test_a_model_of_ones_own_and_a_damaged_one(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "x.tif", frame(20, 30))
+    model = shutil.copytree(ROOT / "resources", tmp_path / "model")
+    result = run("--input", tmp_path / "in", "--output", tmp_path / "out", "--model", model)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out" / "x.tif").is_file()
+    weights = model / "weights.pt"
+    content = bytearray(weights.read_bytes())
+    content[-1000] ^= 1
+    weights.write_bytes(content)
+    result = run("--input", tmp_path / "in", "--output", tmp_path / "out2", "--model", model)
+    assert result.returncode == 2
+    assert f"found {hashlib.sha256(content).hexdigest()}" in result.stderr
+    assert not (tmp_path / "out2").exists()
+
+
+def test_stopped_in_the_middle_leaves_nothing_half_written(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "long.tif", frame(60, 512, 512))
+    command = [sys.executable, str(ROOT / "inference.py"), "--input", tmp_path / "in", "--output", tmp_path / "out"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("out/.long.tif.part")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(tmp_path.glob("out/.long.tif.part")), "the work has begun"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_memory_does_not_grow_with_the_stack(tmp_path: Path, tiny_model: Path) -> None:
+    """Peak memory beyond that of a short stack: a few planes, not the 200 more of the long one."""
+    peaks = []
+    for count in (4, 204):
+        source = tmp_path / f"in{count}"
+        put(
+            source / "x.tif", np.random.default_rng(0).integers(0, 999, (count, 512, 512), np.uint16), compression="lzw"
+        )
+        command = [sys.executable, str(ROOT / "inference.py"), "--input", source, "--output", tmp_path / "out"]
+        command += ["--model", tiny_model]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        peaks.append(usage.ru_maxrss / 1024)
+    stack_mib = 200 * 512 * 512 * (2 + 4) / 2**20
+    assert peaks[1] - peaks[0] < 0.1 * stack_mib, peaks

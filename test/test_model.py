@@ -1,0 +1,110 @@
+"""A model folder is loaded whole and unharmed, or refused with a reason."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from denoiser.model import ModelError, find_model, load_model, save_model, sha256
+from denoiser.unet import UNet
+
+
+def change(folder: Path, **fields: object) -> None:
+    record = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**record, **fields}))
+
+
+def vouch(folder: Path) -> None:
+    """Make the record agree with whatever the weights file now is."""
+    change(folder, weights={"file": "weights.pt", "sha256": sha256(folder / "weights.pt")})
+
+
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+    network = UNet((4, 8), 2)
+    record = {"architecture": {"channels": [4, 8], "unshuffle": 2}, "autocast": "float16"}
+    save_model(tmp_path, network, {"kind": "dataset", "mean": 3.0, "std": 2.0}, record)
+    model = load_model(tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), model.network.parameters(), strict=True))
+    assert (model.normalisation.kind, model.normalisation.mean, model.normalisation.std) == ("dataset", 3.0, 2.0)
+    assert model.autocast == torch.float16
+    assert model.sha256 == sha256(tmp_path / "weights.pt")
+
+
+def test_the_first_folder_that_holds_a_model_is_taken(tmp_path: Path, tiny_model: Path) -> None:
+    assert find_model([tmp_path / "nowhere", tmp_path, tiny_model]) == tiny_model
+    with pytest.raises(ModelError, match=r"looked in .*nowhere, .*; give one by --model"):
+        find_model([tmp_path / "nowhere", tmp_path])
+
+
+def test_weights_that_are_not_the_recorded_ones(tiny_model: Path) -> None:
+    torch.save(UNet((4, 8), 2).state_dict(), tiny_model / "weights.pt")
+    with pytest.raises(ModelError, match=r"weights\.pt: expected sha256 .*do not belong together"):
+        load_model(tiny_model)
+
+
+def test_weights_of_another_network(tiny_model: Path) -> None:
+    torch.save(UNet((4, 6), 2).state_dict(), tiny_model / "weights.pt")
+    vouch(tiny_model)
+    with pytest.raises(ModelError, match="expected the weights of the network"):
+        load_model(tiny_model)
+
+
+def test_weights_that_try_to_run_code(tiny_model: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "evil"),)
+
+    torch.save({"x": Evil()}, tiny_model / "weights.pt")
+    vouch(tiny_model)
+    with pytest.raises(ModelError, match="expected the weights of the network"):
+        load_model(tiny_model)
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"text", b"\x80\x02."])
+def test_weights_that_are_damaged_but_vouched_for(tiny_model: Path, content: bytes) -> None:
+    (tiny_model / "weights.pt").write_bytes(content)
+    vouch(tiny_model)
+    with pytest.raises(ModelError, match="expected the weights of the network"):
+        load_model(tiny_model)
+
+
+def test_missing_weights(tiny_model: Path) -> None:
+    (tiny_model / "weights.pt").unlink()
+    with pytest.raises(ModelError, match=r"weights\.pt: expected the weights that .*model\.json names"):
+        load_model(tiny_model)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"architecture": {}},
+        {"architecture": {"channels": [4], "unshuffle": 1}},
+        {"architecture": {"channels": "many", "unshuffle": 1}},
+        {"normalisation": {"kind": "median"}},
+        {"normalisation": {"unknown": 1}},
+        {"weights": {}},
+        {"autocast": "int8"},
+        {"format": 2},
+    ],
+)
+def test_a_record_that_makes_no_sense(tiny_model: Path, fields: dict[str, object]) -> None:
+    change(tiny_model, **fields)
+    with pytest.raises(ModelError, match=r"model\.json: expected a model record of format 1"):
+        load_model(tiny_model)
+
+
+def test_a_record_that_is_no_json(tiny_model: Path) -> None:
+    (tiny_model / "model.json").write_text("{")
+    with pytest.raises(ModelError, match=r"model\.json: expected a model record"):
+        load_model(tiny_model)
+
+
+def test_the_shipped_model_is_small_and_says_how_it_was_trained(shipped: object) -> None:
+    resources = Path(__file__).resolve().parents[1] / "resources"
+    record = json.loads((resources / "model.json").read_text())
+    assert (resources / record["weights"]["file"]).stat().st_size < 16e6
+    fovs = set(record["training"]["training_fovs"]) | set(record["training"]["validation_fovs"])
+    assert fovs == set(range(3, 81)), "trained and validated on the fields of the official split, 1 and 2 left out"

@@ -1,0 +1,101 @@
+"""Inputs are found where the platform puts them, and answers go where it looks."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from denoiser.sockets import FOLDERS, SLUGS, find_jobs
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+def listing(folder: Path, *sockets: dict[str, object], key: str = "socket") -> None:
+    (folder / "inputs.json").write_text(json.dumps([{key: s, "image": {"name": "x"}} for s in sockets]))
+
+
+@pytest.mark.parametrize(
+    ("folder", "answer"),
+    [
+        ("image-stack-unstructured-noise", "image-stack-denoised"),
+        ("image-stack-structured-noise", "image-stack-denoised"),
+        ("stacked-neuron-images-with-noise", "stacked-neuron-images-with-reduced-noise"),
+    ],
+)
+@pytest.mark.parametrize("name", ["0a1b-2c.tif", "a b.tiff", "ü.mha", "A.TIF", "-x.tif"])
+def test_each_socket(tmp_path: Path, folder: str, answer: str, name: str) -> None:
+    source = touch(tmp_path / "in" / "images" / folder / name)
+    jobs, problems = find_jobs(tmp_path / "in", tmp_path / "out")
+    target = tmp_path / "out" / "images" / answer / f"{Path(name).stem}.tif"
+    assert [(j.source, j.target) for j in jobs] == [(source, target)]
+    assert not problems
+
+
+def test_all_sockets_at_once_and_nothing_else(tmp_path: Path) -> None:
+    for index, folder in enumerate(FOLDERS):
+        touch(tmp_path / "images" / folder / f"{index}.tif")
+        touch(tmp_path / "images" / folder / "notes.txt")
+        touch(tmp_path / "images" / folder / f"._{index}.tif")
+    touch(tmp_path / "images" / "elsewhere" / "x.tif")
+    jobs, problems = find_jobs(tmp_path, tmp_path / "out")
+    assert sorted(j.source.name for j in jobs) == ["0.tif", "1.tif", "2.tif"]
+    assert not problems
+
+
+@pytest.mark.parametrize("key", ["socket", "interface"])
+@pytest.mark.parametrize("slug", SLUGS)
+def test_inputs_json_names_the_folder(tmp_path: Path, slug: str, key: str) -> None:
+    touch(tmp_path / "images" / "some-other-place" / "x.tif")
+    listing(tmp_path, {"slug": slug, "relative_path": "images/some-other-place"}, key=key)
+    jobs, problems = find_jobs(tmp_path, tmp_path / "out")
+    assert [j.target for j in jobs] == [tmp_path / "out" / "images" / FOLDERS[SLUGS[slug]] / "x.tif"]
+    assert not problems
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"slug": 1}', "[{}]", '[{"socket": {}}]'])
+def test_a_broken_inputs_json_is_named_and_the_folders_are_done(tmp_path: Path, content: str) -> None:
+    touch(tmp_path / "images" / "image-stack-structured-noise" / "x.tif")
+    (tmp_path / "inputs.json").write_text(content)
+    jobs, problems = find_jobs(tmp_path, tmp_path / "out")
+    assert len(jobs) == 1
+    assert "inputs.json: expected a list of sockets" in problems[0]
+
+
+def test_an_unknown_slug_is_named(tmp_path: Path) -> None:
+    touch(tmp_path / "images" / "image-stack-structured-noise" / "x.tif")
+    listing(tmp_path, {"slug": "holiday-photographs"})
+    jobs, problems = find_jobs(tmp_path, tmp_path / "out")
+    assert len(jobs) == 1
+    assert "'holiday-photographs'" in problems[0]
+
+
+def test_a_plain_folder_and_a_single_file(tmp_path: Path) -> None:
+    a, b = touch(tmp_path / "mine" / "a.tif"), touch(tmp_path / "mine" / "b.tiff")
+    out = tmp_path / "out"
+    assert [(j.source, j.target) for j in find_jobs(tmp_path / "mine", out)[0]] == [
+        (a, out / "a.tif"),
+        (b, out / "b.tif"),
+    ]
+    assert [(j.source, j.target) for j in find_jobs(b, out)[0]] == [(b, out / "b.tif")]
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    touch(tmp_path / "a.tif")
+    touch(tmp_path / "a.mha")
+    jobs, problems = find_jobs(tmp_path, tmp_path / "out")
+    assert [j.source.name for j in jobs] == ["a.mha"]
+    assert "a.tif: its answer would overwrite that of" in problems[0]
+    jobs, problems = find_jobs(tmp_path / "a.tif", tmp_path)
+    assert not jobs
+    assert "choose another --output" in problems[0]
+
+
+@pytest.mark.parametrize("made", ["", "images", "images/image-stack-structured-noise", "images/elsewhere"])
+def test_no_input_says_where_it_looked(tmp_path: Path, made: str) -> None:
+    (tmp_path / "in" / made).mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"expected \.tif, \.tiff, \.mha files, looked in .*in.*images"):
+        find_jobs(tmp_path / "in", tmp_path / "out")

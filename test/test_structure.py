@@ -1,0 +1,49 @@
+"""Imports run one way, and each leaf of the library stands by itself."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAY_IMPORT = {
+    "denoiser/unet.py": set(),
+    "denoiser/normalise.py": set(),
+    "denoiser/tiling.py": set(),
+    "denoiser/metrics.py": set(),
+    "denoiser/images.py": set(),
+    "denoiser/device.py": set(),
+    "denoiser/sockets.py": {"denoiser.images"},
+    "denoiser/model.py": {"denoiser.unet", "denoiser.normalise"},
+    "denoiser/predict.py": {"denoiser.unet", "denoiser.normalise", "denoiser.tiling"},
+    "denoiser/pipeline.py": {"denoiser.images", "denoiser.predict"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    names = {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    return names | {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+
+
+def test_every_file_of_the_library_is_listed() -> None:
+    files = {f"denoiser/{p.name}" for p in (ROOT / "denoiser").glob("*.py")} - {"denoiser/__init__.py"}
+    assert files == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("file", MAY_IMPORT)
+def test_library_imports_run_one_way(file: str) -> None:
+    own = {name for name in imported(ROOT / file) if name.split(".")[0] in ("denoiser", "train", "demo", "inference")}
+    assert own <= MAY_IMPORT[file]
+
+
+def test_nothing_imports_training_but_training() -> None:
+    for path in [ROOT / "inference.py", *(ROOT / "demo").glob("*.py"), *(ROOT / "denoiser").glob("*.py")]:
+        assert not {name for name in imported(path) if name.split(".")[0] == "train"}, path
+
+
+def test_inference_needs_only_the_runtime_requirements() -> None:
+    heavy = {"skimage", "scipy", "matplotlib", "train", "demo"}
+    for path in [ROOT / "inference.py", *(ROOT / "denoiser").glob("*.py")]:
+        at_import = {n for n in imported(path) if n.split(".")[0] in heavy}
+        assert at_import <= ({"skimage.metrics"} if path.name == "metrics.py" else set()), path

@@ -119,6 +119,8 @@ def _open_tiff(path: Path, resources: ExitStack) -> Stack:
             try:
                 for page in _series_pages(path, tif, one):
                     yield _as_planes(page, interleaved)
+            except MemoryError:
+                raise
             except Exception as error:  # codecs raise types of their own
                 raise ValueError(f"{path}: damaged or cut short: {error}") from error
 

@@ -1,5 +1,6 @@
 """On the real test images, the shipped network passes the bars that the README's table names."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,20 +29,23 @@ def test_no_image_gets_worse(results: list[Result]) -> None:
         assert r.ssim > r.noisy_ssim, r
 
 
-def test_the_readme_shows_these_figures(results: list[Result], data: Path, tmp_path: Path) -> None:
-    text = table(results, data / "w2s" / "peers_081_100.csv")
-    assert "| VST+BM3D (published results) | 31.67 / 0.849 |" in text
+def test_the_readme_shows_these_figures(results: list[Result], data: Path) -> None:
     readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-    rounded = [line for line in text.splitlines() if "noisy" in line or "BM3D" in line]
-    assert all(line in readme for line in rounded)
-    copy = tmp_path / "README.md"
-    copy.write_text(readme)
-    replace_table(copy, text)
-    for mine, shown in zip(copy.read_text().splitlines(), readme.splitlines(), strict=True):
-        if "this network" not in mine:
-            assert mine == shown
-    ours = f"{means(results, W2S)[2]:.1f}"
-    assert f"**{ours}" in next(line for line in readme.splitlines() if "this network" in line)
+    for line in table(results, data / "w2s" / "peers_081_100.csv").splitlines():
+        shown = [other for other in readme.splitlines() if other.split("|")[1:2] == line.split("|")[1:2]]
+        assert len(shown) == 1, f"expected once in README.md: {line}"
+        expected, found = (re.findall(r"[\d.]+", text.split("|", 2)[2]) for text in (line, shown[0]))
+        # The last digit may differ with the processor.
+        assert [float(f) for f in found] == pytest.approx([float(f) for f in expected], abs=0.011)
+
+
+def test_the_table_goes_between_the_markers(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- table: make readme -->\nold\n<!-- end of table -->\nafter\n")
+    replace_table(readme, "| new |")
+    assert readme.read_text() == "before\n<!-- table: make readme -->\n| new |\n<!-- end of table -->\nafter\n"
+    replace_table(readme, "| new |")
+    assert readme.read_text().count("| new |") == 1
 
 
 def test_per_image_values_are_written(results: list[Result], tmp_path: Path) -> None:

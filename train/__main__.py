@@ -1,4 +1,4 @@
-"""`python -m train fit | export | evaluate`."""
+"""`python -m train fit | validate | export | evaluate`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pathlib import Path
 
 from denoiser.device import choose_device
 from denoiser.model import load_model
+from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
+from denoiser.unet import UNet
 from train.config import Config, add_arguments, overrides
 from train.data import W2S_TRAIN, read_pairs, split_fovs
 from train.evaluate import evaluate, replace_table, table, write_csv
 from train.export import export
-from train.fit import fit
+from train.fit import fit, load_checkpoint, validate
 
 
 def main() -> int:
@@ -43,6 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(command)
     command.set_defaults(run=_fit)
 
+    command = commands.add_parser("validate", help="measure a checkpoint on its own validation fields")
+    command.add_argument("--data", type=Path, required=True, help="folder with noisy/ and clean/")
+    command.add_argument("--checkpoint", type=Path, required=True)
+    command.add_argument("--gain", type=float, default=1.0, help="multiply the frames first")
+    command.add_argument("--offset", type=float, default=0.0, help="and add this")
+    command.set_defaults(run=_validate)
+
     command = commands.add_parser("export", help="make a model folder of a checkpoint")
     command.add_argument("--checkpoint", type=Path, required=True)
     command.add_argument("--model", type=Path, required=True, help="folder to write model.json and weights.pt to")
@@ -64,6 +73,16 @@ def _fit(arguments: argparse.Namespace) -> None:
     training, validation = split_fovs(W2S_TRAIN, config.validation, config.seed)
     pairs = read_pairs(arguments.data, training), read_pairs(arguments.data, validation)
     fit(config, *pairs, arguments.out, arguments.resume, arguments.max_minutes)
+
+
+def _validate(arguments: argparse.Namespace) -> None:
+    state = load_checkpoint(arguments.checkpoint)
+    network = UNet(tuple(state["config"]["channels"]), state["config"]["unshuffle"])
+    network.load_state_dict(state["average"])
+    pairs = read_pairs(arguments.data, state["validation_fovs"])
+    normalisation = Normalisation(**state["normalisation"])
+    quality = validate(network, normalisation, pairs, choose_device(), arguments.gain, arguments.offset)
+    print(f"mean SI-PSNR of {len(pairs)} images: {quality:.3f} dB")
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -26,6 +26,8 @@ class Config:
         Decay of the moving average of the weights, which is what is validated and shipped.
     redraw
         Share of the crops whose noise is drawn anew from the truth; the rest are real frames.
+    loss
+        "mse", or "log-mse": the mean of the crops' log MSE, which is their mean PSNR.
     precision
         "float32", "bfloat16" (autocast), or "auto": bfloat16 where the processor has it.
     validation
@@ -36,10 +38,10 @@ class Config:
         Of the split, the initial weights, the crops and the noise.
     """
 
-    channels: tuple[int, ...] = (48, 96, 192, 384)
+    channels: tuple[int, ...] = (32, 64, 128, 256)
     unshuffle: int = 2
     normalisation: str = "plane"
-    steps: int = 16000
+    steps: int = 28000
     batch: int = 8
     crop: int = 128
     lr: float = 1e-3
@@ -47,9 +49,10 @@ class Config:
     warmup: int = 200
     ema: float = 0.999
     redraw: float = 0.5
+    loss: str = "log-mse"
     precision: str = "auto"
     validation: float = 0.1
-    validate_every: int = 1000
+    validate_every: int = 2000
     seed: int = 0
 
 

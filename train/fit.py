@@ -25,6 +25,12 @@ from train.data import Pair, draw_batch
 
 log = logging.getLogger(__name__)
 
+LOSSES = {
+    "mse": nn.functional.mse_loss,
+    # Each crop's own PSNR (up to sign and factor), so that a decibel counts the same in each.
+    "log-mse": lambda y, target: ((y - target) ** 2).mean(dim=(1, 2, 3)).add(1e-4).log().mean(),
+}
+
 
 def fit(
     config: Config,
@@ -90,7 +96,7 @@ def fit(
         x, target = (t.to(device) for t in normalised(noisy, truth, normalisation))
         with torch.autocast(device.type, precision, enabled=precision is not None):
             y = network(x)
-        loss = nn.functional.mse_loss(y.float(), target)
+        loss = LOSSES[config.loss](y.float(), target)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -165,10 +171,22 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
         slow.lerp_(fast, 1 - decay)
 
 
-def validate(network: UNet, normalisation: Normalisation, pairs: list[Pair], device: torch.device) -> float:
-    """Mean SI-PSNR of whole images, through the very pipeline of the container."""
+def validate(
+    network: UNet,
+    normalisation: Normalisation,
+    pairs: list[Pair],
+    device: torch.device,
+    gain: float = 1.0,
+    offset: float = 0.0,
+) -> float:
+    """Mean SI-PSNR of whole images, through the very pipeline of the container.
+
+    `gain` and `offset` change the frames first, as another camera would; a network that follows
+    them gives the same figure.
+    """
     denoise = Denoiser(copy.deepcopy(network), normalisation, device)
-    return float(np.mean([si_psnr(p.truth.numpy(), denoise(p.noisy.numpy()[None])[0]) for p in pairs]))
+    answers = [denoise(gain * p.noisy.double().numpy()[None] + offset)[0] for p in pairs]
+    return float(np.mean([si_psnr(p.truth.numpy(), a) for p, a in zip(pairs, answers, strict=True)]))
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:

@@ -8,7 +8,6 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import tifffile
 import torch
 
 from denoiser import __version__
-from denoiser.device import choose_device, describe
+from denoiser.device import choose_device, describe, keep_memory
 from denoiser.model import Model, ModelError, find_model, load_model
 from denoiser.pipeline import denoise_file
 from denoiser.predict import Denoiser
@@ -67,6 +66,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def prepare(model: Model) -> Denoiser:
     """Put the model on the best device, and say what is running where."""
+    keep_memory()
     device = choose_device()
     log.info(
         "denoiser %s, Python %s, torch %s, numpy %s, tifffile %s",
@@ -86,6 +86,9 @@ def denoise(denoiser: Denoiser, job: Job) -> bool:
         except (ValueError, OSError, MemoryError, torch.cuda.OutOfMemoryError) as error:
             log.error("%s", error if str(job.source) in str(error) else f"{job.source} -> {job.target}: {error!r}")
             return False
+        except Exception:  # whatever befalls one image, the others are still to be done
+            log.exception("%s -> %s: failed in a way not foreseen", job.source, job.target)
+            return False
     seconds = time.perf_counter() - start
     if report.invalid:
         log.warning("%s: %d pixels are NaN, infinite or beyond float32; filled in", job.source, report.invalid)
@@ -101,7 +104,6 @@ class Progress:
 
     def __init__(self, name: str, every: float = 30.0) -> None:
         self.name, self.every, self.last = name, every, time.monotonic()
-        self.close: Callable[[], None] = lambda: None
         self.bar = None
 
     def __enter__(self) -> Progress:

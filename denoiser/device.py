@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 from pathlib import Path
@@ -26,6 +27,21 @@ def choose_device() -> torch.device:
     if Path("/dev/nvidia0").exists() or os.environ.get("NVIDIA_VISIBLE_DEVICES", "void") not in ("", "void", "none"):
         log.warning("A GPU SEEMS TO BE HERE BUT IS NOT USABLE (%s): computing on the CPU, which is slower", reason)
     return torch.device("cpu")
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed memory instead of giving it back after every layer.
+
+    The layers' large arrays are otherwise mapped, zeroed and unmapped again for each tile, which
+    costs a third of the time on a CPU. Without effect where the C library is another.
+    """
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
 
 
 def describe(device: torch.device) -> str:

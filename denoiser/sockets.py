@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from denoiser.images import SUFFIXES
+
+log = logging.getLogger(__name__)
 
 IMAGES = "images"
 DENOISED = "image-stack-denoised"
@@ -71,7 +74,11 @@ def find_jobs(source: Path, output: Path) -> tuple[list[Job], list[str]]:
 
 
 def _socket_folders(source: Path) -> tuple[list[tuple[Path, str]], list[str]]:
-    """The folders that are there, after what inputs.json says of further ones."""
+    """The folders that are there, after what inputs.json says of further ones.
+
+    What inputs.json says that is not understood costs a warning; an error only where there are
+    images that it concerns, since a job that exits with an error is a failed one on the platform.
+    """
     folders = {source / IMAGES / folder: answer for folder, answer in FOLDERS.items()}
     problems = []
     listing = source / "inputs.json"
@@ -79,15 +86,17 @@ def _socket_folders(source: Path) -> tuple[list[tuple[Path, str]], list[str]]:
         try:
             for entry in json.loads(listing.read_text(encoding="utf-8")):
                 socket = entry.get("socket") or entry["interface"]
-                if socket["slug"] not in SLUGS:
-                    problems.append(
-                        f"{listing}: expected a slug of {', '.join(SLUGS)}, found {socket['slug']!r}: left out"
-                    )
+                slug, path = socket["slug"], socket.get("relative_path")
+                if slug in SLUGS:
+                    folders[source / (path or f"{IMAGES}/{SLUGS[slug]}")] = FOLDERS[SLUGS[slug]]
                     continue
-                name = SLUGS[socket["slug"]]
-                folders[source / (socket.get("relative_path") or f"{IMAGES}/{name}")] = FOLDERS[name]
+                message = f"{listing}: expected a slug of {', '.join(SLUGS)}, found {slug!r}: left out"
+                if path and _images(source / path):
+                    problems.append(f"{message} with its images in {path}")
+                else:
+                    log.warning("%s", message)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            problems.append(f"{listing}: expected a list of sockets with slugs, found {error!r}: goes by folders alone")
+            log.warning("%s: expected a list of sockets with slugs, found %r: goes by folders alone", listing, error)
     return [(folder, answer) for folder, answer in folders.items() if folder.is_dir()], problems
 
 

@@ -57,17 +57,27 @@ def test_inputs_json_names_the_folder(tmp_path: Path, slug: str, key: str) -> No
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"slug": 1}', "[{}]", '[{"socket": {}}]'])
-def test_a_broken_inputs_json_is_named_and_the_folders_are_done(tmp_path: Path, content: str) -> None:
+def test_a_broken_inputs_json_is_named_and_the_folders_are_done(
+    tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
     touch(tmp_path / "images" / "image-stack-structured-noise" / "x.tif")
     (tmp_path / "inputs.json").write_text(content)
     jobs, problems = find_jobs(tmp_path, tmp_path / "out")
     assert len(jobs) == 1
-    assert "inputs.json: expected a list of sockets" in problems[0]
+    assert not problems
+    assert "inputs.json: expected a list of sockets" in caplog.text
 
 
-def test_an_unknown_slug_is_named(tmp_path: Path) -> None:
+def test_an_unknown_slug_is_named_and_an_error_only_if_images_are_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     touch(tmp_path / "images" / "image-stack-structured-noise" / "x.tif")
-    listing(tmp_path, {"slug": "holiday-photographs"})
+    listing(tmp_path, {"slug": "holiday-photographs", "relative_path": "images/holiday"})
+    jobs, problems = find_jobs(tmp_path, tmp_path / "out")
+    assert len(jobs) == 1
+    assert not problems
+    assert "'holiday-photographs'" in caplog.text
+    touch(tmp_path / "images" / "holiday" / "y.tif")
     jobs, problems = find_jobs(tmp_path, tmp_path / "out")
     assert len(jobs) == 1
     assert "'holiday-photographs'" in problems[0]

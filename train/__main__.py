@@ -9,7 +9,7 @@ import math
 import sys
 from pathlib import Path
 
-from denoiser.device import choose_device
+from denoiser.device import choose_device, keep_memory
 from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
@@ -25,6 +25,7 @@ def main() -> int:
     """Run one command; a mistake in what it was given is one line and exit code 1."""
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     arguments = _parser().parse_args()
+    keep_memory()
     try:
         arguments.run(arguments)
     except (ValueError, OSError) as error:

@@ -98,7 +98,7 @@ def fit(
             y = network(x)
         loss = LOSSES[config.loss](y.float(), target)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         step += 1
         update_average(average, network, min(config.ema, (1 + step) / (10 + step)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 SUFFIXES = (".tif", ".tiff", ".mha")
+CLASSIC_TIFF_BYTES = 2**32 - 2**25  # pixels beyond this leave no room for the rest below 4 GiB
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Stack:
         Samples (colours) come last; they are still planes of their own.
     pages : callable
         Gives an iterator over arrays (k, Y, X) of native byte order, in the order of the file.
+    resident : int
+        Bytes of the file's pixels that reading holds in memory at once.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +48,12 @@ class Stack:
     axes: str
     interleaved: bool
     pages: Callable[[], Iterator[Array]]
+    resident: int
+
+    @property
+    def pixels(self) -> int:
+        """Pixels in all planes."""
+        return math.prod(self.shape)
 
     @property
     def plane_shape(self) -> tuple[int, int]:
@@ -55,7 +65,7 @@ class Stack:
     def count(self) -> int:
         """Number of planes."""
         y, x = self.plane_shape
-        return int(np.prod(self.shape, dtype=np.int64)) // (y * x)
+        return self.pixels // (y * x)
 
     def blocks(self, pixels: int) -> Iterator[Array]:
         """The planes, in arrays (n, Y, X) of at most so many pixels, or of one plane."""
@@ -124,27 +134,36 @@ def _open_tiff(path: Path, resources: ExitStack) -> Stack:
             except Exception as error:  # codecs raise types of their own
                 raise ValueError(f"{path}: damaged or cut short: {error}") from error
 
-    return Stack(shape, np.dtype(first.dtype), axes, interleaved, pages)
+    dtype = np.dtype(first.dtype)
+    resident = max(dtype.itemsize * math.prod(_unit(one)) for one in series)
+    return Stack(shape, dtype, axes, interleaved, pages, resident)
+
+
+def _unit(series: tifffile.TiffPageSeries) -> tuple[int, ...]:
+    """Shape of the smallest array that the file allows to read: a plane, a page, or all."""
+    shape, page = tuple(series.shape), tuple(series.keyframe.shape)
+    if series.dataoffset is not None:
+        return shape[-3:] if series.axes.endswith("S") and len(shape) > 2 else shape[-2:]
+    return page if page == shape[len(shape) - len(page) :] else shape
 
 
 def _series_pages(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Iterator[Array]:
-    """Arrays that follow each other in the file: the smallest ones that the file allows to read."""
+    """Arrays of the shape of `_unit` that follow each other in the file."""
+    unit = _unit(series)
     if series.dataoffset is not None:
         # One uncompressed run of numbers: mapped, so that only the planes in use are in memory.
         stored = np.dtype(series.dtype).newbyteorder(tif.byteorder)
         mapped = np.memmap(path, stored, "r", series.dataoffset, tuple(series.shape))
-        inner = 3 if series.axes.endswith("S") and len(series.shape) > 2 else 2
-        for page in mapped.reshape(-1, *series.shape[-inner:]):
+        for page in mapped.reshape(-1, *unit):
             yield np.asarray(page, dtype=stored.newbyteorder("="))
         return
-    shape = series.keyframe.shape
-    if shape != series.shape[len(series.shape) - len(shape) :]:
+    if unit != tuple(series.keyframe.shape):
         yield series.asarray()
         return
     for index, page in enumerate(series.pages):
         if page is None:
             log.warning("%s: page %d is missing and taken as zeros", path, index)
-        yield np.zeros(shape, series.dtype) if page is None else page.asarray()
+        yield np.zeros(unit, series.dtype) if page is None else page.asarray()
 
 
 def _as_planes(page: Array, interleaved: bool) -> Array:
@@ -183,25 +202,40 @@ def _broken_chain_is_an_error(path: Path) -> Iterator[None]:
 def _open_mha(path: Path) -> Stack:
     import SimpleITK  # takes a moment, and few need it
 
-    try:
-        image = SimpleITK.ReadImage(str(path))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ValueError(
-            f"{path}: expected a MetaImage (.mha), found something else or a damaged one ({reason})"
-        ) from error
-    array = SimpleITK.GetArrayViewFromImage(image)
-    shape, dtype = array.shape, array.dtype
-    interleaved = image.GetNumberOfComponentsPerPixel() > 1
-    axes = "TZYX"[-image.GetDimension() :] + ("S" if interleaved else "")
+    def attempt(action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            message = f"{path}: expected a MetaImage (.mha), found something else or a damaged one ({reason})"
+            raise ValueError(message) from error
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    attempt(reader.ReadImageInformation)
+    components = reader.GetNumberOfComponents()
+    interleaved = components > 1
+    shape = (*reversed(reader.GetSize()), *([components] if interleaved else []))
+    dtype = np.dtype(_mha_dtype(path, SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())))
 
     def pages() -> Iterator[Array]:
-        # A view does not keep its image alive: this closure holds the image, and copies leave it.
+        image = attempt(reader.Execute)
+        # A view does not keep its image alive: this frame holds the image, and copies leave it.
         view = SimpleITK.GetArrayViewFromImage(image)
-        for page in view.reshape(-1, *view.shape[-3 if interleaved else -2 :]):
+        for page in view.reshape(-1, *shape[-3 if interleaved else -2 :]):
             yield _as_planes(page.copy(), interleaved)
 
-    return Stack(shape, dtype, axes, interleaved, pages)
+    axes = "TZYX"[-reader.GetDimension() :] + ("S" if interleaved else "")
+    return Stack(shape, dtype, axes, interleaved, pages, dtype.itemsize * math.prod(shape))
+
+
+def _mha_dtype(path: Path, name: str) -> str:
+    """numpy's name of SimpleITK's pixel type, as "vector of 16-bit signed integer"."""
+    words = name.removeprefix("vector of ").split()
+    kind = {"signed integer": "int", "unsigned integer": "uint", "float": "float"}.get(" ".join(words[1:]))
+    if kind is None:
+        raise ValueError(f"{path}: expected real numbers, found {name}")
+    return kind + words[0].removesuffix("-bit")
 
 
 def write_stack(path: Path, like: Stack, planes: Iterable[NDArray[np.float32]]) -> None:
@@ -226,9 +260,9 @@ def write_stack(path: Path, like: Stack, planes: Iterable[NDArray[np.float32]]) 
     if like.interleaved:
         data = _interleave(data, like.shape[-1])
         options["planarconfig"] = "contig"
-    size = 4 * int(np.prod(like.shape, dtype=np.int64))
+    size = 4 * like.pixels
     try:
-        with tifffile.TiffWriter(temporary, bigtiff=size > 2**32 - 2**25) as tif:
+        with tifffile.TiffWriter(temporary, bigtiff=size > CLASSIC_TIFF_BYTES) as tif:
             tif.write(data, shape=like.shape, dtype="float32", **options)
         os.replace(temporary, path)
     finally:

@@ -122,6 +122,18 @@ def test_written_as_the_importer_wants_it(tmp_path: Path, shape: tuple[int, ...]
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["y.tif"]
 
 
+@pytest.mark.parametrize(("limit", "big"), [(3 * 9 * 9 * 4, False), (3 * 9 * 9 * 4 - 1, True)])
+def test_bigtiff_when_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, big: bool) -> None:
+    monkeypatch.setattr("denoiser.images.CLASSIC_TIFF_BYTES", limit)
+    expected = make((3, 9, 9), "float32")
+    tifffile.imwrite(tmp_path / "x.tif", expected, photometric="minisblack")
+    with open_stack(tmp_path / "x.tif") as stack:
+        write_stack(tmp_path / "y.tif", stack, iter(expected))
+    with tifffile.TiffFile(tmp_path / "y.tif") as tif:
+        assert tif.is_bigtiff == big
+        assert np.array_equal(tif.asarray(), expected)
+
+
 def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "x.tif", make((3, 9, 9), "float32"), photometric="minisblack")
     (tmp_path / "y.tif").write_text("what was there before")

@@ -13,10 +13,11 @@ MAY_IMPORT = {
     "denoiser/metrics.py": set(),
     "denoiser/images.py": set(),
     "denoiser/device.py": set(),
+    "denoiser/memory.py": set(),
     "denoiser/sockets.py": {"denoiser.images"},
     "denoiser/model.py": {"denoiser.unet", "denoiser.normalise"},
     "denoiser/predict.py": {"denoiser.unet", "denoiser.normalise", "denoiser.tiling"},
-    "denoiser/pipeline.py": {"denoiser.images", "denoiser.predict"},
+    "denoiser/pipeline.py": {"denoiser.images", "denoiser.memory", "denoiser.predict"},
 }
 
 

@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 DATA ?= ../shared/data
 INPUT ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint evaluate readme train clean
+.PHONY: help demo test check lint faults fuzz evaluate readme train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,12 @@ lint: $(VENV)/.dev ## ruff and mypy (strict on the library)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+faults: $(VENV)/.dev ## print exit code and message of every fault
+	$(PY) test/faults.py
+
+fuzz: $(VENV)/.dev ## feed damaged TIFFs to the reader (CASES=2000 SECONDS=600)
+	$(PY) test/fuzz.py $(or $(CASES),2000) $(or $(SECONDS),600)
 
 evaluate: $(VENV)/.train ## measure the shipped network on the test images in DATA
 	$(PY) -m train evaluate --data "$(DATA)"

@@ -84,7 +84,7 @@ def denoise(denoiser: Denoiser, job: Job) -> bool:
         try:
             report = denoise_file(denoiser, job.source, job.target, progress)
         except (ValueError, OSError, MemoryError, torch.cuda.OutOfMemoryError) as error:
-            log.error("%s", error if str(job.source) in str(error) else f"{job.source} -> {job.target}: {error!r}")
+            log.error("%s", _with_names(error, job))
             return False
         except Exception:  # whatever befalls one image, the others are still to be done
             log.exception("%s -> %s: failed in a way not foreseen", job.source, job.target)
@@ -97,6 +97,13 @@ def denoise(denoiser: Denoiser, job: Job) -> bool:
         job.source, job.target, report.shape, report.dtype, report.axes, seconds, report.pixels / 1e6 / seconds,
     )  # fmt: skip
     return True
+
+
+def _with_names(error: Exception, job: Job) -> str:
+    if str(job.source) in str(error):
+        return str(error)
+    hint = ": is there room, and leave to write?" if isinstance(error, OSError) else ""
+    return f"{job.source} -> {job.target}: {error}{hint}"
 
 
 class Progress:

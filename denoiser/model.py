@@ -81,8 +81,14 @@ def load_model(folder: Path) -> Model:
     try:
         network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged file makes the unpickler raise anything
-        raise ModelError(f"{file}: expected the weights of the network in {path}, found {error}") from error
+        raise ModelError(
+            f"{file}: expected the weights of the network in {path}, found {_first_line(error)}"
+        ) from error
     return Model(network, normalisation, found, autocast, record)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [repr(error)])[0]
 
 
 def save_model(folder: Path, network: UNet, normalisation: dict[str, Any], record: dict[str, Any]) -> None:

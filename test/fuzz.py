@@ -1,0 +1,133 @@
+"""Damaged TIFFs for the reader: `python test/fuzz.py CASES SECONDS [SEED]` (`make fuzz`).
+
+Each case takes a TIFF of some layout, changes bytes of its header and directories, or anywhere,
+or cuts it, and reads it to the end as inference.py would. It must give its planes or a sentence
+that names the file, within seconds and a bound of memory; anything else is printed, and the exit
+code is 1.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from denoiser.normalise import Normalisation
+from denoiser.pipeline import denoise_file
+from denoiser.predict import Denoiser
+from denoiser.unet import UNet
+
+LAYOUTS: list[dict[str, object]] = [
+    {},
+    {"bigtiff": True},
+    {"byteorder": ">"},
+    {"compression": "lzw"},
+    {"compression": "zstd", "predictor": True},
+    {"compression": "zlib", "tile": (16, 16)},
+    {"compression": "jpeg2000"},
+    {"compression": "packbits"},
+    {"imagej": True},
+    {"ome": True},
+    {"metadata": None, "rowsperstrip": 7},
+]
+MEMORY = 3 << 30  # bytes of address space beyond what is taken at the start
+SLOWEST = 20  # seconds a case may take
+
+
+def seeds() -> list[bytes]:
+    """Whole files to start from: simulated frames, in each layout."""
+    frames = (103 + 13 * np.random.default_rng(0).poisson(5, (3, 40, 37))).astype(np.uint16)
+    files = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.tif"
+        for options in LAYOUTS:
+            tifffile.imwrite(path, frames, photometric="minisblack", **options)
+            files.append(path.read_bytes())
+    return files
+
+
+def mutate(random: np.random.Generator, content: bytes) -> bytes:
+    """Change a few bytes (mostly in directories, to values that hurt), repeat a piece, or cut."""
+    data = bytearray(content)
+    kind = random.integers(5)
+    for _ in range(random.integers(1, 5)):
+        near = int(random.choice([16, 400, len(data)]))
+        at = int(random.integers(min(near, len(data))))
+        if kind == 0:
+            data[at] = random.integers(256)
+        elif kind == 1:
+            data[at : at + 4] = bytes(random.choice([0, 1, 127, 128, 255], 4).tolist())
+        elif kind == 2:
+            data[at : at + 2] = int(random.choice([0, 1, 2, 3, 7, 255, 256, 65535])).to_bytes(2, "little")
+        elif kind == 3:
+            length = int(random.integers(1, 64))
+            data[at:at] = data[at : at + length]
+        else:
+            del data[max(at, 8) :]
+    return bytes(data)
+
+
+def main(cases: int, seconds: float, seed: int = 0) -> int:
+    logging.disable(logging.CRITICAL)
+    random = np.random.default_rng(seed)
+    files = seeds()
+    denoiser = Denoiser(UNet((2, 2)), Normalisation())
+    bad = done = answered = 0
+    address_space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (address_space + MEMORY, resource.RLIM_INFINITY))
+    signal.signal(signal.SIGALRM, _too_slow)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "x.tif", Path(folder) / "y.tif"
+        while done < cases and time.monotonic() - start < seconds:
+            content = mutate(random, files[random.integers(len(files))])
+            source.write_bytes(content)
+            signal.alarm(SLOWEST)
+            try:
+                denoise_file(denoiser, source, target)
+                answered += 1
+            except MemoryError:
+                pass  # the bound of this process, which open_stack cannot know; inference.py adds the name
+            except (ValueError, OSError) as error:
+                if str(source) not in str(error):
+                    bad += report(done, content, f"does not name the file: {error!r}")
+            except BaseException as error:
+                bad += report(done, content, repr(error))
+            finally:
+                signal.alarm(0)
+            left = [p.name for p in Path(folder).iterdir() if p.name not in ("x.tif", "y.tif")]
+            if left:
+                bad += report(done, content, f"left behind: {left}")
+            done += 1
+    print(f"{done} damaged files, seed {seed}: {answered} still read, {done - answered - bad} refused, {bad} bad")
+    return 1 if bad else 0
+
+
+class TooSlowError(BaseException):
+    """A case that takes longer than `SLOWEST`."""
+
+
+def _too_slow(number: int, frame: object) -> None:
+    raise TooSlowError(f"more than {SLOWEST} s")
+
+
+def report(case: int, content: bytes, what: str) -> int:
+    """Say what happened, and keep the file for a look."""
+    path = Path(tempfile.gettempdir()) / f"fuzz-{case}.tif"
+    path.write_bytes(content)
+    print(f"case {case}: {what} ({path})", flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(int(sys.argv[1]), float(sys.argv[2]), *map(int, sys.argv[3:])))

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denoiser.images import Stack, open_stack, write_stack
+from denoiser.images import open_stack
 from denoiser.memory import available, disk_free
 from denoiser.predict import Denoiser, invalid
+from denoiser.stack import Stack
+from denoiser.tiff import write_tiff
 
 BLOCK_PIXELS = 1024 * 1024
 # Measured with the shipped network, on planes of 512² to 4096²: what is held for each pixel of the
@@ -62,7 +64,7 @@ def denoise_file(
     with open_stack(source) as stack:
         _check_room(denoiser, source, target, stack)
         report = Report(stack.shape, str(stack.dtype), stack.axes)
-        write_stack(target, stack, _denoised(denoiser, stack, report, progress))
+        write_tiff(target, stack, _denoised(denoiser, stack, report, progress))
     return report
 
 

@@ -7,7 +7,8 @@ import pytest
 import SimpleITK
 import tifffile
 
-from denoiser.images import open_stack, write_stack
+from denoiser.images import open_stack
+from denoiser.tiff import write_tiff
 
 DTYPES = ["uint8", "uint16", "int16", "int32", "float16", "float32", "float64", "bool"]
 SHAPES = [(1, 1), (1, 7), (33, 35), (3, 1, 1), (5, 33, 35), (3, 33, 35), (4, 33, 35), (2, 3, 17, 19), (2, 1, 3, 17, 19)]
@@ -38,7 +39,7 @@ def read(path: Path) -> np.ndarray:
         planes = np.concatenate(list(stack.blocks(1000)))
         assert planes.shape == (stack.count, *stack.plane_shape)
         assert planes.dtype == stack.dtype
-        if stack.interleaved:
+        if stack.samples > 1:
             leading, samples = stack.shape[:-3], stack.shape[-1]
             return np.moveaxis(planes.reshape(*leading, samples, *stack.plane_shape), -3, -1)
         return planes.reshape(stack.shape)
@@ -77,7 +78,19 @@ def test_colours_keep_their_place(tmp_path: Path, shape: tuple[int, ...], compre
     tifffile.imwrite(tmp_path / "x.tif", expected, photometric="rgb", compression=compression)
     assert np.array_equal(read(tmp_path / "x.tif"), expected)
     with open_stack(tmp_path / "x.tif") as stack:
-        write_stack(tmp_path / "y.tif", stack, (p.astype(np.float32) for page in stack.pages() for p in page))
+        write_tiff(tmp_path / "y.tif", stack, (p.astype(np.float32) for page in stack.pages() for p in page))
+    assert np.array_equal(tifffile.imread(tmp_path / "y.tif"), expected)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("shape", [(33, 35, 1), (3, 33, 35, 1), (1, 1, 1)], ids=str)
+def test_a_trailing_axis_of_one_is_no_width(tmp_path: Path, shape: tuple[int, ...], compression: str | None) -> None:
+    expected = make(shape, "uint16")
+    tifffile.imwrite(tmp_path / "x.tif", expected, photometric="minisblack", compression=compression)
+    assert np.array_equal(read(tmp_path / "x.tif"), expected)
+    with open_stack(tmp_path / "x.tif") as stack:
+        assert stack.plane_shape == (shape[-3:-1] if shape != (1, 1, 1) else (1, 1))
+        write_tiff(tmp_path / "y.tif", stack, (p.astype(np.float32) for page in stack.pages() for p in page))
     assert np.array_equal(tifffile.imread(tmp_path / "y.tif"), expected)
 
 
@@ -112,7 +125,7 @@ def test_written_as_the_importer_wants_it(tmp_path: Path, shape: tuple[int, ...]
     expected = make(shape, "float32")
     tifffile.imwrite(tmp_path / "x.tif", expected, photometric="minisblack")
     with open_stack(tmp_path / "x.tif") as stack:
-        write_stack(tmp_path / "new" / "y.tif", stack, iter(expected.reshape(-1, *shape[-2:])))
+        write_tiff(tmp_path / "new" / "y.tif", stack, iter(expected.reshape(-1, *shape[-2:])))
     with tifffile.TiffFile(tmp_path / "new" / "y.tif") as tif:
         page = tif.pages[0]
         assert page.photometric == tifffile.PHOTOMETRIC.MINISBLACK
@@ -124,11 +137,11 @@ def test_written_as_the_importer_wants_it(tmp_path: Path, shape: tuple[int, ...]
 
 @pytest.mark.parametrize(("limit", "big"), [(3 * 9 * 9 * 4, False), (3 * 9 * 9 * 4 - 1, True)])
 def test_bigtiff_when_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, big: bool) -> None:
-    monkeypatch.setattr("denoiser.images.CLASSIC_TIFF_BYTES", limit)
+    monkeypatch.setattr("denoiser.tiff.CLASSIC_TIFF_BYTES", limit)
     expected = make((3, 9, 9), "float32")
     tifffile.imwrite(tmp_path / "x.tif", expected, photometric="minisblack")
     with open_stack(tmp_path / "x.tif") as stack:
-        write_stack(tmp_path / "y.tif", stack, iter(expected))
+        write_tiff(tmp_path / "y.tif", stack, iter(expected))
     with tifffile.TiffFile(tmp_path / "y.tif") as tif:
         assert tif.is_bigtiff == big
         assert np.array_equal(tif.asarray(), expected)
@@ -143,7 +156,7 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path) -> None:
         raise RuntimeError("in the middle")
 
     with open_stack(tmp_path / "x.tif") as stack, pytest.raises(RuntimeError, match="in the middle"):
-        write_stack(tmp_path / "y.tif", stack, planes())
+        write_tiff(tmp_path / "y.tif", stack, planes())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.tif", "y.tif"]
     assert (tmp_path / "y.tif").read_text() == "what was there before"
 

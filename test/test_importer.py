@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from denoiser.images import open_stack, write_stack
+from denoiser.images import open_stack
+from denoiser.tiff import write_tiff
 
 IMPORT = """
 import sys
@@ -29,7 +30,7 @@ def test_taken_as_grey(tmp_path: Path, shape: tuple[int, ...]) -> None:
     for folder in ("written", "imported"):
         (tmp_path / folder).mkdir()
     with open_stack(tmp_path / "x.tif") as stack:
-        write_stack(tmp_path / "written" / "answer.tif", stack, iter(image.reshape(-1, *shape[-2:])))
+        write_tiff(tmp_path / "written" / "answer.tif", stack, iter(image.reshape(-1, *shape[-2:])))
     command = [sys.executable, "-c", IMPORT, str(tmp_path / "written"), str(tmp_path / "imported")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

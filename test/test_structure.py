@@ -11,13 +11,22 @@ MAY_IMPORT = {
     "denoiser/normalise.py": set(),
     "denoiser/tiling.py": set(),
     "denoiser/metrics.py": set(),
-    "denoiser/images.py": set(),
+    "denoiser/stack.py": set(),
+    "denoiser/tiff.py": {"denoiser.stack"},
+    "denoiser/metaimage.py": {"denoiser.stack"},
+    "denoiser/images.py": {"denoiser.stack", "denoiser.tiff", "denoiser.metaimage"},
     "denoiser/device.py": set(),
     "denoiser/memory.py": set(),
     "denoiser/sockets.py": {"denoiser.images"},
     "denoiser/model.py": {"denoiser.unet", "denoiser.normalise"},
     "denoiser/predict.py": {"denoiser.unet", "denoiser.normalise", "denoiser.tiling"},
-    "denoiser/pipeline.py": {"denoiser.images", "denoiser.memory", "denoiser.predict"},
+    "denoiser/pipeline.py": {
+        "denoiser.images",
+        "denoiser.memory",
+        "denoiser.predict",
+        "denoiser.stack",
+        "denoiser.tiff",
+    },
 }
 
 

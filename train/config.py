@@ -41,7 +41,7 @@ class Config:
     channels: tuple[int, ...] = (32, 64, 128, 256)
     unshuffle: int = 2
     normalisation: str = "plane"
-    steps: int = 28000
+    steps: int = 24000
     batch: int = 8
     crop: int = 128
     lr: float = 1e-3

@@ -1,0 +1,158 @@
+"""Read TIFF stacks plane by plane, and write the answer whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from denoiser.stack import Array, Stack, as_planes
+
+log = logging.getLogger(__name__)
+
+CLASSIC_TIFF_BYTES = 2**32 - 2**25  # pixels beyond this leave no room for the rest below 4 GiB
+MOST_MESSAGES = 1000  # of the parser, before a file is given up
+
+
+def open_tiff(path: Path, resources: ExitStack) -> Stack:
+    """Open a TIFF; `resources` closes it. See `denoiser.images.open_stack`."""
+    with _damage_is_an_error(path):
+        try:
+            tif = resources.enter_context(tifffile.TiffFile(path))
+            every = tif.series
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged bytes make the parser raise anything
+            raise ValueError(f"{path}: expected a TIFF, found something else or a damaged one ({error})") from error
+    if not every:
+        raise ValueError(f"{path}: expected a TIFF with an image in it, found none")
+    first = every[0]
+    series = [s for s in every if s.shape == first.shape and s.dtype == first.dtype]
+    if len(series) < len(every):
+        others = ", ".join(str(s.shape) for s in every if s not in series)
+        log.warning("%s: takes the image of shape %s and leaves out others of shape %s", path, first.shape, others)
+    shape, axes = tuple(first.shape), first.axes
+    behind = shape[axes.index("YX") + 2 :] if "YX" in axes else ()
+    y, x = shape[: len(shape) - len(behind)][-2:] if len(shape) > len(behind) + 1 else (0, 0)
+    samples = math.prod(behind)
+    unit = _unit(first, (y, x) if samples == 1 else (y, x, samples))
+
+    def pages() -> Iterator[Array]:
+        for one in series:
+            try:
+                found = 0
+                for page in _read(path, tif, one, unit):
+                    found += page.size
+                    yield as_planes(page, (y, x), samples)
+                if found != math.prod(shape):
+                    raise ValueError(f"expected {math.prod(shape)} pixels, found {found}")
+            except MemoryError:
+                raise
+            except Exception as error:  # codecs raise types of their own
+                raise ValueError(f"{path}: damaged or cut short: {error}") from error
+
+    dtype = np.dtype(first.dtype)
+    resident = dtype.itemsize * math.prod(unit)
+    if len(series) > 1:
+        return Stack((len(series), *shape), dtype, "I" + axes, (y, x), pages, resident, samples)
+    return Stack(shape, dtype, axes, (y, x), pages, resident, samples)
+
+
+def _unit(series: tifffile.TiffPageSeries, plane: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of the smallest array that the file allows to read: a plane, a page, or all."""
+    if series.dataoffset is not None:
+        return plane
+    page = tuple(series.keyframe.shape)
+    whole_planes = page[-len(plane) :] == plane
+    fits = len(series.pages) * math.prod(page) == math.prod(series.shape)
+    return page if whole_planes and fits else tuple(series.shape)
+
+
+def _read(
+    path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, unit: tuple[int, ...]
+) -> Iterator[Array]:
+    """Arrays of the shape `unit` that follow each other in the file."""
+    if series.dataoffset is not None:
+        # One uncompressed run of numbers: mapped, so that only the planes in use are in memory.
+        stored = np.dtype(series.dtype).newbyteorder(tif.byteorder)
+        mapped = np.memmap(path, stored, "r", series.dataoffset, tuple(series.shape))
+        for page in mapped.reshape(-1, *unit):
+            yield np.asarray(page, dtype=stored.newbyteorder("="))
+    elif unit == tuple(series.shape):
+        yield series.asarray()
+    else:
+        for index, page in enumerate(series.pages):
+            if page is None:
+                log.warning("%s: page %d is missing and taken as zeros", path, index)
+            yield np.zeros(unit, series.dtype) if page is None else page.asarray()
+
+
+@contextmanager
+def _damage_is_an_error(path: Path) -> Iterator[None]:
+    """tifffile logs a broken chain of pages and goes on with those before it; here it is an error."""
+    messages: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+            if len(messages) > MOST_MESSAGES:
+                raise ValueError(f"more than {MOST_MESSAGES} faults, the first of them {messages[0]}")
+
+    logger, handler = logging.getLogger("tifffile"), Collector(logging.ERROR)
+    logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+    if any("invalid page offset" in message for message in messages):
+        size = path.stat().st_size
+        raise ValueError(f"{path}: cut short: a page lies beyond the end of the file ({size} bytes): copy it again")
+    if messages:
+        log.warning("%s: %s%s", path, messages[0], f" (and {len(messages) - 1} more)" if messages[1:] else "")
+
+
+def write_tiff(path: Path, like: Stack, planes: Iterable[NDArray[np.float32]]) -> None:
+    """Write planes as a float32 TIFF of the shape of `like` that the challenge's importer takes.
+
+    The file appears under its name when it is complete; until then, and if anything fails, there
+    is only a temporary one beside it, which is removed.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made if need be.
+    like : Stack
+        Gives the shape.
+    planes : iterable of ndarray
+        float32, (Y, X), as many as `like` has, in its order.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    options: dict[str, Any] = {"photometric": "minisblack", "resolution": (1, 1), "resolutionunit": "INCH"}
+    data: Iterator[NDArray[np.float32]] = iter(planes)
+    if like.samples > 1:
+        data = _interleave(data, like.samples)
+        options["planarconfig"] = "contig"
+    try:
+        with tifffile.TiffWriter(temporary, bigtiff=4 * like.pixels > CLASSIC_TIFF_BYTES) as tif:
+            tif.write(data, shape=like.shape, dtype="float32", **options)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _interleave(planes: Iterator[NDArray[np.float32]], samples: int) -> Iterator[NDArray[np.float32]]:
+    """(Y, X) planes, so many to a page, to (Y, X, S) pages."""
+    while page := list(itertools.islice(planes, samples)):
+        yield np.stack(page, axis=-1)

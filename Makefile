@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 DATA ?= ../shared/data
 INPUT ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint faults fuzz evaluate readme train clean
+.PHONY: help demo test check lint container faults fuzz evaluate readme train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ lint: $(VENV)/.dev ## ruff and mypy (strict on the library)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+container: $(VENV)/.train ## build the image, run it locked down, save, load and run it again
+	tools/test_container.sh $(PY)
 
 faults: $(VENV)/.dev ## print exit code and message of every fault
 	$(PY) test/faults.py
@@ -40,7 +43,7 @@ train: $(VENV)/.train ## train the shipped network again, into runs/shipped
 	$(PY) -m train fit --data "$(DATA)/w2s" --out runs/shipped
 
 clean: ## remove environments, runs and outputs
-	rm -rf $(VENV) runs test/input test/output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) runs test/output .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.train: requirements.txt requirements-train.txt tools/setup.sh
 	tools/setup.sh $(VENV) requirements-train.txt

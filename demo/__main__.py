@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import tifffile
-from numpy.typing import NDArray
-
 from demo.figure import Row, draw
-from demo.simulate import simulate_field
+from demo.fixture import FIXTURE, write_fixture
 from denoiser.images import open_stack
 from denoiser.metrics import si_psnr, ssim
 from denoiser.sockets import find_jobs
 
 ROOT = Path(__file__).resolve().parents[1]
-INPUT, OUTPUT = ROOT / "test" / "input", ROOT / "test" / "output"
-SOCKET = "stacked-images-subject-to-unstructured-noise"
-FOLDER = "images/image-stack-unstructured-noise"
+OUTPUT = ROOT / "test" / "output"
 MOST_ROWS = 6
 
 
@@ -32,8 +24,8 @@ def main() -> int:
     parser.add_argument("folder", type=Path, nargs="?", help="your own images; without it, a simulated field")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder for denoised images and demo.png")
     arguments = parser.parse_args()
-    source = arguments.folder or INPUT
-    truth = None if arguments.folder else _place_simulated_field()
+    truth = None if arguments.folder else write_fixture()
+    source = arguments.folder or FIXTURE / "interface_0"
     command = [sys.executable, str(ROOT / "inference.py"), "--input", str(source), "--output", str(arguments.output)]
     code = subprocess.run(command, check=False).returncode
     if code == 2:
@@ -55,17 +47,6 @@ def main() -> int:
         draw(rows, picture, "Simulated field (not a real image)" if truth is not None else str(source))
         print(f"picture: {picture}\ndenoised images: {arguments.output}")
     return code
-
-
-def _place_simulated_field() -> NDArray[np.float64]:
-    """Put the field into test/input as the platform lays it out; give the truth."""
-    noisy, truth = simulate_field()
-    shutil.rmtree(INPUT, ignore_errors=True)
-    (INPUT / FOLDER).mkdir(parents=True)
-    tifffile.imwrite(INPUT / FOLDER / "simulated.tif", noisy, photometric="minisblack")
-    entry = {"socket": {"slug": SOCKET, "kind": "Image", "relative_path": FOLDER}, "image": {"name": "simulated.tif"}}
-    (INPUT / "inputs.json").write_text(json.dumps([entry], indent=2) + "\n")
-    return truth
 
 
 if __name__ == "__main__":

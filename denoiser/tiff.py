@@ -28,6 +28,7 @@ def open_tiff(path: Path, resources: ExitStack) -> Stack:
     with _damage_is_an_error(path):
         try:
             tif = resources.enter_context(tifffile.TiffFile(path))
+            len(tif.pages)  # walks the chain of pages, and ends it where it runs in a circle
             every = tif.series
         except MemoryError:
             raise

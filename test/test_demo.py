@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from demo.fixture import FIXTURE, write_fixture
 from demo.simulate import GAIN, OFFSET, simulate_field
 from denoiser.metrics import si_psnr
 
@@ -22,6 +23,17 @@ def test_the_field_is_the_same_each_time_and_its_noise_is_the_cameras() -> None:
     scaled = (noisy - truth) / np.sqrt(GAIN * (truth - OFFSET))
     assert scaled.mean() == pytest.approx(0, abs=0.01)
     assert scaled.std() == pytest.approx(1, abs=0.01)
+
+
+def test_the_committed_inputs_are_the_simulated_ones(tmp_path: Path) -> None:
+    write_fixture(tmp_path)
+    names = sorted(str(p.relative_to(FIXTURE)) for p in FIXTURE.rglob("*.*") if p.is_file())
+    assert len(names) == 4
+    for name in names:
+        if name.endswith(".tif"):
+            assert np.array_equal(tifffile.imread(tmp_path / name), tifffile.imread(FIXTURE / name))
+        else:
+            assert (tmp_path / name).read_text() == (FIXTURE / name).read_text()
 
 
 def test_on_the_users_own_images(tmp_path: Path) -> None:

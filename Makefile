@@ -4,10 +4,10 @@ PY := $(VENV)/bin/python
 DATA ?= ../shared/data
 INPUT ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint container faults fuzz evaluate readme train clean
+.PHONY: help demo test check lint test-container sbom faults fuzz evaluate readme train clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.train ## denoise a simulated field and draw it (INPUT=folder: your own images)
 	$(PY) -m demo $(if $(INPUT),"$(INPUT)")
@@ -17,13 +17,19 @@ test: $(VENV)/.dev ## run the tests
 
 check: lint test ## ruff, mypy and the tests
 
-lint: $(VENV)/.dev ## ruff and mypy (strict on the library)
+lint: $(VENV)/.dev ## ruff, mypy (strict on the library), hadolint
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/hadolint Dockerfile
 
-container: $(VENV)/.train ## build the image, run it locked down, save, load and run it again
+test-container: $(VENV)/.train ## build the image, run it locked down, save, load and run it again
 	tools/test_container.sh $(PY)
+
+sbom: ## list what the image holds of Python (CycloneDX), into runs/sbom.json
+	python3 -m venv .venv-sbom && .venv-sbom/bin/python -m pip install --quiet -r requirements-sbom.txt
+	@mkdir -p runs
+	.venv-sbom/bin/cyclonedx-py requirements requirements.txt -o runs/sbom.json
 
 faults: $(VENV)/.dev ## print exit code and message of every fault
 	$(PY) test/faults.py
@@ -43,7 +49,7 @@ train: $(VENV)/.train ## train the shipped network again, into runs/shipped
 	$(PY) -m train fit --data "$(DATA)/w2s" --out runs/shipped
 
 clean: ## remove environments, runs and outputs
-	rm -rf $(VENV) runs test/output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-sbom runs test/output .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.train: requirements.txt requirements-train.txt tools/setup.sh
 	tools/setup.sh $(VENV) requirements-train.txt

@@ -70,13 +70,18 @@ class Denoiser:
         return undo(self._tiled(z), centre, scale)
 
     def _tiled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        multiple = self.network.multiple
         while True:
             try:
                 answer = np.empty_like(z)
-                for tile in tiles(z.shape[1:], self.tile, self.network.halo, self.network.multiple):
+                side = max(multiple, self.tile // multiple * multiple)
+                for tile in tiles(z.shape[1:], side, self.network.halo, multiple):
                     answer[:, *tile.write] = self._predict(z[:, *tile.read])[:, *tile.keep]
                 return answer
             except torch.cuda.OutOfMemoryError:
+                if len(z) > 1:
+                    log.warning("out of memory on %s: %d planes one by one", self.device, len(z))
+                    break
                 # Halving from what the plane fills, not from a tile that was never full.
                 smaller = min(self.tile, _power_of_two_above(max(z.shape[1:]))) // 2
                 if smaller < SMALLEST_TILE:
@@ -84,6 +89,8 @@ class Denoiser:
                 log.warning("out of memory on %s: tile %d -> %d", self.device, self.tile, smaller)
                 self.tile = smaller
             torch.cuda.empty_cache()
+        torch.cuda.empty_cache()
+        return np.concatenate([self._tiled(plane[None]) for plane in z])
 
     def _predict(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         batch = torch.from_numpy(np.ascontiguousarray(z))[:, None].to(self.device)

@@ -112,6 +112,32 @@ def test_out_of_memory_halves_the_tile_and_goes_on(caplog: pytest.LogCaptureFixt
     assert relative_error(answer, Denoiser(network, Normalisation())(plane)) < 1e-4
 
 
+def test_out_of_memory_on_many_planes_takes_them_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = UNet((4, 8))
+    planes = np.stack([noisy_plane((40, 50)), 2 * noisy_plane((40, 50))])
+    expected = Denoiser(network, Normalisation())(planes)
+    forward = UNet.forward
+
+    def only_one(self: UNet, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory (pretended)")
+        return forward(self, x)
+
+    monkeypatch.setattr(UNet, "forward", only_one)
+    assert np.allclose(Denoiser(network, Normalisation())(planes), expected, rtol=1e-5)
+
+
+def test_a_pooling_grid_that_does_not_divide_the_tile() -> None:
+    torch.manual_seed(0)
+    network = UNet((4, 8), 3)
+    plane = noisy_plane()[None]
+    assert (
+        relative_error(Denoiser(network, Normalisation(), tile=128)(plane), Denoiser(network, Normalisation())(plane))
+        < 1e-4
+    )
+
+
 def test_out_of_memory_at_every_tile_is_raised() -> None:
     network = Hungry((4, 8))
     network.limit = 10

@@ -14,6 +14,13 @@ import numpy as np
 import pytest
 import SimpleITK
 import tifffile
+import torch
+
+import inference
+from denoiser.normalise import Normalisation
+from denoiser.predict import Denoiser
+from denoiser.sockets import Job
+from denoiser.unet import UNet
 
 ROOT = Path(__file__).resolve().parents[1]
 SOCKET = "images/image-stack-unstructured-noise"
@@ -170,3 +177,47 @@ def test_memory_does_not_grow_with_the_stack(tmp_path: Path, tiny_model: Path) -
         peaks.append(usage.ru_maxrss / 1024)
     stack_mib = 200 * 512 * 512 * (2 + 4) / 2**20
     assert peaks[1] - peaks[0] < 0.1 * stack_mib, peaks
+
+
+def test_sagemakers_forms(tmp_path: Path, tiny_model: Path) -> None:
+    """The input is a symbolic link, there is no HOME, and the environment is all but empty."""
+    put(tmp_path / "elsewhere" / SOCKET / "x.tif", frame(20, 30))
+    (tmp_path / "in").symlink_to(tmp_path / "elsewhere")
+    command = [sys.executable, "-W", "error", str(ROOT / "inference.py"), "--model", str(tiny_model)]
+    command += ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    result = subprocess.run(command, env={}, cwd="/", capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out" / ANSWER / "x.tif").is_file()
+
+
+def test_out_of_memory_at_every_tile_is_one_line_and_the_next_image_is_done(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Hungry(UNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[-1] > 40:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory (pretended)")
+            return super().forward(x)
+
+    put(tmp_path / "large.tif", frame(300, 300))
+    put(tmp_path / "small.tif", frame(30, 30))
+    denoiser = Denoiser(Hungry((4, 8)), Normalisation())
+    done = [inference.denoise(denoiser, Job(tmp_path / n, tmp_path / "out" / n)) for n in ("large.tif", "small.tif")]
+    assert done == [False, True]
+    assert "large.tif -> " in caplog.text
+    assert "CUDA out of memory" in caplog.text
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["small.tif"]
+
+
+def test_an_unforeseen_failure_is_told_and_the_next_image_is_done(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "x.tif", frame(30, 30))
+
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(inference, "denoise_file", fail)
+    assert not inference.denoise(Denoiser(UNet((4, 8)), Normalisation()), Job(tmp_path / "x.tif", tmp_path / "y.tif"))
+    assert "x.tif -> " in caplog.text
+    assert "nobody thought of this" in caplog.text

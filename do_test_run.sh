@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 . tools/engine.sh
-./do_build.sh
+[ -n "${NO_BUILD:-}" ] || ./do_build.sh # NO_BUILD=1 takes the image that is there
 
 memory=${MEMORY:-8g} volume=$IMAGE-tmp-$$
 gpu=()

@@ -45,7 +45,8 @@ def main() -> int:
     for problem in problems:
         log.error("%s", problem)
     failures = len(problems) + sum(not denoise(denoiser, job) for job in jobs)
-    log.info("%d of %d images denoised", len(jobs) + len(problems) - failures, len(jobs) + len(problems))
+    total = len(jobs) + len(problems)
+    log.info("%d of %d images denoised, peak memory %d MiB", total - failures, total, peak_memory() >> 20)
     return FAILED if failures else 0
 
 
@@ -75,6 +76,16 @@ def prepare(model: Model) -> Denoiser:
     log.info("device %s", describe(device))
     log.info("model %s, weights sha256 %s", model.record.get("name", "without a name"), model.sha256)
     return Denoiser(model.network, model.normalisation, device, model.autocast if device.type == "cuda" else None)
+
+
+def peak_memory() -> int:
+    """Most bytes of memory that this process has held, or 0 where that is not known."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def denoise(denoiser: Denoiser, job: Job) -> bool:

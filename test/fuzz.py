@@ -45,7 +45,7 @@ SLOWEST = 20  # seconds a case may take
 
 
 def seeds() -> list[bytes]:
-    """Whole files to start from: simulated frames, in each layout."""
+    """Whole files to start from: simulated frames in each layout, and a real challenge input if it is here."""
     frames = (103 + 13 * np.random.default_rng(0).poisson(5, (3, 40, 37))).astype(np.uint16)
     files = []
     with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +53,8 @@ def seeds() -> list[bytes]:
         for options in LAYOUTS:
             tifffile.imwrite(path, frames, photometric="minisblack", **options)
             files.append(path.read_bytes())
-    return files
+    real = ROOT.parent / "shared" / "data" / "w2s-raw16" / "w2s_noisy_0.tiff"
+    return files + ([real.read_bytes()] if real.is_file() else [])
 
 
 def mutate(random: np.random.Generator, content: bytes) -> bytes:

@@ -8,13 +8,14 @@ cd "$(dirname "$0")/.."
 python=$1 ctr=../shared/tools/container/ctr.sh
 work=$(mktemp -d)
 export TMPDIR=$work
-LOCK=(--network none --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges)
+LOCK=(--user 12345:12345 --network none --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges)
 
 if [ -x "$ctr" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   build() { "$ctr" build . "$1" --build-arg BASE_IMAGE=python:3.11-slim-bookworm; }
   run() { CTR_MEM=$1 "$ctr" run "$2" "$3" "$4"; }
   save() { "$ctr" save "$1" "$2"; }
   load() { "$ctr" load "$1"; }
+  nobody() { DOCKER_HOST=unix://${CTR_STATE:-${XDG_CACHE_HOME:-$HOME/.cache}/ctr}/d.sock /usr/bin/docker run --rm "${LOCK[@]}" -v "$PWD/$2:/input:ro" -v "$3:/output" "$1"; }
   empty_engine() { "$ctr" down; export CTR_STATE=$work/empty; "$ctr" up; }
   clean_up() { "$ctr" down || true; [ -z "${CTR_STATE:-}" ] || "$ctr" clean || true; rm -rf "$work"; }
   trap clean_up EXIT
@@ -23,6 +24,7 @@ elif (. tools/engine.sh) 2>/dev/null; then
   . tools/engine.sh
   build() { IMAGE=$1 BASE_IMAGE=python:3.11-slim-bookworm ./do_build.sh; }
   run() { "$ENGINE" run --rm "${LOCK[@]}" --memory "$1" -v "$(realpath "$3"):/input:ro" -v "$(realpath "$4"):/output" "$2"; }
+  nobody() { run 8g "$1" "$2" "$3"; }
   save() { "$ENGINE" save "$1" | gzip -1 >"$2"; }
   load() { "$ENGINE" load -i "$1"; }
   empty_engine() { "$ENGINE" image rm -f w2s-denoiser:test >/dev/null; }
@@ -47,6 +49,11 @@ for input in test/input/interface_*; do
   "$python" inference.py --input "$input" --output "$work/outside/$name"
   "$python" tools/compare.py "$work/outside/$name" "$work/$name" 1e-5
 done
+
+echo "-- a user id without a name"
+mkdir -p "$work/nobody" && chmod 777 "$work/nobody"
+nobody "$tag" test/input/interface_0 "$work/nobody"
+"$python" tools/compare.py "$work/outside/interface_0" "$work/nobody" 1e-5
 
 echo "-- a plane of 4096² in 1 GiB must be refused with a sentence"
 "$python" -c 'import sys, numpy, tifffile

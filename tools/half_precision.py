@@ -13,15 +13,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from denoiser.metrics import si_psnr
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
-from denoiser.unet import UNet
 from train.data import read_pairs
-from train.fit import load_checkpoint
+from train.fit import build, load_checkpoint
 
 
 def main() -> None:
     state = load_checkpoint(Path(sys.argv[1]))
     pairs = read_pairs(Path(sys.argv[2]), state["validation_fovs"])[: int(sys.argv[3]) if len(sys.argv) > 3 else None]
-    network = UNet(tuple(state["config"]["channels"]), state["config"]["unshuffle"])
+    network = build(state["config"])
     network.load_state_dict(state["average"])
     answers = {}
     for kind in (None, torch.float16, torch.bfloat16):

@@ -13,12 +13,11 @@ from denoiser.device import choose_device, keep_memory
 from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
-from denoiser.unet import UNet
 from train.config import Config, add_arguments, overrides
 from train.data import W2S_TRAIN, read_pairs, split_fovs
 from train.evaluate import evaluate, replace_table, table, write_csv
 from train.export import export
-from train.fit import fit, load_checkpoint, validate
+from train.fit import build, fit, load_checkpoint, validate
 
 
 def main() -> int:
@@ -43,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, help="folder for checkpoint.pt and log.csv")
     command.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     command.add_argument("--max-minutes", type=float, default=math.inf, help="stop with a checkpoint after this time")
+    command.add_argument("--initial", type=Path, help="start from the weights of this checkpoint")
     add_arguments(command)
     command.set_defaults(run=_fit)
 
@@ -73,12 +73,12 @@ def _fit(arguments: argparse.Namespace) -> None:
     config = dataclasses.replace(Config(), **overrides(arguments))
     training, validation = split_fovs(W2S_TRAIN, config.validation, config.seed)
     pairs = read_pairs(arguments.data, training), read_pairs(arguments.data, validation)
-    fit(config, *pairs, arguments.out, arguments.resume, arguments.max_minutes)
+    fit(config, *pairs, arguments.out, arguments.resume, arguments.max_minutes, arguments.initial)
 
 
 def _validate(arguments: argparse.Namespace) -> None:
     state = load_checkpoint(arguments.checkpoint)
-    network = UNet(tuple(state["config"]["channels"]), state["config"]["unshuffle"])
+    network = build(state["config"])
     network.load_state_dict(state["average"])
     pairs = read_pairs(arguments.data, state["validation_fovs"])
     normalisation = Normalisation(**state["normalisation"])

@@ -10,15 +10,14 @@ from pathlib import Path
 import torch
 
 from denoiser.model import save_model
-from denoiser.unet import UNet
-from train.fit import load_checkpoint
+from train.fit import build, load_checkpoint
 
 
 def export(checkpoint: Path, folder: Path, name: str, autocast: str | None) -> None:
     """Write the averaged weights of a checkpoint and the record of how they came about."""
     state = load_checkpoint(checkpoint)
     config = state["config"]
-    network = UNet(tuple(config["channels"]), config["unshuffle"])
+    network = build(config)
     network.load_state_dict(state["average"])
     record = {
         "name": name,
@@ -26,6 +25,7 @@ def export(checkpoint: Path, folder: Path, name: str, autocast: str | None) -> N
             "network": "denoiser.unet.UNet",
             "channels": config["channels"],
             "unshuffle": config["unshuffle"],
+            "stem": config.get("stem", 0),
             "parameters": sum(p.numel() for p in network.parameters()),
             "halo": network.halo,
         },

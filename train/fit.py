@@ -39,6 +39,7 @@ def fit(
     out: Path,
     resume: bool = False,
     max_minutes: float = math.inf,
+    initial: Path | None = None,
 ) -> Path:
     """Train, validate, and write checkpoints and a log; the last checkpoint is what to export.
 
@@ -55,6 +56,9 @@ def fit(
         Go on from `out/checkpoint.pt`, which holds the state of every random generator.
     max_minutes : float
         Stop, with a checkpoint, after this much wall time; resume to go on.
+    initial : Path, optional
+        Checkpoint whose averaged weights to start from: of the same network, or of one without
+        the stem that this one has.
 
     Returns
     -------
@@ -72,7 +76,9 @@ def fit(
     torch.manual_seed(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
     normalisation = fit_normalisation(config.normalisation, training)
-    network: UNet = UNet(config.channels, config.unshuffle).to(device)
+    network: UNet = build(dataclasses.asdict(config)).to(device)
+    if initial is not None:
+        grow(network, load_checkpoint(initial)["average"])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     average = copy.deepcopy(network)
@@ -142,6 +148,35 @@ def fit(
     return path
 
 
+def build(config: dict[str, Any]) -> UNet:
+    """The network of a configuration, or of a checkpoint's (older ones know no stem)."""
+    return UNet(tuple(config["channels"]), config["unshuffle"], config.get("stem", 0))
+
+
+@torch.no_grad()
+def grow(network: UNet, weights: dict[str, Tensor]) -> None:
+    """Start from the weights of the same network, or of one without a stem, whose answers are kept.
+
+    What the smaller network lacks begins at zero where it would change the answer.
+    """
+    own = network.state_dict()
+    unknown = weights.keys() - own.keys()
+    if unknown:
+        raise ValueError(f"initial weights: expected those of this network or of a part, found {min(unknown)} too")
+    for name, value in own.items():
+        if name not in weights:
+            if name.startswith("last."):
+                value.zero_()
+        elif value.shape == weights[name].shape:
+            value.copy_(weights[name])
+        elif name == "down.0.0.weight" and value.shape[0] == weights[name].shape[0]:
+            value.zero_()
+            value[:, : weights[name].shape[1]] = weights[name]
+        else:
+            found = tuple(weights[name].shape)
+            raise ValueError(f"initial weights: expected {name} of shape {tuple(value.shape)}, found {found}")
+
+
 def fit_normalisation(kind: str, training: list[Pair]) -> Normalisation:
     """The data set's own mean and standard deviation for the kind "dataset"; else just the kind."""
     if kind != "dataset":
@@ -204,8 +239,8 @@ def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: expected a checkpoint to resume from, found no file")
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    for name in ("channels", "unshuffle", "normalisation") if config else ():
-        found, expected = state["config"][name], getattr(config, name)
+    for name in ("channels", "unshuffle", "stem", "normalisation") if config else ():
+        found, expected = state["config"].get(name, 0), getattr(config, name)
         if found != expected:
             raise ValueError(f"{path}: expected {name}={expected}, found {found}: resume with the run's own")
     return state

@@ -11,10 +11,11 @@ import torch
 
 from demo.simulate import GAIN, OFFSET, simulate_field
 from denoiser.model import load_model
+from denoiser.unet import UNet
 from train.__main__ import main
 from train.config import Config
 from train.data import W2S_OVERLAPS, W2S_TEST, W2S_TRAIN, Pair, draw_batch, read_pairs, split_fovs
-from train.fit import fit, learning_rate
+from train.fit import fit, grow, learning_rate
 from train.noise import photon_transfer, poisson_frame
 
 TINY = Config(
@@ -75,6 +76,18 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path: Pa
     bad.noisy[:] = torch.nan
     with pytest.raises(ValueError, match="step 1: the loss is nan"):
         fit(TINY, [bad], [pair(2)], tmp_path)
+
+
+def test_a_grown_network_begins_with_the_answers_of_the_smaller_one() -> None:
+    torch.manual_seed(0)
+    small, large = UNet((4, 8), 2), UNet((4, 8), 2, 4)
+    grow(large, small.state_dict())
+    x = torch.randn(1, 1, 32, 33)
+    assert torch.allclose(small(x), large(x), atol=1e-6)
+    with pytest.raises(ValueError, match=r"expected those of this network or of a part, found .* too"):
+        grow(small, large.state_dict())
+    with pytest.raises(ValueError, match=r"expected down\.0\.0\.weight of shape \(6, 4, 3, 3\), found \(4, 4, 3, 3\)"):
+        grow(UNet((6, 8), 2), small.state_dict())
 
 
 def test_photon_transfer_finds_gain_and_offset() -> None:

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--model", type=Path, required=True, help="folder to write model.json and weights.pt to")
     command.add_argument("--name", default="W2S U-Net")
     command.add_argument("--autocast", choices=["float16", "bfloat16"], help="half precision on CUDA")
+    command.add_argument("--note", default="", help="what the record should say of earlier stages")
     command.set_defaults(run=_export)
 
     command = commands.add_parser("evaluate", help="measure a model on the test images")
@@ -87,7 +88,7 @@ def _validate(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    export(arguments.checkpoint, arguments.model, arguments.name, arguments.autocast)
+    export(arguments.checkpoint, arguments.model, arguments.name, arguments.autocast, arguments.note)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

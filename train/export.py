@@ -13,7 +13,7 @@ from denoiser.model import save_model
 from train.fit import build, load_checkpoint
 
 
-def export(checkpoint: Path, folder: Path, name: str, autocast: str | None) -> None:
+def export(checkpoint: Path, folder: Path, name: str, autocast: str | None, note: str = "") -> None:
     """Write the averaged weights of a checkpoint and the record of how they came about."""
     state = load_checkpoint(checkpoint)
     config = state["config"]
@@ -32,6 +32,7 @@ def export(checkpoint: Path, folder: Path, name: str, autocast: str | None) -> N
         "autocast": autocast,
         "training": {
             "data": "W2S (Zhou et al. 2020), 8-bit pairs of one widefield frame and the mean of 400",
+            "note": note,
             "config": config,
             "steps": state["step"],
             "minutes": round(state["seconds"] / 60, 1),

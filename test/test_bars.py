@@ -49,7 +49,8 @@ def test_no_image_gets_worse(results: list[Result]) -> None:
 
 def test_the_readme_shows_these_figures(results: list[Result], data: Path) -> None:
     readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-    for line in table(results, data / "w2s" / "peers_081_100.csv").splitlines():
+    lines = table(results, data / "w2s" / "peers_081_100.csv").splitlines()
+    for line in (line for line in lines if not line.startswith("|---")):
         shown = [other for other in readme.splitlines() if other.split("|")[1:2] == line.split("|")[1:2]]
         assert len(shown) == 1, f"expected once in README.md: {line}"
         expected, found = (re.findall(r"[\d.]+", text.split("|", 2)[2]) for text in (line, shown[0]))

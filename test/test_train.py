@@ -1,7 +1,10 @@
 """Training learns, resumes exactly, keeps fields apart, and turns image and truth alike."""
 
+import copy
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +18,10 @@ from denoiser.unet import UNet
 from train.__main__ import main
 from train.config import Config
 from train.data import W2S_OVERLAPS, W2S_TEST, W2S_TRAIN, Pair, draw_batch, read_pairs, split_fovs
-from train.fit import fit, grow, learning_rate
+from train.fit import fit, grow, learning_rate, reduced
 from train.noise import photon_transfer, poisson_frame
+from train.optimiser import Muon
+from train.workers import Workers
 
 TINY = Config(
     channels=(16, 32),
@@ -52,15 +57,79 @@ def test_forty_steps_reduce_the_loss(tmp_path: Path) -> None:
     assert last[4] > first[4]
 
 
-def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_resumed_equals_uninterrupted(tmp_path: Path, optimiser: str) -> None:
     pairs = [pair(1)], [pair(2)]
-    whole = weights(fit(TINY, *pairs, tmp_path / "whole"))
+    config = dataclasses.replace(TINY, optimiser=optimiser)
+    whole = weights(fit(config, *pairs, tmp_path / "whole"))
     assert not (tmp_path / "halves" / "checkpoint.pt").exists()
-    fit(TINY, *pairs, tmp_path / "halves", max_minutes=0)
+    fit(config, *pairs, tmp_path / "halves", max_minutes=0)
     steps = torch.load(tmp_path / "halves" / "checkpoint.pt", weights_only=True)["step"]
-    assert 0 < steps < TINY.steps, "stopped by time, with a checkpoint"
-    resumed = weights(fit(TINY, *pairs, tmp_path / "halves", resume=True))
+    assert 0 < steps < config.steps, "stopped by time, with a checkpoint"
+    resumed = weights(fit(config, *pairs, tmp_path / "halves", resume=True))
     assert all(torch.allclose(whole[k], resumed[k], atol=1e-6) for k in whole)
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    """Each computes half of the same batches; in float32 only the order of the sums differs."""
+    config = dataclasses.replace(TINY, steps=10)
+    one = weights(fit(config, [pair(1), pair(3)], [pair(2)], tmp_path / "one"))
+    launch = [sys.executable, "-W", "error", "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    script = Path(__file__).with_name("two_processes.py")
+    result = subprocess.run(
+        [*launch, str(script), str(tmp_path / "two")], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    two = weights(tmp_path / "two" / "checkpoint.pt")
+    assert all(torch.allclose(one[k], two[k], atol=1e-5) for k in one)
+    assert (tmp_path / "one" / "log.csv").read_text().count("\n") == (tmp_path / "two" / "log.csv").read_text().count(
+        "\n"
+    )
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.fit.join", lambda device: Workers(0, 3))
+    with pytest.raises(ValueError, match="batch: expected a multiple of the 3 processes, found 8"):
+        fit(TINY, [pair(1)], [pair(2)], tmp_path)
+
+
+def test_an_unknown_optimiser_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="optimiser: expected adamw or muon, found 'sgd'"):
+        fit(dataclasses.replace(TINY, optimiser="sgd"), [pair(1)], [pair(2)], tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(16, 40), (40, 16)])
+def test_muon_agrees_with_torchs_own(shape: tuple[int, int]) -> None:
+    """torch's takes matrices only: the same weights as a convolution of one tap."""
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.nn.Parameter(torch.randn(shape, generator=generator))
+    convolution = torch.nn.Conv2d(shape[1], shape[0], 1, bias=False)
+    convolution.weight.data.copy_(matrix.data[:, :, None, None])
+    theirs = torch.optim.Muon([matrix], lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    ours = Muon(convolution, lr=0.01, weight_decay=0.1)
+    for _ in range(5):
+        matrix.grad = torch.randn(shape, generator=generator)
+        convolution.weight.grad = matrix.grad[:, :, None, None].clone()
+        theirs.step()
+        ours.step()
+    assert torch.allclose(convolution.weight.flatten(1), matrix, atol=1e-3)
+
+
+def test_muon_leaves_the_rest_to_adamw() -> None:
+    torch.manual_seed(0)
+    network = UNet((8, 16), 1)
+    again = copy.deepcopy(network)
+    ours, theirs = Muon(network, 1e-2, 1e-2), torch.optim.AdamW(again.parameters(), lr=1e-2, weight_decay=1e-2)
+    for step in range(3):
+        for p, q in zip(network.parameters(), again.parameters(), strict=True):
+            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(step))
+            q.grad = p.grad.clone()
+        ours.step()
+        theirs.step()
+    rest = [n for n, p in network.named_parameters() if p.ndim == 1 or min(p.shape[:2]) < 8]
+    assert {"down.0.0.weight", "out.weight", "out.bias"} <= set(rest)
+    for name, p in network.named_parameters():
+        assert torch.allclose(p, again.get_parameter(name), atol=1e-6) == (name in rest)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
@@ -76,6 +145,22 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path: Pa
     bad.noisy[:] = torch.nan
     with pytest.raises(ValueError, match="step 1: the loss is nan"):
         fit(TINY, [bad], [pair(2)], tmp_path)
+
+
+def test_the_image_loss_has_the_gradient_of_the_mean_psnr_of_images() -> None:
+    """Two images, two crops of each at different scales: against the gradient written out by hand."""
+    values = torch.tensor([4.0, 1.0, 0.3, 0.1], dtype=torch.float64, requires_grad=True)
+    scale = torch.tensor([1.0, 3.0, 10.0, 0.5], dtype=torch.float64)
+    image_mse = (values.detach() * scale**2).view(2, 2).mean(dim=1)
+    reduced("image-log-mse", values, scale, image_mse.repeat_interleave(2)).backward()
+    found = values.grad
+    again = values.detach().clone().requires_grad_()
+    (again * scale**2).view(2, 2).mean(dim=1).log().mean().backward()
+    assert found is not None
+    assert again.grad is not None
+    assert torch.allclose(found, again.grad)
+    with pytest.raises(ValueError, match="loss: expected one of image-log-mse, log-mse, mse, found 'l1'"):
+        reduced("l1", values, scale, image_mse)
 
 
 def test_a_grown_network_begins_with_the_answers_of_the_smaller_one() -> None:
@@ -119,12 +204,15 @@ def test_crops_turn_image_and_truth_alike() -> None:
     same = pair(4)
     same = dataclasses.replace(same, noisy=same.truth)
     generator = torch.Generator().manual_seed(0)
-    noisy, truth = draw_batch([same], 32, 48, 0.0, generator)
+    noisy, truth, _ = draw_batch([same], 32, 48, 0.0, generator)
     assert noisy.shape == (32, 1, 48, 48)
     assert torch.equal(noisy, truth)
     assert len({t.sum().item() for t in truth}) > 20, "crops differ"
+    dark = dataclasses.replace(same, truth=torch.zeros_like(same.truth))
+    _, truth, source = draw_batch([same, dark], 32, 48, 0.0, generator)
+    assert torch.equal(truth.flatten(1).any(dim=1), source == 0), "says which image each crop is of"
     square = dataclasses.replace(same, noisy=same.noisy[:48, :48], truth=same.truth[:48, :48])
-    _, turned = draw_batch([square], 64, 48, 0.0, generator)
+    _, turned, _ = draw_batch([square], 64, 48, 0.0, generator)
     assert len(torch.unique(turned.flatten(1), dim=0)) == 8, "all flips and quarter turns, and no others"
 
 
@@ -133,7 +221,7 @@ def test_a_share_of_the_noise_is_drawn_anew() -> None:
     source = dataclasses.replace(source, noisy=source.noisy[:48, :48], truth=source.truth[:48, :48])
     real = source.noisy.sum().item()
     for share, low, high in [(0.0, 0, 0), (0.5, 60, 140), (1.0, 200, 200)]:
-        noisy, _ = draw_batch([source], 200, 48, share, torch.Generator().manual_seed(0))
+        noisy, _, _ = draw_batch([source], 200, 48, share, torch.Generator().manual_seed(0))
         drawn = sum(abs(n.sum().item() - real) > 1e-3 * real for n in noisy.double())
         assert low * 0.9 <= drawn <= high
 

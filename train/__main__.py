@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, help="folder for checkpoint.pt and log.csv")
     command.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     command.add_argument("--max-minutes", type=float, default=math.inf, help="stop with a checkpoint after this time")
-    command.add_argument("--initial", type=Path, help="start from the weights of this checkpoint")
+    command.add_argument("--initial", type=Path, help="start from the weights of this checkpoint or model folder")
     add_arguments(command)
     command.set_defaults(run=_fit)
 
@@ -83,7 +83,7 @@ def _validate(arguments: argparse.Namespace) -> None:
     network.load_state_dict(state["average"])
     pairs = read_pairs(arguments.data, state["validation_fovs"])
     normalisation = Normalisation(**state["normalisation"])
-    quality = validate(network, normalisation, pairs, choose_device(), arguments.gain, arguments.offset)
+    quality = validate(network, normalisation, pairs, choose_device(), gain=arguments.gain, offset=arguments.offset)
     print(f"mean SI-PSNR of {len(pairs)} images: {quality:.3f} dB")
 
 

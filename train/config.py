@@ -20,14 +20,16 @@ class Config:
         "plane", "noise" or "dataset" (`denoiser.normalise`).
     steps, batch, crop
         Optimiser steps, crops a step, side of a crop in pixels.
+    optimiser
+        "adamw", or "muon" for the convolutions (`train.optimiser`).
     lr, weight_decay, warmup
-        AdamW's peak rate and decay; steps of linear warm-up before the cosine decay to zero.
+        Peak rate and decay; steps of linear warm-up before the cosine decay to zero.
     ema
         Decay of the moving average of the weights, which is what is validated and shipped.
     redraw
         Share of the crops whose noise is drawn anew from the truth; the rest are real frames.
     loss
-        "mse", or "log-mse": the mean of the crops' log MSE, which is their mean PSNR.
+        "mse", "log-mse" (of each crop) or "image-log-mse" (`train.fit.reduced`).
     precision
         "float32", "bfloat16" (autocast), or "auto": bfloat16 where the processor has it.
     validation
@@ -45,6 +47,7 @@ class Config:
     steps: int = 24000
     batch: int = 8
     crop: int = 128
+    optimiser: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 1e-4
     warmup: int = 200

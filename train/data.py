@@ -89,31 +89,33 @@ def split_fovs(fovs: range, share: float, seed: int) -> tuple[list[int], list[in
 
 def draw_batch(
     pairs: list[Pair], batch: int, crop: int, redraw: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Random crops, turned and flipped; the noise of a share of them drawn anew.
 
     Returns
     -------
     noisy, truth : Tensor
         float32, (batch, 1, crop, crop), intensity units.
+    source : Tensor
+        int64, (batch,), which of the pairs each crop was cut from.
     """
     noisy: list[Tensor] = []
     truth: list[Tensor] = []
-    gains, offsets = [], []
+    source: list[int] = []
     for _ in range(batch):
-        pair = pairs[_integer(len(pairs), generator)]
+        source.append(_integer(len(pairs), generator))
+        pair = pairs[source[-1]]
         y, x = (_integer(side - crop + 1, generator) for side in pair.noisy.shape)
         turns, flip = _integer(4, generator), _integer(2, generator)
-        for source, crops in ((pair.noisy, noisy), (pair.truth, truth)):
-            piece = torch.rot90(source[y : y + crop, x : x + crop], turns)
+        for image, crops in ((pair.noisy, noisy), (pair.truth, truth)):
+            piece = torch.rot90(image[y : y + crop, x : x + crop], turns)
             crops.append(piece.flip(1) if flip else piece)
-        gains.append(pair.gain)
-        offsets.append(pair.offset)
     frames, targets = torch.stack(noisy)[:, None], torch.stack(truth)[:, None]
     column = (batch, 1, 1, 1)
-    drawn = poisson_frame(targets, torch.tensor(gains).view(column), torch.tensor(offsets).view(column), generator)
+    gain, offset = (torch.tensor([getattr(pairs[i], k) for i in source]).view(column) for k in ("gain", "offset"))
+    drawn = poisson_frame(targets, gain, offset, generator)
     anew = torch.rand(column, generator=generator) < redraw
-    return torch.where(anew, drawn, frames), targets
+    return torch.where(anew, drawn, frames), targets, torch.tensor(source)
 
 
 def _integer(below: int, generator: torch.Generator) -> int:

@@ -16,20 +16,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from denoiser.device import choose_device
 from denoiser.metrics import si_psnr
+from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from denoiser.unet import UNet
 from train.config import Config
 from train.data import Pair, draw_batch
+from train.optimiser import Muon
+from train.workers import Workers, join
 
 log = logging.getLogger(__name__)
 
-LOSSES = {
-    "mse": nn.functional.mse_loss,
-    # Each crop's own PSNR (up to sign and factor), so that a decibel counts the same in each.
-    "log-mse": lambda y, target: ((y - target) ** 2).mean(dim=(1, 2, 3)).add(1e-4).log().mean(),
-}
+LOSSES = ("image-log-mse", "log-mse", "mse")
+# Of the running mean of an image's MSE, by each of its crops.
+IMAGE_MSE_DECAY = 0.98
+ALONE = Workers()
 
 
 def fit(
@@ -57,8 +60,8 @@ def fit(
     max_minutes : float
         Stop, with a checkpoint, after this much wall time; resume to go on.
     initial : Path, optional
-        Checkpoint whose averaged weights to start from: of the same network, or of one without
-        the stem that this one has.
+        Checkpoint whose averaged weights to start from, or model folder: of the same network, or of one
+        without the stem that this one has.
 
     Returns
     -------
@@ -71,51 +74,69 @@ def fit(
         If the loss is not finite (the checkpoint before stays), there is no checkpoint to resume
         from, or it is one of another network.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
+    workers = join(device)
+    if config.batch % workers.count:
+        raise ValueError(f"batch: expected a multiple of the {workers.count} processes, found {config.batch}")
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    generator = torch.Generator().manual_seed(config.seed)
     normalisation = fit_normalisation(config.normalisation, training)
     network: UNet = build(dataclasses.asdict(config)).to(device)
     if initial is not None:
-        grow(network, load_checkpoint(initial)["average"])
+        grow(network, initial_weights(initial))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    optimiser = build_optimiser(config, network)
     average = copy.deepcopy(network)
+    # Begins at what a fair denoiser leaves of the noise; the running means then take over.
+    image_mse = torch.tensor([0.05 * float(((p.noisy - p.truth) ** 2).mean()) for p in training])
     path, step, seconds = out / "checkpoint.pt", 0, 0.0
     if resume:
         state = load_checkpoint(path, config)
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        generator.set_state(state["generator"])
+        image_mse.copy_(state["image_mse"])
         step, seconds = state["step"], state["seconds"]
         log.info("resumed at step %d", step)
 
     precision = autocast_dtype(config.precision, device)
-    log.info("device %s, autocast %s, %d threads", device, precision, torch.get_num_threads())
+    log.info(
+        "device %s, autocast %s, process %d of %d with %d threads",
+        *(device, precision, workers.rank + 1, workers.count, torch.get_num_threads()),
+    )
     start, losses = time.monotonic(), []
     while step < config.steps:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
-        noisy, truth = draw_batch(training, config.batch, config.crop, config.redraw, generator)
-        x, target = (t.to(device) for t in normalised(noisy, truth, normalisation))
+        # A step's crops follow from its number alone, whoever computes them and however often it was resumed.
+        generator = torch.Generator().manual_seed((config.seed << 40) + step)
+        noisy, truth, source = draw_batch(training, config.batch, config.crop, config.redraw, generator)
+        noisy, truth, source = (t[workers.rank :: workers.count] for t in (noisy, truth, source))
+        x, target, scale = normalised(noisy, truth, normalisation)
         with torch.autocast(device.type, precision, enabled=precision is not None):
-            y = network(x)
-        loss = LOSSES[config.loss](y.float(), target)
+            y = network(x.to(device))
+        mse = ((y.float() - target.to(device)) ** 2).mean(dim=(1, 2, 3))
+        loss = reduced(config.loss, mse, scale.to(device), image_mse[source].to(device))
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
+        workers.average_gradients(network)
         optimiser.step()
         step += 1
         update_average(average, network, min(config.ema, (1 + step) / (10 + step)))
-        losses.append(float(loss.detach()))
+
+        elapsed = time.monotonic() - start
+        mine = torch.stack([source, mse.detach().cpu() * scale**2, loss.detach().cpu().expand(len(source))], dim=1)
+        everyone = workers.gather(torch.cat([mine, torch.full((len(source), 1), elapsed)], dim=1))
+        for i, value in everyone[:, :2].tolist():
+            image_mse[int(i)] += (1 - IMAGE_MSE_DECAY) * (value - image_mse[int(i)])
+        losses.append(float(everyone[:, 2].mean()))
         if not math.isfinite(losses[-1]):
             raise ValueError(f"step {step}: the loss is {losses[-1]}; the last good checkpoint is {path}")
 
-        elapsed = time.monotonic() - start
-        finished = step == config.steps or elapsed > 60 * max_minutes
+        # The first process's clock decides for all.
+        finished = step == config.steps or float(everyone[0, 3]) > 60 * max_minutes
         if step % config.validate_every == 0 or finished:
-            quality = validate(average, normalisation, validation, device)
+            quality = validate(average, normalisation, validation, device, workers)
             row = {
                 "step": step,
                 "minutes": round((seconds + elapsed) / 60, 2),
@@ -124,25 +145,24 @@ def fit(
                 "validation_si_psnr": quality,
             }
             losses = []
-            append_row(out / "log.csv", row)
-            log.info("  ".join(f"{k} {v:.5g}" for k, v in row.items()))
-            save_checkpoint(
-                path,
-                {
+            if workers.rank == 0:
+                append_row(out / "log.csv", row)
+                log.info("  ".join(f"{k} {v:.5g}" for k, v in row.items()))
+                state = {
                     "config": dataclasses.asdict(config),
                     "normalisation": dataclasses.asdict(normalisation),
                     "network": network.state_dict(),
                     "average": average.state_dict(),
                     "optimiser": optimiser.state_dict(),
-                    "generator": generator.get_state(),
+                    "image_mse": image_mse,
                     "step": step,
                     "seconds": seconds + elapsed,
                     "validation_si_psnr": quality,
                     "validation_fovs": sorted({p.fov for p in validation}),
                     "training_fovs": sorted({p.fov for p in training}),
                     "device": str(device),
-                },
-            )
+                }
+                save_checkpoint(path, state)
         if finished:
             break
     return path
@@ -151,6 +171,23 @@ def fit(
 def build(config: dict[str, Any]) -> UNet:
     """The network of a configuration, or of a checkpoint's (older ones know no stem)."""
     return UNet(tuple(config["channels"]), config["unshuffle"], config.get("stem", 0))
+
+
+def build_optimiser(config: Config, network: UNet) -> torch.optim.Optimizer:
+    """The optimiser by its name."""
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    if config.optimiser == "muon":
+        return Muon(network, config.lr, config.weight_decay)
+    raise ValueError(f"optimiser: expected adamw or muon, found {config.optimiser!r}")
+
+
+def initial_weights(path: Path) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint, or the weights of a model folder."""
+    weights: dict[str, Tensor] = (
+        load_model(path).network.state_dict() if path.is_dir() else load_checkpoint(path)["average"]
+    )
+    return weights
 
 
 @torch.no_grad()
@@ -185,12 +222,41 @@ def fit_normalisation(kind: str, training: list[Pair]) -> Normalisation:
     return Normalisation(kind, float(pixels.mean()), float(pixels.std()))
 
 
-def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
-    """Both in network units, by the statistics of the noisy crop, which is all there is in use."""
+def reduced(loss: str, mse: Tensor, scale: Tensor, image_mse: Tensor) -> Tensor:
+    """One number to minimise, from each crop's MSE.
+
+    Parameters
+    ----------
+    loss : str
+        "mse": the mean, in network units. "log-mse": the mean of the crops' log MSE. "image-log-mse":
+        what has the gradient of the mean of the images' log MSE, which is the mean PSNR up to a factor.
+    mse : Tensor
+        float32, (N,), each crop's, in network units.
+    scale : Tensor
+        float32, (N,), intensity units of one network unit in each crop.
+    image_mse : Tensor
+        float32, (N,), running mean MSE of the image of each crop, squared intensity units.
+
+    Raises
+    ------
+    ValueError
+        If the loss has another name.
+    """
+    if loss == "mse":
+        return mse.mean()
+    if loss == "log-mse":
+        return (mse + 1e-4).log().mean()
+    if loss == "image-log-mse":
+        return (mse * scale**2 / image_mse).mean()
+    raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, found {loss!r}")
+
+
+def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor, Tensor]:
+    """Both in network units, by the statistics of the noisy crop, which is all there is in use; and its scale."""
     statistics = normalisation.statistics(noisy[:, 0].numpy())
     centre, scale = (torch.from_numpy(s).float()[:, None] for s in statistics)
     scale = torch.where(scale > 0, scale, 1.0)
-    return (noisy - centre) / scale, (truth - centre) / scale
+    return (noisy - centre) / scale, (truth - centre) / scale, scale.flatten()
 
 
 def learning_rate(config: Config, step: int) -> float:
@@ -211,17 +277,21 @@ def validate(
     normalisation: Normalisation,
     pairs: list[Pair],
     device: torch.device,
+    workers: Workers = ALONE,
     gain: float = 1.0,
     offset: float = 0.0,
 ) -> float:
-    """Mean SI-PSNR of whole images, through the very pipeline of the container.
+    """Mean SI-PSNR of whole images, through the very pipeline of the container; the workers share them.
 
     `gain` and `offset` change the frames first, as another camera would; a network that follows
     them gives the same figure.
     """
     denoise = Denoiser(copy.deepcopy(network), normalisation, device)
-    answers = [denoise(gain * p.noisy.double().numpy()[None] + offset)[0] for p in pairs]
-    return float(np.mean([si_psnr(p.truth.numpy(), a) for p, a in zip(pairs, answers, strict=True)]))
+    mine = torch.zeros(1, len(pairs), dtype=torch.float64)
+    for i in range(workers.rank, len(pairs), workers.count):
+        answer = denoise(gain * pairs[i].noisy.double().numpy()[None] + offset)[0]
+        mine[0, i] = si_psnr(pairs[i].truth.numpy(), answer)
+    return float(workers.gather(mine).sum() / len(pairs))
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:

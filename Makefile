@@ -23,7 +23,7 @@ lint: $(VENV)/.dev ## ruff, mypy (strict on the library), hadolint
 	$(PY) -m mypy
 	$(VENV)/bin/hadolint Dockerfile
 
-test-container: $(VENV)/.train ## build the image, run it locked down, save, load and run it again
+test-container: $(VENV)/.train ## build the image, run it locked down, save, load and run it again (MEASURE=1: a table)
 	tools/test_container.sh $(PY)
 
 sbom: ## list what the image holds of Python (CycloneDX), into runs/sbom.json

@@ -64,7 +64,7 @@ def load_model(folder: Path) -> Model:
             raise ValueError(f"format {record['format']}")
         architecture, weights = record["architecture"], record["weights"]
         file, expected = folder / weights["file"], weights["sha256"]
-        network = UNet(tuple(architecture["channels"]), architecture["unshuffle"], architecture.get("stem", 0))
+        network = UNet(tuple(architecture["channels"]), architecture["unshuffle"])
         normalisation = Normalisation(**record["normalisation"])
         autocast = AUTOCAST[record.get("autocast")]
     except (OSError, ValueError, KeyError, TypeError) as error:

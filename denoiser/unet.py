@@ -33,9 +33,6 @@ class UNet(nn.Module):
     unshuffle : int
         Side of the pixel blocks that become channels at the entrance (and pixels again at the
         exit): 1 works at full resolution, 2 at half with four input channels.
-    stem : int
-        Channels of a level at full resolution around the others, for what an unshuffled entrance
-        finds hard to carry through; 0 leaves it out.
 
     Attributes
     ----------
@@ -51,29 +48,24 @@ class UNet(nn.Module):
         With fewer than two levels, or a width or an unshuffle below one.
     """
 
-    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128, 256), unshuffle: int = 1, stem: int = 0) -> None:
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128, 256), unshuffle: int = 1) -> None:
         super().__init__()
-        if len(channels) < 2 or min(channels) < 1 or unshuffle < 1 or stem < 0:
+        if len(channels) < 2 or min(channels) < 1 or unshuffle < 1:
             raise ValueError(
                 "UNet: expected at least two channel counts and an unshuffle, all positive, "
-                f"found channels={tuple(channels)}, unshuffle={unshuffle}, stem={stem}"
+                f"found channels={tuple(channels)}, unshuffle={unshuffle}"
             )
         self.unshuffle = unshuffle
         self.multiple = unshuffle << (len(channels) - 1)
-        self.halo = _halo(len(channels) - 1, unshuffle, self.multiple, stem > 0)
+        self.halo = _halo(len(channels) - 1, unshuffle, self.multiple)
         pixels = unshuffle * unshuffle
-        widths = (pixels + stem, *channels)
+        widths = (pixels, *channels)
         self.down = nn.ModuleList(DoubleConv(a, b) for a, b in zip(widths[:-1], channels, strict=True))
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(channels[i + 1], channels[i], 2, stride=2) for i in range(len(channels) - 1)
         )
         self.merge = nn.ModuleList(DoubleConv(2 * a, a) for a in channels[:-1])
         self.out = nn.Conv2d(channels[0], pixels, 1)
-        self.stem = DoubleConv(1, stem) if stem else None
-        if stem:
-            self.lift = nn.ConvTranspose2d(channels[0], stem, unshuffle, stride=unshuffle)
-            self.refine = DoubleConv(2 * stem, stem)
-            self.last = nn.Conv2d(stem, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Denoise a batch.
@@ -93,10 +85,6 @@ class UNet(nn.Module):
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         x = functional.pad(x, padding, mode="replicate")
         y = functional.pixel_unshuffle(x, self.unshuffle)
-        full = x
-        if self.stem is not None:
-            full = self.stem(x)
-            y = torch.cat([y, functional.max_pool2d(full, self.unshuffle)], dim=1)
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             if level > 0:
@@ -106,19 +94,16 @@ class UNet(nn.Module):
         for level in range(len(self.up) - 1, -1, -1):
             y = self.merge[level](torch.cat([skips[level], self.up[level](y)], dim=1))
         z: Tensor = x + functional.pixel_shuffle(self.out(y), self.unshuffle)
-        if self.stem is not None:
-            z = z + self.last(self.refine(torch.cat([full, self.lift(y)], dim=1)))
         return z[..., :height, :width]
 
 
-def _halo(depth: int, unshuffle: int, multiple: int, stem: bool) -> int:
+def _halo(depth: int, unshuffle: int, multiple: int) -> int:
     """Receptive half-width in pixels, rounded up to `multiple`.
 
     At each level a pixel is `scale` input pixels wide. Two convolutions down and two up see two
-    pixels each to a side, a pooling one more; the deepest level has two convolutions. A stem has
-    two convolutions before and two after, at full resolution.
+    pixels each to a side, a pooling one more; the deepest level has two convolutions.
     """
-    reach = unshuffle - 1 + (4 if stem else 0)
+    reach = unshuffle - 1
     for level in range(depth):
         reach += 5 * (unshuffle << level)
     reach += 2 * multiple

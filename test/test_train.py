@@ -18,7 +18,8 @@ from denoiser.unet import UNet
 from train.__main__ import main
 from train.config import Config
 from train.data import W2S_OVERLAPS, W2S_TEST, W2S_TRAIN, Pair, draw_batch, read_pairs, split_fovs
-from train.fit import fit, grow, learning_rate, reduced
+from train.export import export
+from train.fit import fit, learning_rate, reduced
 from train.noise import photon_transfer, poisson_frame
 from train.optimiser import Muon
 from train.workers import Workers
@@ -163,16 +164,15 @@ def test_the_image_loss_has_the_gradient_of_the_mean_psnr_of_images() -> None:
         reduced("l1", values, scale, image_mse)
 
 
-def test_a_grown_network_begins_with_the_answers_of_the_smaller_one() -> None:
-    torch.manual_seed(0)
-    small, large = UNet((4, 8), 2), UNet((4, 8), 2, 4)
-    grow(large, small.state_dict())
-    x = torch.randn(1, 1, 32, 33)
-    assert torch.allclose(small(x), large(x), atol=1e-6)
-    with pytest.raises(ValueError, match=r"expected those of this network or of a part, found .* too"):
-        grow(small, large.state_dict())
-    with pytest.raises(ValueError, match=r"expected down\.0\.0\.weight of shape \(6, 4, 3, 3\), found \(4, 4, 3, 3\)"):
-        grow(UNet((6, 8), 2), small.state_dict())
+def test_starts_from_a_checkpoint_or_a_model_folder_of_the_same_network(tmp_path: Path) -> None:
+    checkpoint = fit(TINY, [pair(1)], [pair(2)], tmp_path / "first")
+    export(checkpoint, tmp_path / "model", "tiny", None)
+    still = dataclasses.replace(TINY, steps=1, lr=0.0)
+    for initial in (checkpoint, tmp_path / "model"):
+        again = weights(fit(still, [pair(1)], [pair(2)], tmp_path / "second", initial=initial))
+        assert all(torch.equal(v, again[k]) for k, v in weights(checkpoint).items())
+        with pytest.raises(ValueError, match=rf"{initial.name}: expected weights of the network .* size mismatch"):
+            fit(dataclasses.replace(TINY, channels=(16, 24)), [pair(1)], [pair(2)], tmp_path / "third", initial=initial)
 
 
 def test_photon_transfer_finds_gain_and_offset() -> None:

@@ -9,21 +9,21 @@ import torch
 import denoiser.unet
 from denoiser.unet import UNet
 
-SMALL = [((4, 8), 1, 0), ((4, 8, 8), 1, 0), ((4, 8), 2, 0), ((4, 8, 8), 2, 4), ((4, 4, 4), 3, 2)]
+SMALL = [((4, 8), 1), ((4, 8, 8), 1), ((4, 8), 2), ((4, 8, 8), 2), ((4, 4, 4), 3)]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 7), (540, 490)])
 def test_any_size_keeps_its_size(size: tuple[int, int]) -> None:
     with torch.inference_mode():
         assert UNet((2, 3, 4), 2)(torch.randn(2, 1, *size)).shape == (2, 1, *size)
-        assert UNet((2, 3, 4), 2, 3)(torch.randn(2, 1, *size)).shape == (2, 1, *size)
+        assert UNet((2, 3, 4))(torch.randn(2, 1, *size)).shape == (2, 1, *size)
 
 
-@pytest.mark.parametrize(("channels", "unshuffle", "stem"), SMALL)
-def test_no_pixel_beyond_the_halo_has_a_say(channels: tuple[int, ...], unshuffle: int, stem: int) -> None:
+@pytest.mark.parametrize(("channels", "unshuffle"), SMALL)
+def test_no_pixel_beyond_the_halo_has_a_say(channels: tuple[int, ...], unshuffle: int) -> None:
     """Oracle: gradients. What an output pixel depends on, over every position in the pooling grid."""
     torch.manual_seed(0)
-    network = UNet(channels, unshuffle, stem).double()
+    network = UNet(channels, unshuffle).double()
     with torch.no_grad():  # positive weights and pixels: no ReLU is shut, no path cancels another
         for weight in network.parameters():
             weight.abs_()

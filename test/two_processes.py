@@ -6,9 +6,10 @@ import dataclasses
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
-from test.test_train import TINY, pair
+from test_train import TINY, pair
+
 from train.fit import fit
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ class Config:
 
     Attributes
     ----------
-    channels, unshuffle, stem
+    channels, unshuffle
         The network (`denoiser.unet.UNet`).
     normalisation
         "plane", "noise" or "dataset" (`denoiser.normalise`).
@@ -42,7 +42,6 @@ class Config:
 
     channels: tuple[int, ...] = (32, 64, 128, 256)
     unshuffle: int = 2
-    stem: int = 16
     normalisation: str = "plane"
     steps: int = 24000
     batch: int = 8

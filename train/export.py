@@ -25,7 +25,6 @@ def export(checkpoint: Path, folder: Path, name: str, autocast: str | None, note
             "network": "denoiser.unet.UNet",
             "channels": config["channels"],
             "unshuffle": config["unshuffle"],
-            "stem": config.get("stem", 0),
             "parameters": sum(p.numel() for p in network.parameters()),
             "halo": network.halo,
         },

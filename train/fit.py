@@ -60,8 +60,7 @@ def fit(
     max_minutes : float
         Stop, with a checkpoint, after this much wall time; resume to go on.
     initial : Path, optional
-        Checkpoint whose averaged weights to start from, or model folder: of the same network, or of one
-        without the stem that this one has.
+        Checkpoint whose averaged weights to start from, or model folder; of the same network.
 
     Returns
     -------
@@ -72,7 +71,7 @@ def fit(
     ------
     ValueError
         If the loss is not finite (the checkpoint before stays), there is no checkpoint to resume
-        from, or it is one of another network.
+        from, it or `initial` is of another network, or the processes cannot share the batch evenly.
     """
     device = choose_device()
     workers = join(device)
@@ -83,7 +82,7 @@ def fit(
     normalisation = fit_normalisation(config.normalisation, training)
     network: UNet = build(dataclasses.asdict(config)).to(device)
     if initial is not None:
-        grow(network, initial_weights(initial))
+        load_initial(network, initial)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = build_optimiser(config, network)
     average = copy.deepcopy(network)
@@ -169,8 +168,8 @@ def fit(
 
 
 def build(config: dict[str, Any]) -> UNet:
-    """The network of a configuration, or of a checkpoint's (older ones know no stem)."""
-    return UNet(tuple(config["channels"]), config["unshuffle"], config.get("stem", 0))
+    """The network of a configuration, or of a checkpoint's."""
+    return UNet(tuple(config["channels"]), config["unshuffle"])
 
 
 def build_optimiser(config: Config, network: UNet) -> torch.optim.Optimizer:
@@ -182,36 +181,14 @@ def build_optimiser(config: Config, network: UNet) -> torch.optim.Optimizer:
     raise ValueError(f"optimiser: expected adamw or muon, found {config.optimiser!r}")
 
 
-def initial_weights(path: Path) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint, or the weights of a model folder."""
-    weights: dict[str, Tensor] = (
-        load_model(path).network.state_dict() if path.is_dir() else load_checkpoint(path)["average"]
-    )
-    return weights
-
-
-@torch.no_grad()
-def grow(network: UNet, weights: dict[str, Tensor]) -> None:
-    """Start from the weights of the same network, or of one without a stem, whose answers are kept.
-
-    What the smaller network lacks begins at zero where it would change the answer.
-    """
-    own = network.state_dict()
-    unknown = weights.keys() - own.keys()
-    if unknown:
-        raise ValueError(f"initial weights: expected those of this network or of a part, found {min(unknown)} too")
-    for name, value in own.items():
-        if name not in weights:
-            if name.startswith("last."):
-                value.zero_()
-        elif value.shape == weights[name].shape:
-            value.copy_(weights[name])
-        elif name == "down.0.0.weight" and value.shape[0] == weights[name].shape[0]:
-            value.zero_()
-            value[:, : weights[name].shape[1]] = weights[name]
-        else:
-            found = tuple(weights[name].shape)
-            raise ValueError(f"initial weights: expected {name} of shape {tuple(value.shape)}, found {found}")
+def load_initial(network: UNet, path: Path) -> None:
+    """Start from the averaged weights of a checkpoint, or from those of a model folder."""
+    weights = load_model(path).network.state_dict() if path.is_dir() else load_checkpoint(path)["average"]
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        found = str(error).splitlines()[-1].strip()
+        raise ValueError(f"{path}: expected weights of the network that is to be trained: {found}") from error
 
 
 def fit_normalisation(kind: str, training: list[Pair]) -> Normalisation:
@@ -309,8 +286,8 @@ def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: expected a checkpoint to resume from, found no file")
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    for name in ("channels", "unshuffle", "stem", "normalisation") if config else ():
-        found, expected = state["config"].get(name, 0), getattr(config, name)
+    for name in ("channels", "unshuffle", "normalisation") if config else ():
+        found, expected = state["config"][name], getattr(config, name)
         if found != expected:
             raise ValueError(f"{path}: expected {name}={expected}, found {found}: resume with the run's own")
     return state

@@ -29,7 +29,7 @@ class Config:
     redraw
         Share of the crops whose noise is drawn anew from the truth; the rest are real frames.
     loss
-        "mse", "log-mse" (of each crop) or "image-log-mse" (`train.fit.reduced`).
+        "mse", or "log-mse": the mean of the crops' log MSE, which is their mean PSNR.
     precision
         "float32", "bfloat16" (autocast), or "auto": bfloat16 where the processor has it.
     validation
@@ -40,22 +40,22 @@ class Config:
         Of the split, the initial weights, the crops and the noise.
     """
 
-    channels: tuple[int, ...] = (32, 64, 128, 256)
-    unshuffle: int = 2
+    channels: tuple[int, ...] = (16, 32, 96, 192, 256)
+    unshuffle: int = 1
     normalisation: str = "plane"
-    steps: int = 24000
-    batch: int = 8
+    steps: int = 9500
+    batch: int = 16
     crop: int = 128
-    optimiser: str = "adamw"
-    lr: float = 1e-3
+    optimiser: str = "muon"
+    lr: float = 2e-3
     weight_decay: float = 1e-4
     warmup: int = 200
-    ema: float = 0.999
-    redraw: float = 0.5
-    loss: str = "log-mse"
+    ema: float = 0.998
+    redraw: float = 0.0
+    loss: str = "mse"
     precision: str = "auto"
     validation: float = 0.1
-    validate_every: int = 2000
+    validate_every: int = 1000
     seed: int = 0
 
 

@@ -89,15 +89,13 @@ def split_fovs(fovs: range, share: float, seed: int) -> tuple[list[int], list[in
 
 def draw_batch(
     pairs: list[Pair], batch: int, crop: int, redraw: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Random crops, turned and flipped; the noise of a share of them drawn anew.
 
     Returns
     -------
     noisy, truth : Tensor
         float32, (batch, 1, crop, crop), intensity units.
-    source : Tensor
-        int64, (batch,), which of the pairs each crop was cut from.
     """
     noisy: list[Tensor] = []
     truth: list[Tensor] = []
@@ -115,7 +113,7 @@ def draw_batch(
     gain, offset = (torch.tensor([getattr(pairs[i], k) for i in source]).view(column) for k in ("gain", "offset"))
     drawn = poisson_frame(targets, gain, offset, generator)
     anew = torch.rand(column, generator=generator) < redraw
-    return torch.where(anew, drawn, frames), targets, torch.tensor(source)
+    return torch.where(anew, drawn, frames), targets
 
 
 def _integer(below: int, generator: torch.Generator) -> int:

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,11 @@ from train.workers import Workers, join
 
 log = logging.getLogger(__name__)
 
-LOSSES = ("image-log-mse", "log-mse", "mse")
-# Of the running mean of an image's MSE, by each of its crops.
-IMAGE_MSE_DECAY = 0.98
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": nn.functional.mse_loss,
+    # Each crop's own PSNR (up to sign and factor), so that a decibel counts the same in each.
+    "log-mse": lambda y, target: ((y - target) ** 2).mean(dim=(1, 2, 3)).add(1e-4).log().mean(),
+}
 ALONE = Workers()
 
 
@@ -56,7 +59,7 @@ def fit(
     out : Path
         Folder for `checkpoint.pt` and `log.csv`.
     resume : bool
-        Go on from `out/checkpoint.pt`, which holds the state of every random generator.
+        Go on from `out/checkpoint.pt`.
     max_minutes : float
         Stop, with a checkpoint, after this much wall time; resume to go on.
     initial : Path, optional
@@ -86,15 +89,12 @@ def fit(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = build_optimiser(config, network)
     average = copy.deepcopy(network)
-    # Begins at what a fair denoiser leaves of the noise; the running means then take over.
-    image_mse = torch.tensor([0.05 * float(((p.noisy - p.truth) ** 2).mean()) for p in training])
     path, step, seconds = out / "checkpoint.pt", 0, 0.0
     if resume:
         state = load_checkpoint(path, config)
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        image_mse.copy_(state["image_mse"])
         step, seconds = state["step"], state["seconds"]
         log.info("resumed at step %d", step)
 
@@ -109,13 +109,12 @@ def fit(
             group["lr"] = learning_rate(config, step)
         # A step's crops follow from its number alone, whoever computes them and however often it was resumed.
         generator = torch.Generator().manual_seed((config.seed << 40) + step)
-        noisy, truth, source = draw_batch(training, config.batch, config.crop, config.redraw, generator)
-        noisy, truth, source = (t[workers.rank :: workers.count] for t in (noisy, truth, source))
-        x, target, scale = normalised(noisy, truth, normalisation)
+        crops = draw_batch(training, config.batch, config.crop, config.redraw, generator)
+        noisy, truth = (t[workers.rank :: workers.count] for t in crops)
+        x, target = (t.to(device) for t in normalised(noisy, truth, normalisation))
         with torch.autocast(device.type, precision, enabled=precision is not None):
-            y = network(x.to(device))
-        mse = ((y.float() - target.to(device)) ** 2).mean(dim=(1, 2, 3))
-        loss = reduced(config.loss, mse, scale.to(device), image_mse[source].to(device))
+            y = network(x)
+        loss = LOSSES[config.loss](y.float(), target)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         workers.average_gradients(network)
@@ -124,16 +123,13 @@ def fit(
         update_average(average, network, min(config.ema, (1 + step) / (10 + step)))
 
         elapsed = time.monotonic() - start
-        mine = torch.stack([source, mse.detach().cpu() * scale**2, loss.detach().cpu().expand(len(source))], dim=1)
-        everyone = workers.gather(torch.cat([mine, torch.full((len(source), 1), elapsed)], dim=1))
-        for i, value in everyone[:, :2].tolist():
-            image_mse[int(i)] += (1 - IMAGE_MSE_DECAY) * (value - image_mse[int(i)])
-        losses.append(float(everyone[:, 2].mean()))
+        # What each process has to say; the first one's clock decides for all.
+        everyone = workers.gather(torch.tensor([[float(loss.detach()), elapsed]]))
+        losses.append(float(everyone[:, 0].mean()))
         if not math.isfinite(losses[-1]):
             raise ValueError(f"step {step}: the loss is {losses[-1]}; the last good checkpoint is {path}")
 
-        # The first process's clock decides for all.
-        finished = step == config.steps or float(everyone[0, 3]) > 60 * max_minutes
+        finished = step == config.steps or float(everyone[0, 1]) > 60 * max_minutes
         if step % config.validate_every == 0 or finished:
             quality = validate(average, normalisation, validation, device, workers)
             row = {
@@ -153,7 +149,6 @@ def fit(
                     "network": network.state_dict(),
                     "average": average.state_dict(),
                     "optimiser": optimiser.state_dict(),
-                    "image_mse": image_mse,
                     "step": step,
                     "seconds": seconds + elapsed,
                     "validation_si_psnr": quality,
@@ -199,41 +194,12 @@ def fit_normalisation(kind: str, training: list[Pair]) -> Normalisation:
     return Normalisation(kind, float(pixels.mean()), float(pixels.std()))
 
 
-def reduced(loss: str, mse: Tensor, scale: Tensor, image_mse: Tensor) -> Tensor:
-    """One number to minimise, from each crop's MSE.
-
-    Parameters
-    ----------
-    loss : str
-        "mse": the mean, in network units. "log-mse": the mean of the crops' log MSE. "image-log-mse":
-        what has the gradient of the mean of the images' log MSE, which is the mean PSNR up to a factor.
-    mse : Tensor
-        float32, (N,), each crop's, in network units.
-    scale : Tensor
-        float32, (N,), intensity units of one network unit in each crop.
-    image_mse : Tensor
-        float32, (N,), running mean MSE of the image of each crop, squared intensity units.
-
-    Raises
-    ------
-    ValueError
-        If the loss has another name.
-    """
-    if loss == "mse":
-        return mse.mean()
-    if loss == "log-mse":
-        return (mse + 1e-4).log().mean()
-    if loss == "image-log-mse":
-        return (mse * scale**2 / image_mse).mean()
-    raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, found {loss!r}")
-
-
-def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor, Tensor]:
-    """Both in network units, by the statistics of the noisy crop, which is all there is in use; and its scale."""
+def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
+    """Both in network units, by the statistics of the noisy crop, which is all there is in use."""
     statistics = normalisation.statistics(noisy[:, 0].numpy())
     centre, scale = (torch.from_numpy(s).float()[:, None] for s in statistics)
     scale = torch.where(scale > 0, scale, 1.0)
-    return (noisy - centre) / scale, (truth - centre) / scale, scale.flatten()
+    return (noisy - centre) / scale, (truth - centre) / scale
 
 
 def learning_rate(config: Config, step: int) -> float:

@@ -37,8 +37,16 @@ class Workers:
 
 
 def join(device: torch.device) -> Workers:
-    """Join the processes that `python -m torch.distributed.run` started, if it did."""
+    """Join the processes that `python -m torch.distributed.run` started, if it did.
+
+    Raises
+    ------
+    ValueError
+        On another device than the CPU, where several processes were never tried.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Workers()
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type != "cpu":
+        raise ValueError(f"several processes: expected the CPU, found {device}: start one process")
+    distributed.init_process_group("gloo")
     return Workers(distributed.get_rank(), distributed.get_world_size())

@@ -97,6 +97,35 @@ class UNet(nn.Module):
         return z[..., :height, :width]
 
 
+class StandardisedUNet(UNet):
+    """A `UNet` that takes and gives the image's own intensity units, as packages of it are used.
+
+    Each image of the batch is brought to zero mean and unit standard deviation, and the answer back,
+    as `denoiser.normalise` does it for planes. A constant image stays what it is.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Denoise a batch.
+
+        Parameters
+        ----------
+        x : Tensor
+            float32, (N, 1, Y, X), intensity units; any Y and X from 1 up.
+
+        Returns
+        -------
+        Tensor
+            The same shape and intensity units.
+        """
+        centre = x.mean(dim=(1, 2, 3), keepdim=True)
+        contrast = x - centre
+        scale = contrast.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        # What rounding leaves of a constant image is not contrast.
+        flat = scale <= 1e-6 * centre.abs()
+        z: Tensor = super().forward(contrast / scale.masked_fill(flat, 1.0))
+        return z * scale.masked_fill(flat, 0.0) + centre
+
+
 def _halo(depth: int, unshuffle: int, multiple: int) -> int:
     """Receptive half-width in pixels, rounded up to `multiple`.
 

@@ -1,0 +1,1 @@
+"""The bioimage.io package of the shipped network."""

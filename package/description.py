@@ -1,0 +1,142 @@
+"""What `rdf.yaml` says: the package in the words of bioimage.io's format 0.5.4.
+
+That format is older than the tools that check it, on purpose: consumers that pin an older core refuse
+newer ones, and every core reads this.
+"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from denoiser import __version__
+from denoiser.model import Model, sha256
+from denoiser.unet import StandardisedUNet
+from package.weights import ONNX_OPSET
+
+NAME = "W2S U-Net denoiser for fluorescence microscopy"
+CITATIONS = [
+    (
+        "Zhou R., El Helou M., Sage D., Laroche T., Seitz A., Süsstrunk S. (2020): W2S: Microscopy Data with Joint "
+        "Denoising and Super-Resolution for Widefield to SIM Mapping. ECCV Workshops. The training images.",
+        "10.1007/978-3-030-66415-2_31",
+    ),
+    (
+        "Ronneberger O., Fischer P., Brox T. (2015): U-Net: Convolutional Networks for Biomedical Image "
+        "Segmentation. MICCAI. The architecture.",
+        "10.1007/978-3-319-24574-4_28",
+    ),
+]
+TAGS = [
+    *("fluorescence-light-microscopy", "widefield", "2d", "cells", "denoising", "image-restoration"),
+    *("unet", "pytorch", "deepimagej", "fiji"),
+]
+
+
+def describe(
+    folder: Path, model: Model, network: StandardisedUNet, figures: dict[str, str], tolerance: float
+) -> dict[str, Any]:
+    """The content of `rdf.yaml`, with the sha256 of every file that it names.
+
+    Parameters
+    ----------
+    folder : Path
+        The package's folder, which holds the other files already.
+    model : Model
+        The shipped model.
+    network : StandardisedUNet
+        The same in intensity units, for its halo and its grid.
+    figures : dict
+        What was measured on the test images, by the name of the set.
+    tolerance : float
+        Furthest that a format's answer may be from the test output, in intensity units.
+    """
+
+    def file(name: str) -> dict[str, str]:
+        return {"source": name, "sha256": sha256(folder / name)}
+
+    architecture, training = model.record["architecture"], model.record["training"]
+    torch_version = training["torch"].split("+")[0]
+    # A tile must hold more than the halo on both sides of it.
+    least = 2 * network.halo + network.multiple
+    space = [{"type": "space", "id": axis, "size": {"min": least, "step": network.multiple}} for axis in "yx"]
+    follows = [
+        {"type": "space", "id": axis, "size": {"tensor_id": "noisy", "axis_id": axis}, "halo": network.halo}
+        for axis in "yx"
+    ]
+    first = [{"type": "batch"}, {"type": "channel", "channel_names": ["intensity"]}]
+    data = {"type": "float32", "range": [None, None], "unit": "arbitrary unit", "scale": 1.0, "offset": None}
+    return {
+        "format_version": "0.5.4",
+        "type": "model",
+        "name": NAME,
+        "description": (
+            "A U-Net that estimates from one noisy fluorescence image what many frames would average to, in the "
+            "image's own intensity units. Trained on W2S: one raw widefield frame in, the mean of 400 as truth."
+        ),
+        "version": __version__,
+        "timestamp": datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat(),
+        "authors": [{"name": "The authors of w2s-denoiser"}],
+        "cite": [{"text": text, "doi": doi} for text, doi in CITATIONS],
+        "license": "MIT",
+        "tags": TAGS,
+        "covers": ["cover.png"],
+        "documentation": "README.md",
+        "inputs": [
+            {
+                "id": "noisy",
+                "description": "The noisy image, in any linear intensity units.",
+                "axes": [*first, *space],
+                "data": data,
+                "test_tensor": file("test_input.npy"),
+                "sample_tensor": file("sample_input.tif"),
+            }
+        ],
+        "outputs": [
+            {
+                "id": "denoised",
+                "description": "Its denoised estimate, in the same units.",
+                "axes": [*first, *follows],
+                "data": data,
+                "test_tensor": file("test_output.npy"),
+                "sample_tensor": file("sample_output.tif"),
+            }
+        ],
+        "weights": {
+            "pytorch_state_dict": {
+                **file("weights.pt"),
+                "pytorch_version": torch_version,
+                "architecture": {
+                    **file("unet.py"),
+                    "callable": type(network).__name__,
+                    "kwargs": {"channels": architecture["channels"], "unshuffle": architecture["unshuffle"]},
+                },
+            },
+            "torchscript": {
+                **file("weights.torchscript.pt"),
+                "pytorch_version": torch_version,
+                "parent": "pytorch_state_dict",
+            },
+            "onnx": {**file("weights.onnx"), "opset_version": ONNX_OPSET, "parent": "pytorch_state_dict"},
+        },
+        "config": {
+            "bioimageio": {
+                "reproducibility_tolerance": [
+                    {"relative_tolerance": 1e-3, "absolute_tolerance": tolerance, "mismatched_elements_per_million": 0}
+                ],
+                "training": {
+                    "data": training["data"],
+                    "steps": training["steps"],
+                    "minutes": training["minutes"],
+                    "device": training["device"],
+                    **{k: training["config"][k] for k in ("batch", "crop", "lr", "loss", "seed")},
+                },
+                "evaluation": figures,
+                "limitations": (
+                    "Noise that is correlated from pixel to pixel or along rows was not in the training data, and "
+                    "stays. Trained on fixed cells in widefield; look at the residual on other microscopes."
+                ),
+            }
+        },
+    }

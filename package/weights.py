@@ -1,0 +1,70 @@
+"""The network in the formats that consumers of a package read."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import torch
+
+from denoiser.model import Model
+from denoiser.unet import StandardisedUNet
+
+ONNX_OPSET = 17
+
+
+def standardised(model: Model) -> StandardisedUNet:
+    """The shipped network, in intensity units; its state dict is the very file in `resources/`.
+
+    Raises
+    ------
+    ValueError
+        If the model is normalised in a way that the network cannot do by itself.
+    """
+    if model.normalisation.kind != "plane":
+        raise ValueError(f"package: expected a model with normalisation 'plane', found {model.normalisation.kind!r}")
+    architecture = model.record["architecture"]
+    network = StandardisedUNet(tuple(architecture["channels"]), architecture["unshuffle"])
+    network.load_state_dict(model.network.state_dict())
+    return network.eval()
+
+
+def write_torchscript(network: StandardisedUNet, path: Path) -> None:
+    """Trace the network, and write the trace without what depends on this machine.
+
+    A trace records sizes as they are computed, so that it answers to any size.
+    """
+    temporary = path.with_suffix(".part")
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, but the spec has no newer format
+        trace = torch.jit.trace(network, _example(), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(trace, str(temporary))
+    # The debug records hold paths of this machine, and the loader does without them.
+    with zipfile.ZipFile(temporary) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                name = path.stem + entry.filename[entry.filename.index("/") :]
+                target.writestr(zipfile.ZipInfo(name), source.read(entry))
+    temporary.unlink()
+
+
+def write_onnx(network: StandardisedUNet, path: Path) -> None:
+    """Export to one file of opset 17 by the exporter whose files older runtimes read."""
+    axes = {0: "batch", 2: "y", 3: "x"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter is deprecated, but the other's files need newer runtimes
+        torch.onnx.export(
+            network,
+            (_example(),),
+            str(path),
+            input_names=["noisy"],
+            output_names=["denoised"],
+            dynamic_axes={"noisy": axes, "denoised": axes},
+            opset_version=ONNX_OPSET,
+            dynamo=False,
+        )
+
+
+def _example() -> torch.Tensor:
+    return torch.rand(2, 1, 240, 256, generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,122 @@
+"""Real consumers of the package against inference.py: `python test/consumers.py [CONSUMER ...]`.
+
+Each consumer answers the same images as inference.py: simulated fields of odd and even sizes, and a batch of
+three raw frames where ../shared/data is. Prints the furthest pixel, as a share of the answer's range; more
+than 1e-4 in the interior (a halo from the borders) is a failure for the formats alone. bioimageio.core mirrors
+the image at its borders before the network sees it, or cuts it into blocks, and the network's own mean and
+standard deviation are then those of what it is given: how far that goes is printed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from demo.simulate import simulate_field
+
+RAW = ROOT.parent / "shared" / "data" / "w2s-raw16" / "w2s_noisy_0.tiff"
+PACKAGE = ROOT / "runs" / "package"
+HALO, ALLOWED = 112, 1e-4
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+def images() -> Iterator[tuple[str, np.ndarray]]:
+    """Batches, (N, 1, Y, X), float32, camera counts."""
+    field = simulate_field(7, side=1024)[0].astype(np.float32)
+    for height, width in [(333, 517), (540, 540), (1024, 1024)]:
+        yield f"simulated {height}x{width}", field[None, None, :height, :width]
+    if RAW.is_file():
+        yield "raw frames, batch of 3", tifffile.imread(RAW)[:, None].astype(np.float32)
+    else:
+        print(f"SKIPPED the raw frames: no {RAW}")
+
+
+def reference(image: np.ndarray) -> np.ndarray:
+    """What inference.py makes of the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "in"), Path(folder, "out")
+        source.mkdir()
+        tifffile.imwrite(source / "x.tif", image[:, 0], photometric="minisblack")
+        command = [sys.executable, str(ROOT / "inference.py"), "--input", str(source), "--output", str(target)]
+        subprocess.run(command, check=True, capture_output=True)
+        return tifffile.imread(target / "x.tif").reshape(image.shape)
+
+
+def torchscript() -> tuple[str, Predict]:
+    import torch
+
+    network = torch.jit.load(str(PACKAGE / "weights.torchscript.pt"))
+
+    def predict(image: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network(torch.from_numpy(image)).numpy()
+
+    return f"torch {torch.__version__}, torch.jit.load alone", predict
+
+
+def onnx() -> tuple[str, Predict]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(PACKAGE / "weights.onnx")
+    return f"onnxruntime {version('onnxruntime')} alone", lambda image: session.run(None, {"noisy": image})[0]
+
+
+def core(weights: str, blocks: int | None = None) -> tuple[str, Predict]:
+    from bioimageio.core import Sample, Tensor, create_prediction_pipeline
+    from bioimageio.spec import load_model_description
+
+    model = load_model_description(PACKAGE / "rdf.yaml", perform_io_checks=False)
+    pipeline = create_prediction_pipeline(
+        model, weights_format=weights, **({} if blocks is None else {"default_blocksize_parameter": blocks})
+    )
+    pipeline.load()
+
+    def predict(image: np.ndarray) -> np.ndarray:
+        tensor = Tensor.from_numpy(image, dims=("batch", "channel", "y", "x"))
+        sample = Sample(members={"noisy": tensor}, stat={}, id="x")
+        if blocks is None:
+            answer = pipeline.predict_sample_without_blocking(sample)
+        else:
+            answer = pipeline.predict_sample_with_blocking(sample)
+        return np.asarray(answer.members["denoised"].data)
+
+    way = "whole" if blocks is None else "blockwise"
+    return f"bioimageio.core {version('bioimageio.core')}, {weights}, {way}", predict
+
+
+CONSUMERS: dict[str, Callable[[], tuple[str, Predict]]] = {
+    "torchscript": torchscript,
+    "onnx": onnx,
+    **{f"core-{w}": lambda w=w: core(w) for w in ("pytorch_state_dict", "torchscript", "onnx")},
+    "core-blockwise": lambda: core("pytorch_state_dict", 5),
+}
+
+
+def main(names: list[str]) -> int:
+    consumers = [(name, *CONSUMERS[name]()) for name in names or CONSUMERS]
+    failures = 0
+    print("| consumer | image | furthest pixel, interior | and at the borders |\n|---|---|---|---|")
+    for title, image in images():
+        expected = reference(image)
+        span = np.ptp(expected)
+        for name, words, predict in consumers:
+            distance = np.abs(predict(image) - expected) / span
+            inside = float(distance[..., HALO:-HALO, HALO:-HALO].max())
+            failures += inside > ALLOWED and not name.startswith("core")
+            print(f"| {words} | {title} | {inside:.1e} | {float(distance.max()):.1e} |", flush=True)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,81 @@
+"""The package's network is the shipped one in intensity units, and its files say so."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from demo.simulate import simulate_field
+from denoiser.model import Model, sha256
+from denoiser.normalise import Normalisation
+from denoiser.predict import Denoiser
+from denoiser.unet import StandardisedUNet, UNet
+from package.description import describe
+from package.weights import standardised
+
+FILES = ["weights.pt", "unet.py", "weights.torchscript.pt", "weights.onnx", "test_input.npy", "test_output.npy"]
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(1, 0), (100, 1000), (0.1, 0)])
+def test_it_answers_as_inference_does(shipped: Model, gain: float, offset: float) -> None:
+    field = (gain * simulate_field(3, side=333)[0][:, :250] + offset).astype(np.float32)
+    expected = Denoiser(shipped.network, shipped.normalisation)(field[None])[0]
+    with torch.inference_mode():
+        found = standardised(shipped)(torch.from_numpy(field)[None, None])[0, 0].numpy()
+    assert np.abs(found - expected).max() <= 1e-5 * np.ptp(expected)
+
+
+def test_each_image_of_a_batch_is_standardised_by_itself() -> None:
+    torch.manual_seed(0)
+    network = StandardisedUNet((4, 8))
+    images = torch.rand(3, 1, 40, 40) * torch.tensor([1.0, 50.0, 3000.0]).view(3, 1, 1, 1)
+    together = network(images)
+    for image, answer in zip(images, together, strict=True):
+        assert torch.allclose(network(image[None])[0], answer, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 123.4, -7.0, 60000.0])
+def test_a_constant_image_stays(value: float) -> None:
+    image = torch.full((1, 1, 30, 50), value)
+    assert torch.allclose(StandardisedUNet((4, 8))(image), image, rtol=1e-6)
+
+
+def test_the_architecture_stands_alone(tmp_path: Path, shipped: Model) -> None:
+    """As a consumer loads it: one file in an empty folder, and a bare state dict."""
+    root = Path(__file__).resolve().parents[1]
+    (tmp_path / "unet.py").write_bytes((root / "denoiser" / "unet.py").read_bytes())
+    architecture = shipped.record["architecture"]
+    script = (
+        "import torch, unet; n = unet.StandardisedUNet(**{}); "
+        "n.load_state_dict(torch.load({!r}, weights_only=True)); print(n.halo)"
+    ).format({k: architecture[k] for k in ("channels", "unshuffle")}, str(root / "resources" / "weights.pt"))
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert int(result.stdout) == architecture["halo"]
+
+
+def test_what_the_package_says_follows_from_the_model(shipped: Model, tmp_path: Path) -> None:
+    for name in [*FILES, "sample_input.tif", "sample_output.tif"]:
+        (tmp_path / name).write_text(name)
+    rdf = describe(tmp_path, shipped, standardised(shipped), {"set": "1 dB"}, 0.5)
+    json.dumps(rdf)  # plain types only
+    assert rdf["weights"]["onnx"]["sha256"] == sha256(tmp_path / "weights.onnx")
+    (space,) = {(a["size"]["min"], a["size"]["step"]) for a in rdf["inputs"][0]["axes"] if a["type"] == "space"}
+    halo = {a["halo"] for a in rdf["outputs"][0]["axes"] if a["type"] == "space"}
+    assert halo == {shipped.network.halo}
+    assert space[0] > 2 * shipped.network.halo
+    assert space[0] % space[1] == 0 == space[1] % shipped.network.multiple
+    assert "+" not in rdf["weights"]["torchscript"]["pytorch_version"]
+    kwargs = rdf["weights"]["pytorch_state_dict"]["architecture"]["kwargs"]
+    assert StandardisedUNet(**kwargs).state_dict().keys() == shipped.network.state_dict().keys()
+
+
+def test_another_normalisation_is_refused() -> None:
+    model = Model(UNet((4, 8)), Normalisation("noise"), "", None, {})
+    with pytest.raises(ValueError, match="expected a model with normalisation 'plane', found 'noise'"):
+        standardised(model)

@@ -33,8 +33,7 @@ def main() -> int:
     arguments = parse_arguments()
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.captureWarnings(True)
-    # So that a stop from outside, too, removes what is half written.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, stop)
     try:
         model = load_model(find_model([arguments.model] if arguments.model else [PLATFORM_MODEL, OWN_MODEL]))
         jobs, problems = find_jobs(arguments.input, arguments.output)
@@ -48,6 +47,12 @@ def main() -> int:
     total = len(jobs) + len(problems)
     log.info("%d of %d images denoised, peak memory %d MiB", total - failures, total, peak_memory() >> 20)
     return FAILED if failures else 0
+
+
+def stop(number: int, frame: object) -> None:
+    """On a stop from outside leave in order, so that what is half written is removed."""
+    log.error("stopped by %s: the image in work is not written", signal.Signals(number).name)
+    sys.exit(128 + number)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -6,6 +6,7 @@ test_faults.py holds them to what is said here.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +32,7 @@ from denoiser.model import save_model, sha256
 from denoiser.unet import UNet
 
 SOCKET = "images/image-stack-unstructured-noise"
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # linux/prctl.h, linux/capability.h
 
 
 @dataclass
@@ -39,6 +42,8 @@ class Case:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     file_limit: int | None = None  # bytes that a file may have, as on a full disk
+    pretended: str = ""  # Python to run before inference.py
+    stop_when: str | None = None  # send SIGTERM once the output holds such a file
 
     @property
     def input(self) -> Path:
@@ -154,6 +159,32 @@ def occupied_output(case: Case) -> None:
     case.output.write_text("a file")
 
 
+def closed_output(case: Case) -> None:
+    case.write("x.tif", frame(20, 21))
+    case.output.mkdir(mode=0o555)
+
+
+def stopped(case: Case) -> None:
+    case.write("x.tif", frame(400, 512, 512))
+    case.stop_when = ".x.tif.part"
+
+
+def hungry_gpu(case: Case) -> None:
+    """A stand-in for the network: it runs out of the GPU's memory on all but the smallest planes."""
+    case.write("large.tif", frame(300, 300))
+    case.write("small.tif", frame(30, 30))
+    case.pretended = """
+import torch
+from denoiser.unet import UNet
+forward = UNet.forward
+def hungry(network, x):
+    if x.shape[-1] > 40:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory (pretended)")
+    return forward(network, x)
+UNet.forward = hungry
+"""
+
+
 def unusable_gpu(case: Case) -> None:
     case.write("x.tif", frame(20, 21))
     case.environment = {"NVIDIA_VISIBLE_DEVICES": "all", "CUDA_VISIBLE_DEVICES": ""}
@@ -204,10 +235,13 @@ FAULTS = [
     Fault("no input", lambda c: c.input.mkdir(), 2, r"no input: expected \.tif, \.tiff, \.mha files, looked in"),
     Fault("no room on the disk", full_disk, 1, r"x\.tif -> .*x\.tif: .*is there room, and leave to write"),
     Fault("output is a file", occupied_output, 1, r"x\.tif -> .*(File exists|Not a directory)"),
+    Fault("output not writable", closed_output, 1, r"x\.tif -> .*Permission denied"),
+    Fault("SIGTERM in the middle", stopped, 143, "stopped by SIGTERM: .* is not written"),
     Fault("damaged weights", damage_weights, 2, r"weights\.pt: expected sha256 .*, found .*copy both again"),
     Fault("weights of another network", swap_weights, 2, r"weights\.pt: expected the weights of the network"),
     Fault("weights that run code", evil_weights, 2, r"weights\.pt: expected the weights of the network"),
     Fault("a GPU that cannot be used", unusable_gpu, 0, "A GPU SEEMS TO BE HERE BUT IS NOT USABLE", 1),
+    Fault("the GPU's memory is too small", hungry_gpu, 1, r"large\.tif -> .*CUDA out of memory", 1),
 ]
 
 
@@ -218,24 +252,35 @@ def run(fault: Fault, folder: Path) -> tuple[int, str, int]:
     save_model(case.model, UNet((4, 8), 2), {"kind": "plane"}, record)
     fault.make(case)
 
-    def limit() -> None:
+    def restrict() -> None:
         if case.file_limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (case.file_limit, case.file_limit))
+        if os.geteuid() == 0:  # root, too, is to be bound by the modes of folders
+            ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
 
+    start = f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[0] = 'inference.py'"
+    program = f"{start}\n{case.pretended}\nrunpy.run_path({str(ROOT / 'inference.py')!r}, run_name='__main__')"
     arguments = ["--input", case.input, "--output", case.output, "--model", case.model]
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "inference.py"), *map(str, arguments)],
+    with subprocess.Popen(
+        [sys.executable, *(["-c", program] if case.pretended else [str(ROOT / "inference.py")]), *map(str, arguments)],
         cwd=folder,
         env={**os.environ, **case.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-        timeout=120,
-        preexec_fn=limit,
-    )
+        preexec_fn=restrict,
+    ) as process:
+        while case.stop_when and process.poll() is None and not (case.output / case.stop_when).exists():
+            time.sleep(0.02)
+        if case.stop_when:
+            process.terminate()
+        try:
+            log, _ = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     written = [p for p in case.output.rglob("*") if p.is_file()] if case.output.is_dir() else []
-    return result.returncode, result.stdout, len(written)
+    return process.returncode, log, len(written)
 
 
 def main() -> None:

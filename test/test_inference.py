@@ -4,17 +4,14 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK
 import tifffile
-import torch
 
 import inference
 from denoiser.normalise import Normalisation
@@ -147,19 +144,6 @@ def test_a_model_of_ones_own_and_a_damaged_one(tmp_path: Path) -> None:
     assert not (tmp_path / "out2").exists()
 
 
-def test_stopped_in_the_middle_leaves_nothing_half_written(tmp_path: Path) -> None:
-    put(tmp_path / "in" / "long.tif", frame(60, 512, 512))
-    command = [sys.executable, str(ROOT / "inference.py"), "--input", tmp_path / "in", "--output", tmp_path / "out"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("out/.long.tif.part")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert list(tmp_path.glob("out/.long.tif.part")), "the work has begun"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 128 + signal.SIGTERM
-    assert list((tmp_path / "out").iterdir()) == []
-
-
 def test_memory_does_not_grow_with_the_stack(tmp_path: Path, tiny_model: Path) -> None:
     """Peak memory beyond that of a short stack: a few planes, not the 200 more of the long one."""
     peaks = []
@@ -188,25 +172,6 @@ def test_sagemakers_forms(tmp_path: Path, tiny_model: Path) -> None:
     result = subprocess.run(command, env={}, cwd="/", capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "out" / ANSWER / "x.tif").is_file()
-
-
-def test_out_of_memory_at_every_tile_is_one_line_and_the_next_image_is_done(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Hungry(UNet):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if x.shape[-1] > 40:
-                raise torch.cuda.OutOfMemoryError("CUDA out of memory (pretended)")
-            return super().forward(x)
-
-    put(tmp_path / "large.tif", frame(300, 300))
-    put(tmp_path / "small.tif", frame(30, 30))
-    denoiser = Denoiser(Hungry((4, 8)), Normalisation())
-    done = [inference.denoise(denoiser, Job(tmp_path / n, tmp_path / "out" / n)) for n in ("large.tif", "small.tif")]
-    assert done == [False, True]
-    assert "large.tif -> " in caplog.text
-    assert "CUDA out of memory" in caplog.text
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["small.tif"]
 
 
 def test_an_unforeseen_failure_is_told_and_the_next_image_is_done(

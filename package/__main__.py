@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -18,7 +18,7 @@ from ruyaml import YAML
 from denoiser import __version__
 from denoiser.model import load_model
 from denoiser.unet import StandardisedUNet
-from package.description import CITATIONS, NAME, describe
+from package.description import CITATIONS, NAME, describe, figures_of, moved
 from package.weights import standardised, write_onnx, write_torchscript
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +31,7 @@ Image = NDArray[np.float32]
 
 
 def main() -> int:
-    """Write every file anew, then `rdf.yaml`, then the zip."""
+    """Write every file anew, then `rdf.yaml` beside them, the zip, and `rdf.yaml` at the top level."""
     model = load_model(ROOT / "resources")
     network = standardised(model)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -49,39 +49,31 @@ def main() -> int:
     for name, image in (("sample_input", field), ("sample_output", answer)):
         tifffile.imwrite(FOLDER / f"{name}.tif", image[None, None], photometric="minisblack", metadata={"axes": "SCYX"})
     (FOLDER / "cover.png").write_bytes(_cover(field, answer))
-    figures = _figures(ROOT / "docs" / "evaluation.csv")
+    figures = figures_of(ROOT / "docs" / "evaluation.csv")
     (FOLDER / "README.md").write_text(_readme(figures), encoding="utf-8")
 
     tolerance = float(TOLERANCE * np.ptp(test_answer))
     description = describe(FOLDER, model, network, figures, tolerance)
-    yaml = YAML()
-    yaml.width = 110
-    with (FOLDER / "rdf.yaml").open("w", encoding="utf-8") as file:
-        yaml.dump(description, file)
+    write_yaml(FOLDER / "rdf.yaml", description)
     archive = _zip()
+    write_yaml(ROOT / "rdf.yaml", moved(description, FOLDER.relative_to(ROOT)))
     print(f"{FOLDER}\n{archive} ({archive.stat().st_size / 1e6:.1f} MB)")
     return 0
+
+
+def write_yaml(path: Path, content: dict[str, Any]) -> None:
+    """As plain YAML, without the anchors that some readers do not know."""
+    yaml = YAML()
+    yaml.width = 110
+    yaml.representer.ignore_aliases = lambda data: True
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(content, file)
 
 
 def _run(network: StandardisedUNet, image: Image) -> Image:
     with torch.inference_mode():
         answer: Image = network(torch.from_numpy(image)[None, None])[0, 0].numpy()
     return answer
-
-
-def _figures(path: Path) -> dict[str, str]:
-    """Mean SI-PSNR and SSIM of each set, before and after, of the table that `make readme` measured."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    figures = {}
-    for name in dict.fromkeys(row["set"] for row in rows):
-        columns = ("noisy_si_psnr", "noisy_ssim", "si_psnr", "ssim")
-        a, b, c, d = (float(np.mean([float(r[k]) for r in rows if r["set"] == name])) for k in columns)
-        count = sum(r["set"] == name for r in rows)
-        figures[name] = (
-            f"mean of {count} images: SI-PSNR {a:.2f} dB noisy, {c:.2f} dB denoised; SSIM {b:.3f} and {d:.3f}"
-        )
-    return figures
 
 
 def _cover(noisy: Image, denoised: Image) -> bytes:

@@ -6,9 +6,12 @@ newer ones, and every core reads this.
 
 from __future__ import annotations
 
+import csv
 import datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from denoiser import __version__
 from denoiser.model import Model, sha256
@@ -28,6 +31,7 @@ CITATIONS = [
         "10.1007/978-3-319-24574-4_28",
     ),
 ]
+COMMITTED = {"weights.pt": "resources/weights.pt", "unet.py": "denoiser/unet.py"}
 TAGS = [
     *("fluorescence-light-microscopy", "widefield", "2d", "cells", "denoising", "image-restoration"),
     *("unet", "pytorch", "deepimagej", "fiji"),
@@ -140,3 +144,83 @@ def describe(
             }
         },
     }
+
+
+def figures_of(path: Path) -> dict[str, str]:
+    """Mean SI-PSNR and SSIM of each set, before and after, of the table that `make readme` measured."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    figures = {}
+    for name in dict.fromkeys(row["set"] for row in rows):
+        columns = ("noisy_si_psnr", "noisy_ssim", "si_psnr", "ssim")
+        a, b, c, d = (float(np.mean([float(r[k]) for r in rows if r["set"] == name])) for k in columns)
+        count = sum(r["set"] == name for r in rows)
+        figures[name] = (
+            f"mean of {count} images: SI-PSNR {a:.2f} dB noisy, {c:.2f} dB denoised; SSIM {b:.3f} and {d:.3f}"
+        )
+    return figures
+
+
+def moved(description: Any, folder: Path) -> Any:
+    """The same for an `rdf.yaml` at the top level: what is committed is named there, the rest in `folder`."""
+
+    def name(file: str) -> str:
+        return COMMITTED.get(file) or f"{folder}/{file}"
+
+    if isinstance(description, list):
+        return [moved(item, folder) for item in description]
+    if not isinstance(description, dict):
+        return description
+    result = {key: moved(value, folder) for key, value in description.items()}
+    result |= {key: name(result[key]) for key in ("source", "documentation") if key in result}
+    return result | ({"covers": [name(file) for file in result["covers"]]} if "covers" in result else {})
+
+
+def disagreements(description: dict[str, Any], root: Path, model: Model) -> list[str]:
+    """What an `rdf.yaml` says that is not so: a sentence for each file and fact, with the remedy.
+
+    Parameters
+    ----------
+    description : dict
+        Content of the `rdf.yaml`.
+    root : Path
+        The repository, where its file names start.
+    model : Model
+        The shipped model.
+    """
+    remedy = "run 'make package'"
+    said = []
+    for source, checksum in _files(description):
+        path = root / source
+        if not path.is_file():
+            said.append(f"{path}: expected the file that rdf.yaml names, found none: {remedy}")
+        elif (actual := sha256(path)) != checksum:
+            said.append(f"{path}: expected sha256 {checksum} as in rdf.yaml, found {actual}: {remedy}")
+    weights = description["weights"]["pytorch_state_dict"]
+    architecture = model.record["architecture"]
+    facts: dict[str, tuple[Any, Any]] = {
+        "weights.pytorch_state_dict.sha256": (weights["sha256"], model.sha256),
+        "architecture.kwargs": (
+            dict(weights["architecture"]["kwargs"]),
+            {k: architecture[k] for k in ("channels", "unshuffle")},
+        ),
+        "config.bioimageio.evaluation": (
+            dict(description["config"]["bioimageio"]["evaluation"]),
+            figures_of(root / "docs" / "evaluation.csv"),
+        ),
+        "outputs.axes.halo": ([a["halo"] for a in description["outputs"][0]["axes"][2:]], [model.network.halo] * 2),
+    }
+    for name, (found, expected) in facts.items():
+        if found != expected:
+            said.append(f"rdf.yaml: {name}: expected {expected} of resources/, found {found}: {remedy}")
+    return said
+
+
+def _files(description: Any) -> list[tuple[str, str]]:
+    """Name and sha256 of each file below a node that has both."""
+    if isinstance(description, list):
+        return [pair for item in description for pair in _files(item)]
+    if not isinstance(description, dict):
+        return []
+    own = [(description["source"], description["sha256"])] if "source" in description else []
+    return own + [pair for item in description.values() for pair in _files(item)]

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from demo.simulate import simulate_field
 from denoiser.model import Model, sha256
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from denoiser.unet import StandardisedUNet, UNet
-from package.description import describe
+from package.description import describe, disagreements
 from package.weights import standardised
 
+ROOT = Path(__file__).resolve().parents[1]
 FILES = ["weights.pt", "unet.py", "weights.torchscript.pt", "weights.onnx", "test_input.npy", "test_output.npy"]
 
 
@@ -48,13 +53,12 @@ def test_a_constant_image_stays(value: float) -> None:
 
 def test_the_architecture_stands_alone(tmp_path: Path, shipped: Model) -> None:
     """As a consumer loads it: one file in an empty folder, and a bare state dict."""
-    root = Path(__file__).resolve().parents[1]
-    (tmp_path / "unet.py").write_bytes((root / "denoiser" / "unet.py").read_bytes())
+    (tmp_path / "unet.py").write_bytes((ROOT / "denoiser" / "unet.py").read_bytes())
     architecture = shipped.record["architecture"]
     script = (
         "import torch, unet; n = unet.StandardisedUNet(**{}); "
         "n.load_state_dict(torch.load({!r}, weights_only=True)); print(n.halo)"
-    ).format({k: architecture[k] for k in ("channels", "unshuffle")}, str(root / "resources" / "weights.pt"))
+    ).format({k: architecture[k] for k in ("channels", "unshuffle")}, str(ROOT / "resources" / "weights.pt"))
     result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert int(result.stdout) == architecture["halo"]
 
@@ -73,6 +77,29 @@ def test_what_the_package_says_follows_from_the_model(shipped: Model, tmp_path: 
     assert "+" not in rdf["weights"]["torchscript"]["pytorch_version"]
     kwargs = rdf["weights"]["pytorch_state_dict"]["architecture"]["kwargs"]
     assert StandardisedUNet(**kwargs).state_dict().keys() == shipped.network.state_dict().keys()
+
+
+@pytest.fixture
+def committed() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "rdf.yaml").read_text())
+
+
+def test_the_committed_rdf_agrees_with_the_shipped_model(committed: dict[str, Any], shipped: Model) -> None:
+    """The files of `make package` may not have been made; whatever is there must be what it says."""
+    said = disagreements(committed, ROOT, shipped)
+    assert [line for line in said if not re.search(r"runs/package/.* found none: run 'make package'", line)] == []
+
+
+def test_an_rdf_of_other_weights_is_named(committed: dict[str, Any], shipped: Model) -> None:
+    other = replace(shipped, sha256="0" * 64)
+    assert any(
+        "weights.pytorch_state_dict.sha256: expected 000" in line for line in disagreements(committed, ROOT, other)
+    )
+    committed["weights"]["pytorch_state_dict"]["architecture"]["sha256"] = "1" * 64
+    committed["outputs"][0]["axes"][2]["halo"] = 16
+    said = "\n".join(disagreements(committed, ROOT, shipped))
+    assert "unet.py: expected sha256 111" in said
+    assert "outputs.axes.halo: expected" in said
 
 
 def test_another_normalisation_is_refused() -> None:

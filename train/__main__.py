@@ -18,6 +18,7 @@ from train.data import W2S_TRAIN, read_pairs, split_fovs
 from train.evaluate import evaluate, replace_table, table, write_csv
 from train.export import export
 from train.fit import build, fit, load_checkpoint, validate
+from train.synthetic import read_clean
 
 
 def main() -> int:
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("fit", help="train a network on W2S pairs")
     command.add_argument("--data", type=Path, required=True, help="folder with noisy/ and clean/")
+    command.add_argument("--clean", type=Path, help="folder of clean images, for the share --synthetic")
     command.add_argument("--out", type=Path, required=True, help="folder for checkpoint.pt and log.csv")
     command.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     command.add_argument("--max-minutes", type=float, default=math.inf, help="stop with a checkpoint after this time")
@@ -74,7 +76,10 @@ def _fit(arguments: argparse.Namespace) -> None:
     config = dataclasses.replace(Config(), **overrides(arguments))
     training, validation = split_fovs(W2S_TRAIN, config.validation, config.seed)
     pairs = read_pairs(arguments.data, training), read_pairs(arguments.data, validation)
-    fit(config, *pairs, arguments.out, arguments.resume, arguments.max_minutes, arguments.initial)
+    if (config.synthetic > 0) != (arguments.clean is not None):
+        raise ValueError("--clean and --synthetic go together: expected both or neither")
+    clean = read_clean(arguments.clean) if arguments.clean else None
+    fit(config, *pairs, arguments.out, arguments.resume, arguments.max_minutes, arguments.initial, clean)
 
 
 def _validate(arguments: argparse.Namespace) -> None:

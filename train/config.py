@@ -28,6 +28,8 @@ class Config:
         Decay of the moving average of the weights, which is what is validated and shipped.
     redraw
         Share of the crops whose noise is drawn anew from the truth; the rest are real frames.
+    synthetic
+        Share of each batch that is clean images with drawn noise (`train.synthetic`).
     loss
         "mse", or "log-mse": the mean of the crops' log MSE, which is their mean PSNR.
     precision
@@ -52,6 +54,7 @@ class Config:
     warmup: int = 200
     ema: float = 0.998
     redraw: float = 0.0
+    synthetic: float = 0.0
     loss: str = "mse"
     precision: str = "auto"
     validation: float = 0.1

@@ -26,6 +26,7 @@ from denoiser.unet import UNet
 from train.config import Config
 from train.data import Pair, draw_batch
 from train.optimiser import Muon
+from train.synthetic import degrade, draw_clean
 from train.workers import Workers, join
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ def fit(
     resume: bool = False,
     max_minutes: float = math.inf,
     initial: Path | None = None,
+    clean: list[Tensor] | None = None,
 ) -> Path:
     """Train, validate, and write checkpoints and a log; the last checkpoint is what to export.
 
@@ -64,6 +66,8 @@ def fit(
         Stop, with a checkpoint, after this much wall time; resume to go on.
     initial : Path, optional
         Checkpoint whose averaged weights to start from, or model folder; of the same network.
+    clean : list of Tensor, optional
+        Clean images for the share `config.synthetic` of each batch.
 
     Returns
     -------
@@ -103,13 +107,16 @@ def fit(
         "device %s, autocast %s, process %d of %d with %d threads",
         *(device, precision, workers.rank + 1, workers.count, torch.get_num_threads()),
     )
-    start, losses = time.monotonic(), []
+    start, losses, synthetic = time.monotonic(), [], round(config.synthetic * config.batch)
     while step < config.steps:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
         # A step's crops follow from its number alone, whoever computes them and however often it was resumed.
         generator = torch.Generator().manual_seed((config.seed << 40) + step)
-        crops = draw_batch(training, config.batch, config.crop, config.redraw, generator)
+        crops = draw_batch(training, config.batch - synthetic, config.crop, config.redraw, generator)
+        if synthetic:
+            drawn = degrade(draw_clean(clean or [], synthetic, config.crop, generator), generator)
+            crops = torch.cat([crops[0], drawn[0]]), torch.cat([crops[1], drawn[1]])
         noisy, truth = (t[workers.rank :: workers.count] for t in crops)
         x, target = (t.to(device) for t in normalised(noisy, truth, normalisation))
         with torch.autocast(device.type, precision, enabled=precision is not None):

@@ -18,7 +18,7 @@ from denoiser.tiff import write_tiff
 BLOCK_PIXELS = 1024 * 1024
 # Measured with the shipped network, on planes of 1024² to 4096²: what is held for each pixel of the
 # planes in work, and on top for each pixel of the tile (with its halo) that the network is at.
-PLANE_BYTES, TILE_BYTES = 84, 490
+PLANE_BYTES, TILE_BYTES = 92, 560
 
 
 @dataclass

@@ -54,14 +54,18 @@ def main() -> int:
 
     tolerance = float(TOLERANCE * np.ptp(test_answer))
     description = describe(FOLDER, model, network, figures, tolerance)
-    write_yaml(FOLDER / "rdf.yaml", description)
+    top = moved(description, FOLDER.relative_to(ROOT))
+    before = YAML(typ="safe").load(ROOT / "rdf.yaml") if (ROOT / "rdf.yaml").is_file() else {}
+    if before.keys() == top.keys() and {**before, "timestamp": top["timestamp"]} == top:  # nothing new: no new time
+        description["timestamp"] = top["timestamp"] = before["timestamp"]
+    _write_yaml(FOLDER / "rdf.yaml", description)
+    _write_yaml(ROOT / "rdf.yaml", top)
     archive = _zip()
-    write_yaml(ROOT / "rdf.yaml", moved(description, FOLDER.relative_to(ROOT)))
     print(f"{FOLDER}\n{archive} ({archive.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 
-def write_yaml(path: Path, content: dict[str, Any]) -> None:
+def _write_yaml(path: Path, content: dict[str, Any]) -> None:
     """As plain YAML, without the anchors that some readers do not know."""
     yaml = YAML()
     yaml.width = 110

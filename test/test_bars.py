@@ -24,20 +24,16 @@ def test_the_images_are_the_ones_that_the_peers_were_measured_on(
     assert means(results, name)[0] == pytest.approx(noisy, abs=0.005)
 
 
-def test_the_bar_is_passed_on_raw_frames(results: list[Result]) -> None:
-    assert means(results, RAW)[2] >= BARS[RAW]
-
-
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="32.19 dB on FOV 081-100: the bar of 32.3 stands")
-def test_the_bar_is_passed_on_the_test_fields(results: list[Result]) -> None:
-    assert means(results, W2S)[2] >= BARS[W2S]
+@pytest.mark.parametrize("name", [W2S, RAW])
+def test_the_bar_is_passed(results: list[Result], name: str) -> None:
+    assert means(results, name)[2] >= BARS[name]
 
 
 def test_it_beats_the_published_peers_on_the_test_fields(results: list[Result], data: Path) -> None:
     with (data / "w2s" / "peers_081_100.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for peer in ("vst_bm3d", "n2n_unet_fmd"):
-        assert means(results, W2S)[2] > sum(float(r[f"{peer}_si_psnr"]) for r in rows) / len(rows) + 0.4
+        assert means(results, W2S)[2] > sum(float(r[f"{peer}_si_psnr"]) for r in rows) / len(rows) + 0.7
         assert means(results, W2S)[3] > sum(float(r[f"{peer}_ssim"]) for r in rows) / len(rows)
 
 

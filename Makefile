@@ -3,8 +3,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 DATA ?= ../shared/data
 INPUT ?=
+FORMATS := pytorch_state_dict torchscript onnx
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint test-container package test-package sbom faults fuzz evaluate readme train clean
+.PHONY: help demo test check lint test-container package test-package test-consumers sbom faults fuzz evaluate readme train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,13 +27,16 @@ lint: $(VENV)/.dev ## ruff, mypy (strict on the library), hadolint
 test-container: $(VENV)/.train ## build the image, run it locked down, save, load and run it again (MEASURE=1: a table)
 	tools/test_container.sh $(PY)
 
-package: .venv-package/.done ## make the bioimage.io package of the shipped network, in runs/package, and its zip
-	.venv-package/bin/python -m package
+package: .venv-package/.done ## make the bioimage.io package, in runs/package, and its zip (GITHUB_USER=its maintainer)
+	.venv-package/bin/python -m package $(GITHUB_USER)
 
-test-package: package ## test the package in bioimageio.core, and hold its formats against inference.py
-	for format in pytorch_state_dict torchscript onnx; do \
-	  .venv-package/bin/bioimageio test runs/package/rdf.yaml --weight-format $$format || exit 1; done
+test-package: package ## have bioimageio.core test the package's three formats
+	for format in $(FORMATS); do .venv-package/bin/bioimageio test rdf.yaml --weight-format $$format || exit 1; done
+
+test-consumers: test-package .venv-core096/.done ## the same in the oldest core, and every consumer against inference.py
+	for format in $(FORMATS); do .venv-core096/bin/bioimageio test rdf.yaml --weight-format $$format || exit 1; done
 	.venv-package/bin/python -W ignore test/consumers.py
+	.venv-core096/bin/python -W ignore test/consumers.py core-pytorch_state_dict core-torchscript core-onnx
 
 sbom: ## list what the image holds of Python (CycloneDX), into runs/sbom.json
 	python3 -m venv .venv-sbom && .venv-sbom/bin/python -m pip install --quiet -r requirements-sbom.txt
@@ -58,7 +62,7 @@ train: $(VENV)/.train ## train a network as the shipped one was, into runs/train
 	  -m train fit --data "$(DATA)/w2s" --out runs/train
 
 clean: ## remove environments, runs and outputs
-	rm -rf $(VENV) .venv-sbom .venv-package runs test/output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-sbom .venv-package .venv-core096 runs test/output .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.train: requirements.txt requirements-train.txt tools/setup.sh
 	tools/setup.sh $(VENV) requirements-train.txt
@@ -68,6 +72,6 @@ $(VENV)/.dev: requirements.txt requirements-train.txt requirements-dev.txt tools
 	tools/setup.sh $(VENV) requirements-dev.txt
 	@touch $(VENV)/.train $@
 
-.venv-package/.done: requirements.txt requirements-package.txt tools/setup.sh
-	tools/setup.sh .venv-package requirements-package.txt
+.venv-%/.done: requirements.txt requirements-%.txt tools/setup.sh
+	tools/setup.sh .venv-$* requirements-$*.txt
 	@touch $@

@@ -1,4 +1,7 @@
-"""`python -m package`: make the bioimage.io package of the network in `resources/`, as folder and zip."""
+"""`python -m package [GITHUB_USER]`: make the bioimage.io package of the network in `resources/`, as folder and zip.
+
+The package names GITHUB_USER as its maintainer, which bioimage.io wants to know when it is published.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ TOLERANCE = 1e-4  # of the test output's range
 Image = NDArray[np.float32]
 
 
-def main() -> int:
+def main(maintainer: str | None = None) -> int:
     """Write every file anew, then `rdf.yaml` beside them, the zip, and `rdf.yaml` at the top level."""
     model = load_model(ROOT / "resources")
     network = standardised(model)
@@ -53,7 +56,7 @@ def main() -> int:
     (FOLDER / "README.md").write_text(_readme(figures), encoding="utf-8")
 
     tolerance = float(TOLERANCE * np.ptp(test_answer))
-    description = describe(FOLDER, model, network, figures, tolerance)
+    description = describe(FOLDER, model, network, figures, tolerance, maintainer)
     top = moved(description, FOLDER.relative_to(ROOT))
     before = YAML(typ="safe").load(ROOT / "rdf.yaml") if (ROOT / "rdf.yaml").is_file() else {}
     if before.keys() == top.keys() and {**before, "timestamp": top["timestamp"]} == top:  # nothing new: no new time
@@ -144,4 +147,4 @@ def _zip() -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:2]))

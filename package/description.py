@@ -39,7 +39,12 @@ TAGS = [
 
 
 def describe(
-    folder: Path, model: Model, network: StandardisedUNet, figures: dict[str, str], tolerance: float
+    folder: Path,
+    model: Model,
+    network: StandardisedUNet,
+    figures: dict[str, str],
+    tolerance: float,
+    maintainer: str | None = None,
 ) -> dict[str, Any]:
     """The content of `rdf.yaml`, with the sha256 of every file that it names.
 
@@ -55,6 +60,8 @@ def describe(
         What was measured on the test images, by the name of the set.
     tolerance : float
         Furthest that a format's answer may be from the test output, in intensity units.
+    maintainer : str, optional
+        GitHub name of who answers for the package. Readers ask GitHub whether there is one of that name.
     """
 
     def file(name: str) -> dict[str, str]:
@@ -82,6 +89,7 @@ def describe(
         "version": __version__,
         "timestamp": datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat(),
         "authors": [{"name": "The authors of w2s-denoiser"}],
+        **({"maintainers": [{"github_user": maintainer}]} if maintainer else {}),
         "cite": [{"text": text, "doi": doi} for text, doi in CITATIONS],
         "license": "MIT",
         "tags": TAGS,

@@ -18,11 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from ruyaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from demo.simulate import simulate_field
+from denoiser.model import load_model
+from package.description import disagreements
 
 RAW = ROOT.parent / "shared" / "data" / "w2s-raw16" / "w2s_noisy_0.tiff"
 PACKAGE = ROOT / "runs" / "package"
@@ -104,7 +107,17 @@ CONSUMERS: dict[str, Callable[[], tuple[str, Predict]]] = {
 
 
 def main(names: list[str]) -> int:
-    consumers = [(name, *CONSUMERS[name]()) for name in names or CONSUMERS]
+    if not (PACKAGE / "rdf.yaml").is_file():
+        print(f"{PACKAGE}: expected the package, found none: run 'make package'")
+        return 1
+    if said := disagreements(YAML(typ="safe").load(ROOT / "rdf.yaml"), ROOT, load_model(ROOT / "resources")):
+        print("\n".join(said))
+        return 1
+    try:
+        consumers = [(name, *CONSUMERS[name]()) for name in names or CONSUMERS]
+    except ModuleNotFoundError as error:
+        print(f"{sys.executable}: expected {error.name}, found none: 'make test-consumers' installs and uses it")
+        return 1
     failures = 0
     print("| consumer | image | furthest pixel, interior | and at the borders |\n|---|---|---|---|")
     for title, image in images():

@@ -75,6 +75,9 @@ def test_what_the_package_says_follows_from_the_model(shipped: Model, tmp_path: 
     assert space[0] > 2 * shipped.network.halo
     assert space[0] % space[1] == 0 == space[1] % shipped.network.multiple
     assert "+" not in rdf["weights"]["torchscript"]["pytorch_version"]
+    assert "maintainers" not in rdf
+    rdf = describe(tmp_path, shipped, standardised(shipped), {}, 0.5, "somebody")
+    assert rdf["maintainers"] == [{"github_user": "somebody"}]
     kwargs = rdf["weights"]["pytorch_state_dict"]["architecture"]["kwargs"]
     assert StandardisedUNet(**kwargs).state_dict().keys() == shipped.network.state_dict().keys()
 

@@ -5,7 +5,7 @@ DATA ?= ../shared/data
 INPUT ?=
 FORMATS := pytorch_state_dict torchscript onnx
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint test-container package test-package test-consumers sbom faults fuzz evaluate readme train clean
+.PHONY: help demo test check lint test-container package test-package test-consumers sbom faults fuzz evaluate compare readme train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,10 @@ fuzz: $(VENV)/.dev ## feed damaged TIFFs to the reader (CASES=2000 SECONDS=600)
 evaluate: $(VENV)/.train ## measure the shipped network on the test images in DATA
 	$(PY) -m train evaluate --data "$(DATA)"
 
+compare: $(VENV)/.train ## set the network beside other denoisers, from cached figures (FULL=1: measure all again)
+	$(if $(FULL),$(MAKE) .venv-compare/.done)
+	$(if $(FULL),.venv-compare/bin/python,$(PY)) -m compare --data "$(DATA)" $(if $(FULL),all)
+
 readme: $(VENV)/.train ## make the README's picture and table
 	$(PY) -m demo
 	cp test/output/demo.png docs/demo.png
@@ -62,7 +66,7 @@ train: $(VENV)/.train ## train a network as the shipped one was, into runs/train
 	  -m train fit --data "$(DATA)/w2s" --out runs/train
 
 clean: ## remove environments, runs and outputs
-	rm -rf $(VENV) .venv-sbom .venv-package .venv-core096 runs test/output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-sbom .venv-package .venv-core096 .venv-compare runs test/output .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.train: requirements.txt requirements-train.txt tools/setup.sh
 	tools/setup.sh $(VENV) requirements-train.txt

@@ -1,0 +1,138 @@
+"""Denoisers to compare with, each a function of one plane and a setting; and ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, signal
+
+from denoiser.device import choose_device
+from denoiser.model import load_model
+from denoiser.predict import Denoiser
+
+Image = NDArray[np.float64]
+OURS, OURS_EIGHT, NOISY = "this network", "this network, eight-fold", "noisy input"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A denoiser, and the settings of which the best on training images is taken."""
+
+    run: Callable[[Image, Any], Image]
+    settings: tuple[Any, ...] = (None,)
+
+
+def noise_level(image: Image) -> float:
+    """Standard deviation of white noise, from what a plane of constant slopes would not have.
+
+    Immerkaer (1996), with the median instead of the mean.
+    """
+    return float(np.median(np.abs(_beyond_slopes(image)))) / 0.6745
+
+
+def poisson_gaussian(image: Image) -> tuple[float, float]:
+    """Gain and intercept of variance = gain * mean + intercept, from one image.
+
+    Pixels are sorted into forty classes by their smoothed value; each gives its variance (by the
+    median) and mean, and a line is fitted.
+    """
+    smooth = ndimage.gaussian_filter(image, 2.0).ravel()
+    residual = _beyond_slopes(image).ravel()
+    order = np.argsort(smooth)
+    classes = [part for part in np.array_split(order, 40) if len(part)]
+    mean = np.array([smooth[part].mean() for part in classes])
+    variance = np.array([(np.median(np.abs(residual[part])) / 0.6745) ** 2 for part in classes])
+    # The variance of a variance is proportional to its square: the dark classes are the surest.
+    gain, intercept = np.polyfit(mean, variance, 1, w=1 / (variance + 1e-3 * variance.max() + 1e-12))
+    return float(gain), float(intercept)
+
+
+def _beyond_slopes(image: Image) -> Image:
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6.0
+    result: Image = ndimage.convolve(image, mask, mode="mirror")
+    return result
+
+
+def stabilise(photons: Image) -> Image:
+    """Anscombe's transform: Poisson noise becomes white with unit variance."""
+    result: Image = 2 * np.sqrt(np.maximum(photons + 3 / 8, 0))
+    return result
+
+
+def unstabilise(image: Image) -> Image:
+    """Its exact unbiased inverse, in closed form (Makitalo & Foi 2011)."""
+    d = np.maximum(image, 2 * np.sqrt(3 / 8))
+    root = np.sqrt(3 / 2)
+    result: Image = d**2 / 4 + root / (4 * d) - 11 / (8 * d**2) + 5 * root / (8 * d**3) - 1 / 8
+    return result
+
+
+def vst_bm3d(image: Image, setting: None = None) -> Image:
+    """BM3D after Anscombe's transform, gain and offset estimated blindly from the image."""
+    import bm3d
+
+    gain, intercept = poisson_gaussian(image)
+    if gain <= 1e-6 * np.ptp(image):  # the noise does not grow with the signal
+        plain: Image = bm3d.bm3d(image, noise_level(image))
+        return plain
+    stable = stabilise((gain * image + intercept) / gain**2)
+    # What the fit leaves is measured again, so that BM3D gets the level that is there.
+    photons = unstabilise(bm3d.bm3d(stable, noise_level(stable)))
+    return gain * photons - intercept / gain
+
+
+def _nl_means(image: Image, strength: float) -> Image:
+    from skimage.restoration import denoise_nl_means
+
+    sigma = noise_level(image)
+    smoothed = denoise_nl_means(image, patch_size=5, patch_distance=6, h=strength * sigma, sigma=sigma, fast_mode=True)
+    return np.asarray(smoothed)
+
+
+def _total_variation(image: Image, strength: float) -> Image:
+    from skimage.restoration import denoise_tv_chambolle
+
+    return np.asarray(denoise_tv_chambolle(image, weight=strength * noise_level(image)))
+
+
+def _wavelet(image: Image, strength: float) -> Image:
+    from skimage.restoration import denoise_wavelet
+
+    return np.asarray(denoise_wavelet(image, sigma=strength * noise_level(image), rescale_sigma=False))
+
+
+def ours(model: Path, eight: bool) -> Method:
+    """The network of a model folder, alone or averaged over the eight turns and flips."""
+    loaded = load_model(model)
+    device = choose_device()
+    denoise = Denoiser(loaded.network, loaded.normalisation, device)
+
+    def run(image: Image, setting: None) -> Image:
+        if not eight:
+            return np.asarray(denoise(image[None])[0], dtype=np.float64)
+        answers = []
+        for turns in range(4):
+            for flip in (False, True):
+                turned = np.rot90(image, turns)
+                answer = denoise((turned[:, ::-1] if flip else turned)[None])[0]
+                answers.append(np.rot90(answer[:, ::-1] if flip else answer, -turns))
+        return np.asarray(np.mean(answers, axis=0, dtype=np.float64))
+
+    return Method(run)
+
+
+METHODS: dict[str, Method] = {
+    NOISY: Method(lambda image, setting: image),
+    "Gaussian filter": Method(ndimage.gaussian_filter, (0.8, 1.0, 1.2, 1.5, 1.8, 2.2, 2.7)),
+    "median filter": Method(lambda image, size: ndimage.median_filter(image, size), (3, 5, 7, 9)),
+    "Wiener filter": Method(lambda image, size: signal.wiener(image, (size, size)), (3, 5, 7, 9)),
+    "non-local means": Method(_nl_means, (0.4, 0.6, 0.8, 1.0, 1.2)),
+    "total variation": Method(_total_variation, (0.5, 0.8, 1.2, 1.8, 2.5, 3.5)),
+    "wavelet shrinkage": Method(_wavelet, (0.7, 1.0, 1.4, 2.0)),
+    "VST+BM3D, blind": Method(vst_bm3d),
+}

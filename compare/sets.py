@@ -1,0 +1,90 @@
+"""The images that denoisers are compared on, each with its truth; no network here was trained on any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from demo.simulate import simulate_field
+from train.data import W2S_TEST
+from train.synthetic import read_clean
+
+PHOTONS = (5, 20, 80, 320)  # photo-electrons of the brightest structures of the clean images
+READ_NOISE = 1.0  # electrons
+BACKGROUND = 0.05  # of the brightest
+LARGEST = 512  # pixels: clean images are cut to this side, so that the slow ones get done
+
+
+@dataclass(frozen=True)
+class Case:
+    """A noisy plane and its truth, (Y, X), float64, related by gain and offset."""
+
+    set: str
+    image: str
+    noisy: NDArray[np.float64]
+    truth: NDArray[np.float64]
+
+
+def cases(data: Path) -> Iterator[Case]:
+    """Every image of every set.
+
+    Parameters
+    ----------
+    data : Path
+        Folder with `w2s`, `w2s-raw16`, `fmd-extra`, `flim-2p-pairs` and `clean`.
+    """
+    yield from _w2s(data)
+    for path in sorted((data / "fmd-extra" / "raw").glob("*.tif")):
+        yield _case("FMD confocal", path.stem, path, data / "fmd-extra" / "gt" / path.name)
+    for path in sorted((data / "flim-2p-pairs").glob("*_Ax1.tif")):
+        mean = path.with_name(path.name.replace("_Ax1", "_Ax5"))
+        yield _case("FLIM two-photon", path.stem.removesuffix("_Ax1"), path, mean)
+    for photons in PHOTONS:
+        yield from _clean(data / "clean", photons)
+    noisy, truth = simulate_field()
+    yield Case("demo", "simulated", noisy.astype(np.float64), truth)
+
+
+def _w2s(data: Path) -> Iterator[Case]:
+    for fov in W2S_TEST:
+        for channel in range(3):
+            name = f"{fov:03}_{channel}"
+            folder = data / "w2s"
+            yield _case("W2S 081-100", name, folder / "noisy" / f"{name}.tif", folder / "clean" / f"{name}.tif")
+    for index in range(2):
+        stack = tifffile.imread(data / "w2s-raw16" / f"w2s_noisy_{index}.tiff").astype(np.float64)
+        for channel, plane in enumerate(stack):
+            name = f"{index + 1:03}_{channel}"
+            truth = tifffile.imread(data / "w2s" / "clean" / f"{name}.tif").astype(np.float64)
+            yield Case("w2s-raw16", name, plane, truth)
+
+
+def _case(name: str, image: str, noisy: Path, truth: Path) -> Case:
+    return Case(name, image, *(tifffile.imread(path).astype(np.float64) for path in (noisy, truth)))
+
+
+def _clean(folder: Path, photons: float) -> Iterator[Case]:
+    """The middle plane of each held-out file, as a camera of offset 100 and gain 2 counts would see it."""
+    for i, planes in enumerate(read_clean(folder, held_out=True)):
+        light = planes[len(planes) // 2].double().numpy()[:LARGEST, :LARGEST]
+        mean = photons * (light + BACKGROUND)
+        random = np.random.default_rng([i, int(photons)])
+        electrons = random.poisson(mean) + READ_NOISE * random.standard_normal(mean.shape)
+        yield Case(f"clean, {photons} photons", f"{i}", np.rint(100 + 2 * electrons), mean)
+
+
+def training_crops(data: Path) -> list[Case]:
+    """Twelve training images of W2S, to choose the settings of filters on."""
+    result = []
+    for fov in (5, 20, 40, 60):
+        for channel in range(3):
+            name = f"{fov:03}_{channel}"
+            folder = data / "w2s"
+            whole = _case("training", name, folder / "noisy" / f"{name}.tif", folder / "clean" / f"{name}.tif")
+            result.append(Case("training", name, whole.noisy[:256, :256], whole.truth[:256, :256]))
+    return result

@@ -19,7 +19,7 @@ from train.__main__ import main
 from train.config import Config
 from train.data import W2S_OVERLAPS, W2S_TEST, W2S_TRAIN, Pair, draw_batch, read_pairs, split_fovs
 from train.export import export
-from train.fit import fit, learning_rate
+from train.fit import build, build_optimiser, fit, learning_rate
 from train.noise import photon_transfer, poisson_frame
 from train.optimiser import Muon
 from train.workers import Workers, join
@@ -270,3 +270,14 @@ def test_pairs_that_are_none_are_named(
     monkeypatch.setattr("sys.argv", ["train", "fit", "--data", str(tree / "nowhere"), "--out", str(tree / "run")])
     assert main() == 1
     assert "nowhere: expected noisy/FFF_C.tif" in capsys.readouterr().err
+
+
+def test_without_biases_the_network_is_homogeneous() -> None:
+    network = build({"channels": (4, 8), "unshuffle": 1, "biases": False})
+    optimiser = build_optimiser(Config(biases=False), network)
+    x = torch.randn(2, 1, 16, 16)
+    (network(x) ** 2).mean().backward()
+    optimiser.step()
+    assert all(not p.any() for name, p in network.named_parameters() if name.endswith("bias"))
+    with torch.no_grad():
+        assert torch.allclose(network(3 * x), 3 * network(x), atol=1e-5)

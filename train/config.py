@@ -16,6 +16,8 @@ class Config:
     ----------
     channels, unshuffle
         The network (`denoiser.unet.UNet`).
+    biases
+        Whether the convolutions learn a bias. Without, the network is homogeneous: f(a x) = a f(x).
     normalisation
         "plane", "noise" or "dataset" (`denoiser.normalise`).
     steps, batch, crop
@@ -44,6 +46,7 @@ class Config:
 
     channels: tuple[int, ...] = (16, 32, 96, 192, 256)
     unshuffle: int = 1
+    biases: bool = True
     normalisation: str = "plane"
     steps: int = 9500
     batch: int = 16
@@ -66,7 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser one option for each field of `Config`."""
     for field in dataclasses.fields(Config):
         option = "--" + field.name.replace("_", "-")
-        if isinstance(field.default, tuple):
+        if isinstance(field.default, bool):
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(option, action=action, default=None, help=f"default {field.default}")
+        elif isinstance(field.default, tuple):
             parser.add_argument(option, type=int, nargs="+", metavar="N", help=f"default {field.default}")
         else:
             parser.add_argument(option, type=type(field.default), help=f"default {field.default}")

@@ -30,7 +30,8 @@ def export(checkpoint: Path, folder: Path, name: str, autocast: str | None, note
         },
         "autocast": autocast,
         "training": {
-            "data": "W2S (Zhou et al. 2020), 8-bit pairs of one widefield frame and the mean of 400",
+            "data": "W2S (Zhou et al. 2020), 8-bit pairs of one widefield frame and the mean of 400"
+            + ("; clean images of other microscopes with drawn noise" if config.get("synthetic") else ""),
             "note": note,
             "config": config,
             "steps": state["step"],

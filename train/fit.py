@@ -171,7 +171,12 @@ def fit(
 
 def build(config: dict[str, Any]) -> UNet:
     """The network of a configuration, or of a checkpoint's."""
-    return UNet(tuple(config["channels"]), config["unshuffle"])
+    network = UNet(tuple(config["channels"]), config["unshuffle"])
+    if not config.get("biases", True):
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                parameter.requires_grad_(False).zero_()
+    return network
 
 
 def build_optimiser(config: Config, network: UNet) -> torch.optim.Optimizer:

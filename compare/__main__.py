@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from compare.methods import METHODS, NOISY, OURS, OURS_EIGHT, Method, ours
+from compare.methods import GENERAL, METHODS, NOISY, OURS, OURS_EIGHT, Method, ours
 from compare.sets import Case, cases, training_crops
 from denoiser.device import keep_memory
 from denoiser.metrics import si_psnr, ssim
@@ -55,7 +55,11 @@ def main() -> int:
         parser.error(f"expected methods of {_methods_names()}, found {sorted(unknown)}")
     arguments.results.mkdir(parents=True, exist_ok=True)
     for name in wanted:
-        method = ours(arguments.model, name == OURS_EIGHT) if name in (OURS, OURS_EIGHT) else METHODS[name]
+        if name in METHODS:
+            method = METHODS[name]
+        else:
+            folder = ROOT / "models" / "general" if name == GENERAL else arguments.model
+            method = ours(folder, name == OURS_EIGHT)
         rows, setting = measure(method, arguments.data, arguments.sets)
         write(arguments.results / f"{_slug(name)}.csv", name, setting, rows)
     text = table({name: read(path) for name, path in _measured(arguments.results).items()})
@@ -66,7 +70,7 @@ def main() -> int:
 
 
 def _methods_names() -> list[str]:
-    return [*METHODS, OURS, OURS_EIGHT]
+    return [*METHODS, OURS, OURS_EIGHT, GENERAL]
 
 
 def _slug(name: str) -> str:

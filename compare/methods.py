@@ -17,6 +17,7 @@ from denoiser.predict import Denoiser
 
 Image = NDArray[np.float64]
 OURS, OURS_EIGHT, NOISY = "this network", "this network, eight-fold", "noisy input"
+GENERAL = "general network"  # models/general
 
 
 @dataclass(frozen=True)

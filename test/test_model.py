@@ -108,3 +108,8 @@ def test_the_shipped_model_is_small_and_says_how_it_was_trained(shipped: object)
     assert (resources / record["weights"]["file"]).stat().st_size < 16e6
     fovs = set(record["training"]["training_fovs"]) | set(record["training"]["validation_fovs"])
     assert fovs == set(range(3, 81)), "trained and validated on the fields of the official split, 1 and 2 left out"
+
+
+def test_the_general_network_loads_and_has_no_biases() -> None:
+    model = load_model(Path(__file__).resolve().parents[1] / "models" / "general")
+    assert all(not p.any() for name, p in model.network.named_parameters() if name.endswith("bias"))

@@ -110,7 +110,7 @@ def write(path: Path, name: str, setting: object, rows: list[Row]) -> None:
     versions = f"{packages}, Python {platform.python_version()}, {torch.get_num_threads()} threads"
     with path.open("w", newline="", encoding="utf-8") as file:
         file.write(f"# python -m compare {name!r}; setting {setting}; {versions}\n")
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Row.__dataclass_fields__)
         for r in rows:
             writer.writerow(

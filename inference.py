@@ -79,7 +79,10 @@ def prepare(model: Model) -> Denoiser:
         __version__, platform.python_version(), torch.__version__, np.__version__, tifffile.__version__,
     )  # fmt: skip
     log.info("device %s", describe(device))
-    log.info("model %s, weights sha256 %s", model.record.get("name", "without a name"), model.sha256)
+    log.info(
+        "model %s, scale %d, weights sha256 %s",
+        model.record.get("name", "without a name"), model.network.scale, model.sha256,
+    )  # fmt: skip
     return Denoiser(model.network, model.normalisation, device, model.autocast if device.type == "cuda" else None)
 
 

@@ -16,6 +16,9 @@ from denoiser.unet import UNet
 
 RECORD = "model.json"
 FORMAT = 1
+# What `denoiser.unet.UNet` is built from; what a record may say of it besides.
+ARGUMENTS = ("channels", "unshuffle", "block", "norm", "residual", "attention", "dropout", "scale")
+REMARKS = ("network", "parameters", "halo")
 AUTOCAST = {None: None, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -64,7 +67,7 @@ def load_model(folder: Path) -> Model:
             raise ValueError(f"format {record['format']}")
         architecture, weights = record["architecture"], record["weights"]
         file, expected = folder / weights["file"], weights["sha256"]
-        network = UNet(tuple(architecture["channels"]), architecture["unshuffle"])
+        network = _build(architecture)
         normalisation = Normalisation(**record["normalisation"])
         autocast = AUTOCAST[record.get("autocast")]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -85,6 +88,17 @@ def load_model(folder: Path) -> Model:
             f"{file}: expected the weights of the network in {path}, found {_first_line(error)}"
         ) from error
     return Model(network, normalisation, found, autocast, record)
+
+
+def _build(architecture: dict[str, Any]) -> UNet:
+    """The network of a record; arguments that it does not have, as older records, take their defaults."""
+    if unknown := sorted(set(architecture) - {*ARGUMENTS, *REMARKS}):
+        raise ValueError(f"architecture: {', '.join(unknown)} is not known to this version")
+    arguments = {name: architecture[name] for name in ARGUMENTS if name in architecture}
+    for name in ("residual", "attention"):
+        if not isinstance(arguments.get(name, False), bool):
+            raise ValueError(f"architecture: expected {name} to be true or false, found {arguments[name]!r}")
+    return UNet(**{**arguments, "channels": tuple(architecture["channels"])})
 
 
 def _first_line(error: Exception) -> str:

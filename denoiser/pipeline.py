@@ -16,9 +16,9 @@ from denoiser.stack import Stack
 from denoiser.tiff import write_tiff
 
 BLOCK_PIXELS = 1024 * 1024
-# Measured with the shipped network, on planes of 1024² to 4096²: what is held for each pixel of the
-# planes in work, and on top for each pixel of the tile (with its halo) that the network is at.
-PLANE_BYTES, TILE_BYTES = 92, 560
+# Measured with the networks of each scale, on planes of 1024² to 4096²: what is held for each pixel of
+# the planes in work, and on top for each pixel of the tile (with its halo) that the network is at.
+PLANE_BYTES, TILE_BYTES = {1: 92, 2: 180}, {1: 560, 2: 1250}
 
 
 @dataclass
@@ -64,22 +64,22 @@ def denoise_file(
     with open_stack(source) as stack:
         _check_room(denoiser, source, target, stack)
         report = Report(stack.shape, str(stack.dtype), stack.axes)
-        write_tiff(target, stack, _denoised(denoiser, stack, report, progress))
+        write_tiff(target, stack, _denoised(denoiser, stack, report, progress), denoiser.network.scale)
     return report
 
 
 def _check_room(denoiser: Denoiser, source: Path, target: Path, stack: Stack) -> None:
-    y, x = stack.plane_shape
+    (y, x), scale = stack.plane_shape, denoiser.network.scale
     block = max(y * x, min(BLOCK_PIXELS, stack.pixels))
     side = denoiser.tile + 2 * denoiser.network.halo
-    work = PLANE_BYTES * block + TILE_BYTES * min(block, side * side)
+    work = PLANE_BYTES[scale] * block + TILE_BYTES[scale] * min(block, side * side)
     what = f"{source}: shape {stack.shape}, {stack.dtype}"
     if (needed := stack.resident + work) > (free := available()):
         raise MemoryError(
             f"{what}: needs about {needed >> 20} MiB of memory, found {free >> 20} MiB: "
             "raise the memory limit, or cut the planes"
         )
-    if (needed := 4 * stack.pixels) > (free := disk_free(target.parent)):
+    if (needed := 4 * scale**2 * stack.pixels) > (free := disk_free(target.parent)):
         raise OSError(
             f"{what}: the answer needs {needed >> 20} MiB on the disk of {target.parent}, found {free >> 20} MiB: "
             "make room, or choose another --output"

@@ -33,7 +33,7 @@ class Denoiser:
     autocast : torch.dtype, optional
         Half-precision type for the network's inner layers; None computes in float32.
     tile : int
-        Side of a tile in pixels. Halved, and kept so, whenever the device runs out of memory.
+        Side of a tile in pixels of the input. Halved, and kept so, whenever the device runs out of memory.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Denoiser:
         Returns
         -------
         ndarray
-            float32, (N, Y, X), the same intensity units.
+            float32, (N, scale * Y, scale * X) by the network's scale, the same intensity units.
         """
         x = fill_invalid(planes)
         centre, scale = self.normalisation.statistics(x)
@@ -70,13 +70,14 @@ class Denoiser:
         return undo(self._tiled(z), centre, scale)
 
     def _tiled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
-        multiple = self.network.multiple
+        multiple, scale = self.network.multiple, self.network.scale
         while True:
             try:
-                answer = np.empty_like(z)
+                answer = np.empty((len(z), scale * z.shape[1], scale * z.shape[2]), np.float32)
                 side = max(multiple, self.tile // multiple * multiple)
                 for tile in tiles(z.shape[1:], side, self.network.halo, multiple):
-                    answer[:, *tile.write] = self._predict(z[:, *tile.read])[:, *tile.keep]
+                    larger = tile.enlarged(scale)
+                    answer[:, *larger.write] = self._predict(z[:, *tile.read])[:, *larger.keep]
                 return answer
             except torch.cuda.OutOfMemoryError:
                 if len(z) > 1:

@@ -54,6 +54,13 @@ class Stack:
         """Number of planes."""
         return self.pixels // math.prod(self.plane_shape)
 
+    def enlarged(self, scale: int) -> tuple[int, ...]:
+        """The shape with `scale` times the pixels along Y and along X; leading and trailing axes stay."""
+        _, found, behind = self.axes.partition("YX")
+        end = len(self.shape) - (len(behind) if found else 0)
+        y, x = self.plane_shape
+        return (*self.shape[: end - 2], scale * y, scale * x, *self.shape[end:])
+
     def blocks(self, pixels: int) -> Iterator[Array]:
         """The planes, in arrays (n, Y, X) of at most so many pixels, or of one plane."""
         size = max(1, pixels // math.prod(self.plane_shape))

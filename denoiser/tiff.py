@@ -123,8 +123,8 @@ def _damage_is_an_error(path: Path) -> Iterator[None]:
         log.warning("%s: %s%s", path, messages[0], f" (and {len(messages) - 1} more)" if messages[1:] else "")
 
 
-def write_tiff(path: Path, like: Stack, planes: Iterable[NDArray[np.float32]]) -> None:
-    """Write planes as a float32 TIFF of the shape of `like` that the challenge's importer takes.
+def write_tiff(path: Path, like: Stack, planes: Iterable[NDArray[np.float32]], scale: int = 1) -> None:
+    """Write planes as a float32 TIFF of the axes of `like` that the challenge's importer takes.
 
     The file appears under its name when it is complete; until then, and if anything fails, there
     is only a temporary one beside it, which is removed.
@@ -136,18 +136,21 @@ def write_tiff(path: Path, like: Stack, planes: Iterable[NDArray[np.float32]]) -
     like : Stack
         Gives the shape.
     planes : iterable of ndarray
-        float32, (Y, X), as many as `like` has, in its order.
+        float32, (scale * Y, scale * X), as many as `like` has, in its order.
+    scale : int
+        Times as many pixels along Y and X as `like` has, each so much smaller.
     """
+    shape = like.enlarged(scale)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
-    options: dict[str, Any] = {"photometric": "minisblack", "resolution": (1, 1), "resolutionunit": "INCH"}
+    options: dict[str, Any] = {"photometric": "minisblack", "resolution": (scale, scale), "resolutionunit": "INCH"}
     data: Iterator[NDArray[np.float32]] = iter(planes)
     if like.samples > 1:
         data = _interleave(data, like.samples)
         options["planarconfig"] = "contig"
     try:
-        with tifffile.TiffWriter(temporary, bigtiff=4 * like.pixels > CLASSIC_TIFF_BYTES) as tif:
-            tif.write(data, shape=like.shape, dtype="float32", **options)
+        with tifffile.TiffWriter(temporary, bigtiff=4 * math.prod(shape) > CLASSIC_TIFF_BYTES) as tif:
+            tif.write(data, shape=shape, dtype="float32", **options)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

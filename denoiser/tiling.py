@@ -22,6 +22,10 @@ class Tile:
     keep: tuple[slice, slice]
     write: tuple[slice, slice]
 
+    def enlarged(self, scale: int) -> Tile:
+        """The tile for an answer of `scale` times the pixels: what is kept and written follows, what is read stays."""
+        return Tile(self.read, _times(self.keep, scale), _times(self.write, scale))
+
 
 def tiles(shape: tuple[int, int], tile: int, halo: int, multiple: int) -> Iterator[Tile]:
     """Tiles that cover a plane once.
@@ -48,6 +52,11 @@ def tiles(shape: tuple[int, int], tile: int, halo: int, multiple: int) -> Iterat
     for y in _spans(shape[0], tile, halo):
         for x in _spans(shape[1], tile, halo):
             yield Tile(*zip(y, x, strict=True))
+
+
+def _times(place: tuple[slice, slice], scale: int) -> tuple[slice, slice]:
+    y, x = (slice(scale * s.start, scale * s.stop) for s in place)
+    return y, x
 
 
 def _spans(length: int, tile: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:

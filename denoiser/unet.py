@@ -7,16 +7,67 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class DoubleConv(nn.Sequential):
-    """Two 3x3 convolutions, each followed by a ReLU; keeps Y and X."""
+BLOCKS = ("plain", "residual")
+NORMS = ("none", "batch")
+WINDOW = 4  # pixels of the deepest level, the side of an attention window
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(outputs, outputs, 3, padding=1),
-            nn.ReLU(inplace=True),
-        )
+
+class DoubleConv(nn.Sequential):
+    """Two 3x3 convolutions, each followed by a batch norm if asked for and a ReLU; keeps Y and X."""
+
+    def __init__(self, inputs: int, outputs: int, norm: str = "none") -> None:
+        layers: list[nn.Module] = []
+        for width in (inputs, outputs):
+            layers.append(nn.Conv2d(width, outputs, 3, padding=1))
+            if norm == "batch":
+                layers.append(nn.BatchNorm2d(outputs))
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class ResidualConv(nn.Module):
+    """A `DoubleConv` that is added to a 1x1 convolution of what it is given (He et al., 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, norm: str = "none") -> None:
+        super().__init__()
+        self.body = DoubleConv(inputs, outputs, norm)
+        self.short = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.short(x) + self.body(x)
+        return y
+
+
+class WindowAttention(nn.Module):
+    """Self-attention among the pixels of each window of a fixed grid, added to the input.
+
+    Attention over the whole image would see other pixels in a tile than in the image; windows on the
+    pooling grid see the same (Liu et al., 2021, without the shifts).
+
+    Parameters
+    ----------
+    channels : int
+        Of the input; four heads share them.
+    """
+
+    def __init__(self, channels: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Conv2d(channels, 3 * channels, 1)
+        self.project = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, Y, X) to the same, where `WINDOW` divides Y and X."""
+        n, c, height, width = x.shape
+        rows, columns = height // WINDOW, width // WINDOW
+        y = self.query_key_value(x).view(n, 3, self.heads, c // self.heads, rows, WINDOW, columns, WINDOW)
+        # To (3, N, rows, columns, heads, pixels of the window, channels of the head).
+        y = y.permute(1, 0, 4, 6, 2, 5, 7, 3).reshape(3, n * rows * columns, self.heads, WINDOW * WINDOW, -1)
+        y = functional.scaled_dot_product_attention(y[0], y[1], y[2])
+        y = y.view(n, rows, columns, self.heads, WINDOW, WINDOW, c // self.heads)
+        y = y.permute(0, 3, 6, 1, 4, 2, 5).reshape(n, c, height, width)
+        z: Tensor = x + self.project(y)
+        return z
 
 
 class UNet(nn.Module):
@@ -33,38 +84,77 @@ class UNet(nn.Module):
     unshuffle : int
         Side of the pixel blocks that become channels at the entrance (and pixels again at the
         exit): 1 works at full resolution, 2 at half with four input channels.
+    block : str
+        "plain" double convolutions or "residual" ones.
+    norm : str
+        "none", or "batch" for a batch norm behind each 3x3 convolution.
+    residual : bool
+        Learn what to add to the input; else the image itself.
+    attention : bool
+        Self-attention in windows at the deepest level.
+    dropout : float
+        Share of the deepest level's channels that are dropped in training.
+    scale : int
+        1 denoises; 2 gives an image of twice as many pixels in Y and in X.
 
     Attributes
     ----------
     multiple : int
-        Pooling grid in pixels. Tiles must start on it to see what the whole image sees.
+        Pooling grid in input pixels. Tiles must start on it to see what the whole image sees.
     halo : int
-        Half-width of the receptive field in pixels, rounded up to `multiple`: an output pixel
-        depends on no input pixel further away than this, in Y or in X.
+        Half-width of the receptive field in input pixels, rounded up to `multiple`: an output
+        pixel depends on no input pixel further away than this, in Y or in X.
 
     Raises
     ------
     ValueError
-        With fewer than two levels, or a width or an unshuffle below one.
+        With fewer than two levels, a width or an unshuffle below one, or a name that is not known.
     """
 
-    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128, 256), unshuffle: int = 1) -> None:
+    def __init__(
+        self,
+        channels: tuple[int, ...] = (16, 32, 64, 128, 256),
+        unshuffle: int = 1,
+        block: str = "plain",
+        norm: str = "none",
+        residual: bool = True,
+        attention: bool = False,
+        dropout: float = 0.0,
+        scale: int = 1,
+    ) -> None:
         super().__init__()
         if len(channels) < 2 or min(channels) < 1 or unshuffle < 1:
             raise ValueError(
                 "UNet: expected at least two channel counts and an unshuffle, all positive, "
                 f"found channels={tuple(channels)}, unshuffle={unshuffle}"
             )
-        self.unshuffle = unshuffle
-        self.multiple = unshuffle << (len(channels) - 1)
-        self.halo = _halo(len(channels) - 1, unshuffle, self.multiple)
+        if block not in BLOCKS or norm not in NORMS or scale not in (1, 2) or not 0 <= dropout < 1:
+            raise ValueError(
+                f"UNet: expected a block of {BLOCKS}, a norm of {NORMS}, a scale of 1 or 2 and a dropout from 0 to "
+                f"below 1, found block={block!r}, norm={norm!r}, scale={scale}, dropout={dropout}"
+            )
+        if attention and channels[-1] % 4:
+            raise ValueError(f"UNet: expected a last width that 4 heads divide, found channels={tuple(channels)}")
+        self.unshuffle, self.scale, self.residual = unshuffle, scale, residual
+        depth = len(channels) - 1
+        self.multiple = (unshuffle << depth) * (WINDOW if attention else 1)
+        self.halo = _halo(depth, unshuffle, attention, scale, self.multiple)
+        convolutions = ResidualConv if block == "residual" else DoubleConv
         pixels = unshuffle * unshuffle
         widths = (pixels, *channels)
-        self.down = nn.ModuleList(DoubleConv(a, b) for a, b in zip(widths[:-1], channels, strict=True))
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(channels[i + 1], channels[i], 2, stride=2) for i in range(len(channels) - 1)
-        )
-        self.merge = nn.ModuleList(DoubleConv(2 * a, a) for a in channels[:-1])
+        self.down = nn.ModuleList(convolutions(a, b, norm) for a, b in zip(widths[:-1], channels, strict=True))
+        self.middle = nn.Sequential()
+        if attention:
+            self.middle.append(WindowAttention(channels[-1]))
+        if dropout > 0:
+            self.middle.append(nn.Dropout2d(dropout))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(channels[i + 1], channels[i], 2, stride=2) for i in range(depth))
+        self.merge = nn.ModuleList(convolutions(2 * a, a, norm) for a in channels[:-1])
+        self.enlarge = nn.Sequential()
+        if scale > 1:
+            # Repeated pixels and convolutions: transposed ones would leave a checkerboard.
+            self.enlarge.append(nn.Upsample(scale_factor=scale, mode="nearest"))
+            self.enlarge.append(convolutions(channels[0], channels[0], norm))
         self.out = nn.Conv2d(channels[0], pixels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,7 +168,7 @@ class UNet(nn.Module):
         Returns
         -------
         Tensor
-            The same shape and normalised units.
+            (N, 1, scale * Y, scale * X), the same normalised units.
         """
         height, width = x.shape[-2], x.shape[-1]
         # Sides that the pooling does not divide are extended here, so that callers need not care.
@@ -91,10 +181,15 @@ class UNet(nn.Module):
                 y = functional.max_pool2d(y, 2)
             y = block(y)
             skips.append(y)
+        y = self.middle(y)
         for level in range(len(self.up) - 1, -1, -1):
             y = self.merge[level](torch.cat([skips[level], self.up[level](y)], dim=1))
-        z: Tensor = x + functional.pixel_shuffle(self.out(y), self.unshuffle)
-        return z[..., :height, :width]
+        z: Tensor = functional.pixel_shuffle(self.out(self.enlarge(y)), self.unshuffle)
+        if self.residual:
+            if self.scale > 1:
+                x = functional.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
+            z = x + z
+        return z[..., : self.scale * height, : self.scale * width]
 
 
 class StandardisedUNet(UNet):
@@ -115,25 +210,30 @@ class StandardisedUNet(UNet):
         Returns
         -------
         Tensor
-            The same shape and intensity units.
+            (N, 1, scale * Y, scale * X), the same intensity units.
         """
         centre = x.mean(dim=(1, 2, 3), keepdim=True)
         contrast = x - centre
-        scale = contrast.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        spread = contrast.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
         # What rounding leaves of a constant image is not contrast.
-        flat = scale <= 1e-6 * centre.abs()
-        z: Tensor = super().forward(contrast / scale.masked_fill(flat, 1.0))
-        return z * scale.masked_fill(flat, 0.0) + centre
+        flat = spread <= 1e-6 * centre.abs()
+        z: Tensor = super().forward(contrast / spread.masked_fill(flat, 1.0))
+        return z * spread.masked_fill(flat, 0.0) + centre
 
 
-def _halo(depth: int, unshuffle: int, multiple: int) -> int:
-    """Receptive half-width in pixels, rounded up to `multiple`.
+def _halo(depth: int, unshuffle: int, attention: bool, scale: int, multiple: int) -> int:
+    """Receptive half-width in input pixels, rounded up to `multiple`.
 
-    At each level a pixel is `scale` input pixels wide. Two convolutions down and two up see two
-    pixels each to a side, a pooling one more; the deepest level has two convolutions.
+    At each level a pixel is `unshuffle << level` input pixels wide. Two convolutions down and two up see
+    two pixels each to a side, a pooling one more; the deepest level has two convolutions.
     """
+    deepest = unshuffle << depth
     reach = unshuffle - 1
     for level in range(depth):
         reach += 5 * (unshuffle << level)
-    reach += 2 * multiple
+    reach += 2 * deepest
+    if attention:
+        reach += (WINDOW - 1) * deepest
+    if scale > 1:  # two convolutions of half pixels, and the bicubic's taps beside
+        reach += 2 * unshuffle
     return -(-reach // multiple) * multiple

@@ -8,12 +8,14 @@ import pytest
 
 from denoiser.model import Model
 from denoiser.predict import Denoiser
-from train.evaluate import BARS, RAW, W2S, Result, evaluate, means, replace_table, table, write_csv
+from train.cases import RAW, W2S, w2s_cases
+from train.evaluate import Result, evaluate, means
+from train.reports import BARS, replace_table, table, write_csv
 
 
 @pytest.fixture(scope="session")
 def results(shipped: Model, data: Path) -> list[Result]:
-    return evaluate(Denoiser(shipped.network, shipped.normalisation), data)
+    return evaluate(Denoiser(shipped.network, shipped.normalisation), w2s_cases(data), micro=False)
 
 
 @pytest.mark.parametrize(("name", "count", "noisy"), [(W2S, 60, 18.80), (RAW, 6, 20.53)])

@@ -1,15 +1,26 @@
-"""The stand-in for the platform's evaluation gives the figures of the library, case by case."""
+"""Whole images are measured from file to file; the stand-in for the platform's evaluation gives the same figures."""
 
+import csv
+import dataclasses
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
-from denoiser.metrics import si_psnr, ssim
+from denoiser.metrics import affine_fit, psnr_affine, rmse, si_psnr, ssim, st_snr
+from denoiser.normalise import Normalisation
+from denoiser.predict import Denoiser
+from denoiser.unet import UNet
+from train.cases import Case, cases_of
+from train.evaluate import Result, evaluate
+from train.reports import FIGURES, save, summary, write_csv
 
 SCRIPT = Path(__file__).with_name("evaluate") / "evaluate.py"
 
@@ -56,3 +67,130 @@ def test_a_missing_prediction_is_named(folders: tuple[Path, Path], tmp_path: Pat
     assert "expected a prediction for b, found none" in result.stderr
     assert not (tmp_path / "metrics.json").exists()
     assert "found none" in run(folders[0], tmp_path / "nowhere").stderr
+
+
+def images(seed: int = 0, scale: int = 1, frames: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (F, 24, 24) of a smooth scene in uint16 counts, and their truth in other units."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[: 24 * scale, : 24 * scale] / (24 * scale)
+    truth = 2 + np.sin(7 * x + seed) * np.cos(5 * y)
+    mean = truth.reshape(24, scale, 24, scale).mean(axis=(1, 3))
+    return (100 + 10 * random.poisson(10 * mean, (frames, 24, 24))).astype(np.uint16), truth
+
+
+def small(scale: int = 1) -> Denoiser:
+    """A network that has learnt nothing: with residual weights of zero it gives back what it gets."""
+    network = UNet((4, 8), scale=scale)
+    for parameter in network.out.parameters():
+        parameter.data.zero_()
+    return Denoiser(network, Normalisation("plane"))
+
+
+def test_figures_are_those_of_the_library_whatever_the_file(tmp_path: Path) -> None:
+    """The network gives its input back, so that before and after are the figures of the frame."""
+    frames, truth = images()
+    eight = ((frames[0] - 100) / 2).astype(np.uint8)
+    np.save(tmp_path / "truth.npy", truth)
+    tifffile.imwrite(tmp_path / "x.tif", frames[0])
+    np.save(tmp_path / "x.npy", frames)
+    Image.fromarray(eight).save(tmp_path / "x.png")
+    found = evaluate(
+        small(),
+        [
+            Case("set", str(source), 0, source, tmp_path / "truth.npy")
+            for source in (tmp_path / "x.tif", tmp_path / "x.npy", tmp_path / "x.png", frames[0])
+        ],
+        micro=False,
+    )
+    for result, frame in zip(found, (frames[0], frames[0], eight, frames[0]), strict=True):
+        expected = {
+            "si_psnr": si_psnr(truth, frame), "psnr": psnr_affine(truth, frame), "ssim": ssim(truth, frame),
+            "rmse": rmse(affine_fit(frame, truth), frame),
+        }  # fmt: skip
+        for name, value in expected.items():
+            assert getattr(result, f"noisy_{name}") == pytest.approx(value)
+            assert getattr(result, name) == pytest.approx(value, rel=1e-4)
+        assert result.mpix_per_s > 0
+        assert math.isnan(result.st_snr)
+        assert math.isnan(result.micro_ssim)
+
+
+def test_a_stack_has_a_figure_in_time_and_the_mean_of_those_of_its_planes() -> None:
+    frames, truth = images(frames=3)
+    truths = np.stack([truth, 2 * truth, truth + 1])
+    (result,) = evaluate(small(), [Case("set", "x", 0, frames, truths)], micro=False)
+    assert result.si_psnr == pytest.approx(
+        np.mean([si_psnr(t, f) for t, f in zip(truths, frames, strict=True)]), rel=1e-4
+    )
+    assert result.noisy_st_snr == pytest.approx(st_snr(affine_fit(frames, truths), frames))
+
+
+def test_micro_ssim_is_reported() -> None:
+    pytest.importorskip("microssim")
+    frames, truth = images()
+    (result,) = evaluate(small(), [Case("set", "x", 0, frames[0], truth)])
+    assert 0 < result.noisy_micro_ssim < 1
+    assert result.micro_ssim == pytest.approx(result.noisy_micro_ssim, abs=1e-3)
+
+
+def test_a_model_that_enlarges_is_set_beside_the_bicubic(tmp_path: Path) -> None:
+    """With residual weights of zero it is the bicubic itself."""
+    frames, sim = images(scale=2)
+    np.save(tmp_path / "wf.npy", frames)
+    np.save(tmp_path / "sim.npy", sim)
+    item = SimpleNamespace(name="001_0", channel=0, noisy=tmp_path / "wf.npy", truth=None, sim=tmp_path / "sim.npy")
+    (result,) = evaluate(small(2), cases_of([item], scale=2), micro=False)
+    assert result.si_psnr == pytest.approx(result.noisy_si_psnr, rel=1e-4)
+    assert result.si_psnr > 10
+    with pytest.raises(ValueError, match="found none in images"):
+        cases_of([SimpleNamespace(name="x", channel=0, noisy=tmp_path / "wf.npy", truth=None, sim=None)], scale=2)
+
+
+def test_a_raw_stack_is_measured_against_its_own_mean(tmp_path: Path) -> None:
+    frames, _ = images(frames=60)
+    np.save(tmp_path / "wf.npy", frames)
+    item = SimpleNamespace(name="001_2", channel=2, noisy=tmp_path / "wf.npy", truth=None, sim=None)
+    (result,) = evaluate(small(), cases_of([item], name="raw"), micro=False)
+    assert (result.set, result.image, result.channel) == ("raw", "001_2", 2)
+    assert result.noisy_si_psnr == pytest.approx(si_psnr(frames.mean(axis=0), frames[0]))
+    assert result.noisy_rmse == pytest.approx(rmse(frames.mean(axis=0), frames[0]), rel=0.05)
+
+
+def test_what_cannot_be_measured_is_named(tmp_path: Path) -> None:
+    frames, truth = images()
+    holed = truth.copy()
+    holed[0, :5] = np.nan
+    (tmp_path / "x.tif").write_bytes(b"no image")
+    for case, message in (
+        (Case("set", "x", 0, frames[0], truth[:20]), r"expected the truth of x, \(24, 24\), found \(20, 24\)"),
+        (Case("set", "x", 0, frames[0], holed), "x: expected a truth of numbers, found 5 of 576 pixels NaN"),
+        (Case("set", "x", 0, frames[0], None), r"expected a truth, or frames .* found \(24, 24\)"),
+        (Case("set", "x", 0, frames[0], np.ones((24, 24))), "x: .*constant"),
+        (Case("set", "x", 0, tmp_path / "x.tif", truth), r"x\.tif: expected an image"),
+        (Case("set", "x", 0, tmp_path / "y.tif", truth), r"y\.tif"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate(small(), [case], micro=False)
+    with pytest.raises(ValueError, match="expected images to measure on, found none"):
+        evaluate(small(), [])
+
+
+def test_what_is_written_is_what_was_measured(tmp_path: Path) -> None:
+    results = [Result("s", f"{i}_{i % 2}", i % 2, 10, 0.1, 20 + i, 0.5, rmse=3, noisy_rmse=9) for i in range(4)]
+    save(results, tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert record["means"]["s"]["si_psnr"] == 21.5
+    assert record["means"]["s, channel 1"]["si_psnr"] == 22
+    assert record["means"]["s"]["st_snr"] is None
+    assert [image["si_psnr"] for image in record["images"]] == [20, 21, 22, 23]
+    with (tmp_path / "out" / "evaluation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["set"], row["image"], float(row["si_psnr"]), row["psnr"]) for row in rows][3] == ("s", "3_1", 23, "")
+    assert {f"{prefix}{name}" for name in FIGURES for prefix in ("", "noisy_")} < set(rows[0])
+    assert (tmp_path / "out" / "evaluation.png").read_bytes()[:4] == b"\x89PNG"
+    lines = summary(results).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["s", "s, channel 0", "s, channel 1"]
+    assert "10.00 -> 21.50" in lines[2]
+    assert "9 -> 3" in lines[2]
+    write_csv([dataclasses.replace(r, mpix_per_s=7.0) for r in results], tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "out" / "evaluation.csv").read_text()

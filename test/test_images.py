@@ -135,6 +135,44 @@ def test_written_as_the_importer_wants_it(tmp_path: Path, shape: tuple[int, ...]
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["y.tif"]
 
 
+TWICE = {
+    (1, 1): (2, 2), (1, 7): (2, 14), (3, 1, 1): (3, 2, 2), (5, 33, 35): (5, 66, 70), (2, 3, 17, 19): (2, 3, 34, 38),
+    (20, 21, 3): (40, 42, 3), (2, 20, 21, 4): (2, 40, 42, 4), (33, 35, 1): (66, 70, 1), (1, 1, 1): (1, 2, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", TWICE, ids=str)
+def test_twice_the_pixels_keep_axes_and_physical_size(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    colours = shape[-1] in (3, 4)
+    expected = make(shape, "uint8" if colours else "uint16")
+    tifffile.imwrite(tmp_path / "x.tif", expected, photometric="rgb" if colours else "minisblack")
+    with open_stack(tmp_path / "x.tif") as stack:
+        assert (stack.enlarged(1), stack.enlarged(2)) == (shape, TWICE[shape])
+        planes = (np.kron(p, np.ones((2, 2))).astype(np.float32) for page in stack.pages() for p in page)
+        write_tiff(tmp_path / "y.tif", stack, planes, scale=2)
+    y, x = (i for i, (a, b) in enumerate(zip(shape, TWICE[shape], strict=True)) if a != b)
+    with tifffile.TiffFile(tmp_path / "y.tif") as tif:
+        assert tif.pages[0].tags["XResolution"].value == tif.pages[0].tags["YResolution"].value == (2, 1)
+        assert np.array_equal(tif.asarray(), expected.repeat(2, axis=y).repeat(2, axis=x))
+
+
+@pytest.mark.parametrize("shape", [(9, 11), (4, 9, 11), (9, 11, 3)], ids=str)
+def test_twice_the_pixels_of_a_metaimage(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    image = SimpleITK.GetImageFromArray(make(shape, "uint8"), isVector=shape[-1] == 3)
+    SimpleITK.WriteImage(image, str(tmp_path / "x.mha"))
+    with open_stack(tmp_path / "x.mha") as stack:
+        assert stack.enlarged(2) == {(9, 11): (18, 22), (4, 9, 11): (4, 18, 22), (9, 11, 3): (18, 22, 3)}[shape]
+
+
+def test_bigtiff_when_the_answer_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("denoiser.tiff.CLASSIC_TIFF_BYTES", 4 * 4 * 81 - 1)
+    tifffile.imwrite(tmp_path / "x.tif", make((9, 9), "float32"), photometric="minisblack")
+    with open_stack(tmp_path / "x.tif") as stack:
+        write_tiff(tmp_path / "y.tif", stack, iter(np.zeros((1, 18, 18), np.float32)), scale=2)
+    with tifffile.TiffFile(tmp_path / "y.tif") as tif:
+        assert tif.is_bigtiff
+
+
 @pytest.mark.parametrize(("limit", "big"), [(3 * 9 * 9 * 4, False), (3 * 9 * 9 * 4 - 1, True)])
 def test_bigtiff_when_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, big: bool) -> None:
     monkeypatch.setattr("denoiser.tiff.CLASSIC_TIFF_BYTES", limit)

@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 import SimpleITK
 import tifffile
+import torch
 
 import inference
+from denoiser import pipeline
+from denoiser.model import save_model
 from denoiser.normalise import Normalisation
+from denoiser.pipeline import denoise_file
 from denoiser.predict import Denoiser
 from denoiser.sockets import Job
 from denoiser.unet import UNet
@@ -186,3 +190,53 @@ def test_an_unforeseen_failure_is_told_and_the_next_image_is_done(
     assert not inference.denoise(Denoiser(UNet((4, 8)), Normalisation()), Job(tmp_path / "x.tif", tmp_path / "y.tif"))
     assert "x.tif -> " in caplog.text
     assert "nobody thought of this" in caplog.text
+
+
+def test_a_model_that_doubles_the_pixels(tmp_path: Path) -> None:
+    """Twice as many in Y and X; leading axes, samples, intensities and what is wrong with a file stay."""
+    torch.manual_seed(0)
+    network = UNet((4, 8), scale=2)
+    with torch.no_grad():
+        network.out.weight.mul_(0.01)
+        network.out.bias.zero_()
+    architecture = {"channels": [4, 8], "scale": 2}
+    save_model(tmp_path / "model", network, {"kind": "plane"}, {"name": "double", "architecture": architecture})
+    folder, out = tmp_path / "in" / SOCKET, tmp_path / "out"
+    good = {
+        "stack": (put(folder / "stack.tif", frame(2, 3, 64, 70)), (2, 3, 128, 140)),
+        "odd": (put(folder / "odd.tif", frame(31, 45, dtype="int16")), (62, 90)),
+        "one pixel": (put(folder / "one pixel.tif", np.full((1, 1), 7, np.uint8)), (2, 2)),
+        "constant": (put(folder / "constant.tif", np.full((40, 40), -3.5)), (80, 80)),
+    }
+    colours = np.stack([frame(20, 21), 2 * frame(20, 21), 3 * frame(20, 21)], axis=-1)
+    tifffile.imwrite(folder / "colours.tif", colours, photometric="rgb")
+    good["colours"] = (colours, (40, 42, 3))
+    broken = frame(2, 20, 30, dtype="float32")
+    broken[0, 10, 10], broken[1] = np.nan, np.nan
+    good["nan"] = (put(folder / "nan.tif", broken), (2, 40, 60))
+    (folder / "text.tif").write_text("this is not an image\n")
+
+    result = run("--input", tmp_path / "in", "--output", out, "--model", tmp_path / "model")
+    assert result.returncode == 1, result.stderr
+    assert "model double, scale 2, weights sha256" in result.stderr
+    assert "6 of 7 images denoised" in result.stderr
+    assert sorted(p.name for p in (out / ANSWER).iterdir()) == sorted(f"{name}.tif" for name in good)
+    for name, (image, shape) in good.items():
+        answer = tifffile.imread(out / ANSWER / f"{name}.tif")
+        assert (answer.shape, answer.dtype) == (shape, np.float32)
+        assert np.isfinite(answer).all()
+        if name != "nan":
+            assert answer.mean() == pytest.approx(image.mean(), rel=0.02)
+    assert (tifffile.imread(out / ANSWER / "constant.tif") == np.float32(-3.5)).all()
+    answer = tifffile.imread(out / ANSWER / "colours.tif")
+    assert np.allclose(answer.mean(axis=(0, 1)) / answer[..., 0].mean(), [1, 2, 3], rtol=0.01)
+    assert not tifffile.imread(out / ANSWER / "nan.tif")[1].any()
+
+
+def test_twice_the_pixels_need_four_times_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "x.tif", frame(100, 100))
+    monkeypatch.setattr(pipeline, "disk_free", lambda folder: 3 * 4 * 100 * 100)
+    denoise_file(Denoiser(UNet((4, 8)), Normalisation()), tmp_path / "x.tif", tmp_path / "y.tif")
+    with pytest.raises(OSError, match=r"x\.tif: .*the answer needs .* on the disk"):
+        denoise_file(Denoiser(UNet((4, 8), scale=2), Normalisation()), tmp_path / "x.tif", tmp_path / "z.tif")
+    assert not (tmp_path / "z.tif").exists()

@@ -32,6 +32,30 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert model.sha256 == sha256(tmp_path / "weights.pt")
 
 
+EVERY_ARGUMENT = {
+    "channels": [4, 8], "unshuffle": 2, "block": "residual", "norm": "batch", "residual": False, "attention": True,
+    "dropout": 0.2, "scale": 2,
+}  # fmt: skip
+
+
+def test_every_argument_of_the_network_is_restored(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = UNet(**{**EVERY_ARGUMENT, "channels": (4, 8)}).eval()
+    remarks = {"network": "denoiser.unet.UNet", "parameters": 1, "halo": network.halo}
+    save_model(tmp_path, network, {"kind": "plane"}, {"architecture": {**EVERY_ARGUMENT, **remarks}})
+    loaded = load_model(tmp_path).network.eval()
+    x = torch.rand(1, 1, 20, 30)
+    assert loaded(x).shape == (1, 1, 40, 60)
+    assert torch.equal(loaded(x), network(x))
+    assert (loaded.scale, loaded.halo, loaded.residual) == (2, network.halo, False)
+
+
+def test_arguments_that_are_missing_take_their_defaults(tmp_path: Path) -> None:
+    save_model(tmp_path, UNet((4, 8)), {"kind": "plane"}, {"architecture": {"channels": [4, 8]}})
+    network = load_model(tmp_path).network
+    assert (network.unshuffle, network.scale, network.residual, len(network.middle)) == (1, 1, True, 0)
+
+
 def test_the_first_folder_that_holds_a_model_is_taken(tmp_path: Path, tiny_model: Path) -> None:
     assert find_model([tmp_path / "nowhere", tmp_path, tiny_model]) == tiny_model
     with pytest.raises(ModelError, match=r"looked in .*nowhere, .*; give one by --model"):
@@ -83,6 +107,13 @@ def test_missing_weights(tiny_model: Path) -> None:
         {"architecture": {}},
         {"architecture": {"channels": [4], "unshuffle": 1}},
         {"architecture": {"channels": "many", "unshuffle": 1}},
+        {"architecture": {"channels": [4, 8], "unshuffle": 2, "block": "dense"}},
+        {"architecture": {"channels": [4, 8], "unshuffle": 2, "norm": "layer"}},
+        {"architecture": {"channels": [4, 8], "unshuffle": 2, "scale": 3}},
+        {"architecture": {"channels": [4, 8], "unshuffle": 2, "dropout": "some"}},
+        {"architecture": {"channels": [4, 8], "unshuffle": 2, "residual": "false"}},
+        {"architecture": {"channels": [4, 6], "unshuffle": 2, "attention": True}},
+        {"architecture": {"channels": [4, 8], "unshuffle": 2, "gates": 1}},
         {"normalisation": {"kind": "median"}},
         {"normalisation": {"unknown": 1}},
         {"weights": {}},

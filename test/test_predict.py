@@ -154,3 +154,70 @@ def test_half_precision_that_overflows_is_done_again_in_float32() -> None:
     plain = Denoiser(network, Normalisation())(plane)
     half = Denoiser(network, Normalisation(), autocast=torch.float16)(plane)
     assert np.array_equal(half, plain)
+
+
+def doubling(channels: tuple[int, ...] = (4, 8), **arguments: object) -> UNet:
+    torch.manual_seed(0)
+    return UNet(channels, scale=2, **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"attention": True, "block": "residual"}, {"unshuffle": 2}], ids=str)
+def test_twice_the_pixels_tiled_equal_untiled(arguments: dict[str, object]) -> None:
+    network = doubling((4, 8, 16), **arguments)
+    plane = noisy_plane((133, 217))[None]
+    whole = Denoiser(network, Normalisation())(plane)
+    assert whole.shape == (1, 266, 434)
+    tiled = Denoiser(network, Normalisation(), tile=32)(plane)
+    assert relative_error(tiled, whole) < 1e-4
+
+
+def test_twice_the_pixels_are_those_of_the_network_itself() -> None:
+    network = doubling()
+    planes = np.stack([noisy_plane((31, 40)), 3 * noisy_plane((31, 40)) - 500])
+    answer = Denoiser(network, Normalisation())(planes)
+    assert (answer.shape, answer.dtype) == ((2, 62, 80), np.float32)
+    for plane, found in zip(planes, answer, strict=True):
+        z = torch.from_numpy((plane - plane.mean()) / plane.std()).float()[None, None]
+        with torch.no_grad():
+            expected = network(z)[0, 0].numpy() * plane.std() + plane.mean()
+        assert np.allclose(found, expected, rtol=1e-4)
+
+
+def test_twice_the_pixels_keep_gain_offset_and_place() -> None:
+    """A network that adds nothing gives the bicubic image: no shift, and the intensities of the input."""
+    network = doubling()
+    with torch.no_grad():
+        network.out.weight.zero_()
+        network.out.bias.zero_()
+    y, x = np.mgrid[:40, :50]
+    plane = 1000 + 7.0 * y - 3.0 * x
+    answer = Denoiser(network, Normalisation())(plane[None])[0]
+    fine_y, fine_x = (np.mgrid[:80, :100] + 0.5) / 2 - 0.5
+    inside = (slice(8, -8), slice(8, -8))
+    assert np.allclose(answer[inside], (1000 + 7.0 * fine_y - 3.0 * fine_x)[inside], atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (17, 23)], ids=str)
+def test_twice_the_pixels_of_any_plane(shape: tuple[int, int]) -> None:
+    denoiser = Denoiser(doubling(), Normalisation())
+    twice = (1, 2 * shape[0], 2 * shape[1])
+    constant = denoiser(np.full((1, *shape), -3.5))
+    assert constant.shape == twice
+    assert (constant == np.float32(-3.5)).all()
+    broken = np.random.default_rng(0).normal(100, 9, (1, *shape))
+    broken[0, -1, -1] = np.nan
+    answer = denoiser(broken)
+    assert answer.shape == twice
+    assert np.isfinite(answer).all()
+
+
+def test_out_of_memory_with_twice_the_pixels() -> None:
+    torch.manual_seed(0)
+    network = Hungry((4, 8), scale=2)
+    network.limit = 200
+    plane = noisy_plane((150, 300))[None]
+    hungry = Denoiser(network, Normalisation())
+    answer = hungry(plane)
+    assert hungry.tile < 300
+    network.limit = 10**6
+    assert relative_error(answer, Denoiser(network, Normalisation())(plane)) < 1e-4

@@ -27,6 +27,20 @@ def test_cut_and_stitch_is_the_identity(shape: tuple[int, int], tile: int, halo:
 
 
 @pytest.mark.parametrize(("shape", "tile", "halo", "multiple"), CASES)
+def test_cut_and_stitch_of_an_answer_of_more_pixels(
+    shape: tuple[int, int], tile: int, halo: int, multiple: int
+) -> None:
+    plane = np.arange(shape[0] * shape[1]).reshape(shape)
+    twice = np.kron(plane, np.ones((2, 2), int))
+    stitched = np.full(twice.shape, -1)
+    for t in tiles(shape, tile, halo, multiple):
+        larger = t.enlarged(2)
+        assert larger.read == t.read
+        stitched[larger.write] = np.kron(plane[larger.read], np.ones((2, 2), int))[larger.keep]
+    assert np.array_equal(stitched, twice)
+
+
+@pytest.mark.parametrize(("shape", "tile", "halo", "multiple"), CASES)
 def test_reads_the_halo_from_the_pooling_grid(shape: tuple[int, int], tile: int, halo: int, multiple: int) -> None:
     for t in tiles(shape, tile, halo, multiple):
         for read, write, length in zip(t.read, t.write, shape, strict=True):

@@ -1,4 +1,4 @@
-"""The run that `test_train.test_two_processes_equal_one` starts in two processes."""
+"""The run that `test_fit.test_two_processes_equal_one` starts; Lightning starts the second process itself."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
-from test_train import TINY, pair
+from training import TINY, images
 
-from train.fit import fit
+from train.fit import Machine, fit
 
 if __name__ == "__main__":
-    config = dataclasses.replace(TINY, steps=10)
-    fit(config, [pair(1), pair(3)], [pair(2)], Path(sys.argv[1]))
+    config = dataclasses.replace(TINY, steps=10, dropout=float(sys.argv[2]))
+    fit(config, images((1, 3), (2, 4, 5)), Path(sys.argv[1]), machine=Machine("cpu", devices=2))

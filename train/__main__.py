@@ -1,4 +1,4 @@
-"""`python -m train fit | validate | export | evaluate`."""
+"""`python -m train prepare | recipes | fit | evaluate | export | ablate | noise | superres`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import dataclasses
 import logging
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from denoiser.device import choose_device, keep_memory
-from denoiser.model import load_model
-from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser
-from train.config import Config, add_arguments, overrides
-from train.data import W2S_TRAIN, read_pairs, split_fovs
-from train.evaluate import evaluate, replace_table, table, write_csv
-from train.export import export
-from train.fit import build, fit, load_checkpoint, validate
-from train.synthetic import read_clean
+from denoiser.device import keep_memory
+from train import config as configurations
+
+Arguments = argparse.Namespace
 
 
 def main() -> int:
@@ -35,76 +31,153 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m train", description="Train, export and measure a denoiser.")
+    parser = argparse.ArgumentParser(
+        prog="python -m train", description="Prepare, train, measure and export a denoiser."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    command = commands.add_parser("fit", help="train a network on W2S pairs")
-    command.add_argument("--data", type=Path, required=True, help="folder with noisy/ and clean/")
-    command.add_argument("--clean", type=Path, help="folder of clean images, for the share --synthetic")
-    command.add_argument("--out", type=Path, required=True, help="folder for checkpoint.pt and log.csv")
-    command.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    command.add_argument("--max-minutes", type=float, default=math.inf, help="stop with a checkpoint after this time")
-    command.add_argument("--initial", type=Path, help="start from the weights of this checkpoint or model folder")
-    add_arguments(command)
-    command.set_defaults(run=_fit)
+    def command(name: str, run: Callable[[Arguments], None], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
 
-    command = commands.add_parser("validate", help="measure a checkpoint on its own validation fields")
-    command.add_argument("--data", type=Path, required=True, help="folder with noisy/ and clean/")
-    command.add_argument("--checkpoint", type=Path, required=True)
-    command.add_argument("--gain", type=float, default=1.0, help="multiply the frames first")
-    command.add_argument("--offset", type=float, default=0.0, help="and add this")
-    command.set_defaults(run=_validate)
+    c = command("prepare", _prepare, "say what a folder holds, and prepare its images for training")
+    _add_data(c)
+    configurations.add_arguments(c)
 
-    command = commands.add_parser("export", help="make a model folder of a checkpoint")
-    command.add_argument("--checkpoint", type=Path, required=True)
-    command.add_argument("--model", type=Path, required=True, help="folder to write model.json and weights.pt to")
-    command.add_argument("--name", default="W2S U-Net")
-    command.add_argument("--autocast", choices=["float16", "bfloat16"], help="half precision on CUDA")
-    command.add_argument("--note", default="", help="what the record should say of earlier stages")
-    command.set_defaults(run=_export)
+    command("recipes", _recipes, "list the named configurations")
 
-    command = commands.add_parser("evaluate", help="measure a model on the test images")
-    command.add_argument("--data", type=Path, required=True, help="folder with w2s/ and w2s-raw16/")
-    command.add_argument("--model", type=Path, default=Path("resources"))
-    command.add_argument("--csv", type=Path, help="write per-image values here")
-    command.add_argument("--readme", type=Path, help="put the table between the markers of this file")
-    command.set_defaults(run=_evaluate)
+    c = command("fit", _fit, "train a network")
+    _add_data(c)
+    c.add_argument("--clean", type=Path, metavar="DIR", help="clean images, for the share --synthetic")
+    c.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for checkpoints, log and pictures")
+    c.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, with its configuration")
+    c.add_argument("--max-minutes", type=float, default=math.inf, help="stop with a checkpoint after this time")
+    c.add_argument("--initial", type=Path, help="start from the weights of this checkpoint or model folder")
+    _add_machine(c)
+    configurations.add_arguments(c)
+
+    c = command("evaluate", _evaluate, "measure a model on whole images, through the container's pipeline")
+    c.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="any layout; or a folder with w2s/ and w2s-raw16/"
+    )
+    c.add_argument("--model", type=Path, default=Path("resources"), metavar="DIR", help="model folder")
+    c.add_argument("--checkpoint", type=Path, metavar="FILE", help="measure this checkpoint instead of a model folder")
+    c.add_argument(
+        "--on", choices=["test", "validation", "all"], help="which fields; default: test where there are any"
+    )
+    c.add_argument(
+        "--out", type=Path, metavar="DIR", help="write evaluation.json, evaluation.csv and evaluation.png here"
+    )
+    c.add_argument("--csv", type=Path, metavar="FILE", help="write per-image values of the test images here")
+    c.add_argument("--readme", type=Path, metavar="FILE", help="put the test images' table between its markers")
+
+    c = command("export", _export, "make a model folder of a checkpoint")
+    c.add_argument("--checkpoint", type=Path, required=True, metavar="FILE")
+    c.add_argument("--model", type=Path, required=True, metavar="DIR", help="gets model.json and weights.pt")
+    c.add_argument("--name", default="U-Net")
+    c.add_argument("--autocast", choices=["float16", "bfloat16"], help="half precision on CUDA")
+    c.add_argument("--note", default="", help="what the record should say of earlier stages")
+
+    c = command("ablate", _ablate, "train a grid of configurations for a fixed time each, and draw up the table")
+    _add_data(c)
+    c.add_argument("--clean", type=Path, metavar="DIR", help="clean images, for the share --synthetic")
+    c.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the runs and ablation.md")
+    c.add_argument("--minutes", type=float, required=True, help="of training for each")
+    c.add_argument("--grid", nargs="+", default=[], metavar="FIELD=A,B", help="as loss=mse,l1 channels=16x32x64,32x64")
+    _add_machine(c)
+    configurations.add_arguments(c)
+
+    c = command("noise", _noise, "measure the noise of an image or a stack (photon transfer)")
+    c.add_argument("file", type=Path)
+    c.add_argument("--plot", type=Path, metavar="PNG", help="draw variance against mean")
+
+    c = command("superres", _superres, "set a x2 model beside bicubic enlargement, on held-out SIM images")
+    c.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of SIM reconstructions")
+    c.add_argument("--model", type=Path, default=Path("models/super-resolution"), metavar="DIR")
+    c.add_argument("--csv", type=Path, metavar="FILE", help="write per-image values here")
+    c.add_argument("--figure", type=Path, metavar="PNG", help="draw crops here")
     return parser
 
 
-def _fit(arguments: argparse.Namespace) -> None:
-    config = dataclasses.replace(Config(), **overrides(arguments))
-    training, validation = split_fovs(W2S_TRAIN, config.validation, config.seed)
-    pairs = read_pairs(arguments.data, training), read_pairs(arguments.data, validation)
-    if (config.synthetic > 0) != (arguments.clean is not None):
-        raise ValueError("--clean and --synthetic go together: expected both or neither")
-    clean = read_clean(arguments.clean) if arguments.clean else None
-    fit(config, *pairs, arguments.out, arguments.resume, arguments.max_minutes, arguments.initial, clean)
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="images, in any layout that 'prepare' knows"
+    )
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), metavar="DIR", help="keeps prepared images")
+    parser.add_argument("--no-cache", dest="cache", action="store_const", const=None, help="prepare them on the fly")
 
 
-def _validate(arguments: argparse.Namespace) -> None:
-    state = load_checkpoint(arguments.checkpoint)
-    network = build(state["config"])
-    network.load_state_dict(state["average"])
-    pairs = read_pairs(arguments.data, state["validation_fovs"])
-    normalisation = Normalisation(**state["normalisation"])
-    quality = validate(network, normalisation, pairs, choose_device(), gain=arguments.gain, offset=arguments.offset)
-    print(f"mean SI-PSNR of {len(pairs)} images: {quality:.3f} dB")
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--accelerator", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes that share the CPU")
+    parser.add_argument("--nodes", type=int, default=1, help="machines; start the command on each, as Lightning says")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw crops ahead, for each device")
 
 
-def _export(arguments: argparse.Namespace) -> None:
+def _machine(arguments: Arguments) -> Any:
+    from train.fit import Machine
+
+    return Machine(arguments.accelerator, arguments.devices, arguments.nodes, arguments.workers)
+
+
+def _prepare(arguments: Arguments) -> None:
+    from train.prepare import prepare
+
+    print(prepare(arguments.data, configurations.configuration(arguments), arguments.cache))
+
+
+def _recipes(arguments: Arguments) -> None:
+    print(configurations.recipes())
+
+
+def _fit(arguments: Arguments) -> None:
+    from train.fit import fit, resumed
+    from train.sources import find_images
+
+    if arguments.resume:
+        config = resumed(arguments.out, configurations.changes(arguments))
+    else:
+        config = configurations.configuration(arguments)
+    images = find_images(arguments.data, config, arguments.clean, arguments.cache)
+    options = {"resume": arguments.resume, "max_minutes": arguments.max_minutes, "initial": arguments.initial}
+    fit(config, images, arguments.out, machine=_machine(arguments), **options)
+
+
+def _evaluate(arguments: Arguments) -> None:
+    raise NotImplementedError
+
+
+def _export(arguments: Arguments) -> None:
+    from train.export import export
+
     export(arguments.checkpoint, arguments.model, arguments.name, arguments.autocast, arguments.note)
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
-    model = load_model(arguments.model)
-    results = evaluate(Denoiser(model.network, model.normalisation, choose_device()), arguments.data)
-    text = table(results, arguments.data / "w2s" / "peers_081_100.csv")
-    print(f"weights sha256 {model.sha256}\n\n{text}")
+def _ablate(arguments: Arguments) -> None:
+    from train.ablate import ablate, parse_grid, table
+
+    config, grid = configurations.configuration(arguments), parse_grid(arguments.grid)
+    sources = {"clean": arguments.clean, "cache": arguments.cache}
+    machine = _machine(arguments)
+    print(table(ablate(config, grid, arguments.data, arguments.out, arguments.minutes, machine, **sources)))
+
+
+def _noise(arguments: Arguments) -> None:
+    from train.noise import noise_report
+
+    print(noise_report(arguments.file, arguments.plot))
+
+
+def _superres(arguments: Arguments) -> None:
+    from train.superres import figure, measure, table, write_csv
+
+    results = measure(arguments.model, arguments.data)
+    print(table(results))
     if arguments.csv:
         write_csv(results, arguments.csv)
-    if arguments.readme:
-        replace_table(arguments.readme, text)
+    if arguments.figure:
+        figure(arguments.model, arguments.data, arguments.figure)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The whole configuration of a training run: one flat frozen dataclass."""
+"""The whole configuration of a training run: one flat frozen dataclass, and a few recipes by name."""
 
 from __future__ import annotations
 
@@ -14,71 +14,213 @@ class Config:
 
     Attributes
     ----------
-    channels, unshuffle
-        The network (`denoiser.unet.UNet`).
+    channels
+        Width of each level of the network, finest first; as many levels as numbers.
+    unshuffle, block, norm, residual, attention, dropout, scale
+        The network besides (`denoiser.unet.UNet`); scale 2 trains joint denoising and super-resolution.
     biases
         Whether the convolutions learn a bias. Without, the network is homogeneous: f(a x) = a f(x).
     normalisation
         "plane", "noise" or "dataset" (`denoiser.normalise`).
-    steps, batch, crop
-        Optimiser steps, crops a step, side of a crop in pixels.
-    optimiser
-        "adamw", or "muon" for the convolutions (`train.optimiser`).
-    lr, weight_decay, warmup
-        Peak rate and decay; steps of linear warm-up before the cosine decay to zero.
-    ema
-        Decay of the moving average of the weights, which is what is validated and shipped.
+    frames, average
+        "first" frame of a stack or a "random" one, or the mean of `average` random ones (2 to 16: avg2 to avg16).
+    target
+        Truth of W2S: "mean" of 400 frames, or the "sim" reconstruction.
+    match
+        Map each truth onto its frame by least squares, so that the answer is in the units of the input.
+    split
+        "official": W2S fields 1 to 80 to learn from, 81 and on for `evaluate` alone; "fields": all of them.
+    exclude
+        Fields of view to leave out of training and validation.
+    validation
+        Share of the fields of view kept for validation.
     redraw
         Share of the crops whose noise is drawn anew from the truth; the rest are real frames.
     synthetic
         Share of each batch that is clean images with drawn noise (`train.synthetic`).
-    loss
-        "mse", or "log-mse": the mean of the crops' log MSE, which is their mean PSNR.
+    flips, turns
+        Mirror crops, turn them by quarters.
+    elastic
+        Furthest shift of an elastic deformation, in pixels; 0 is off.
+    gain, offset
+        Spread of a random intensity gain (0.2: times 0.8 to 1.2) and offset (in standard deviations); 0 is off.
+    steps, epochs
+        Optimiser steps; or, if `epochs` is not 0, as many as bring every training image so often.
+    batch, accumulate, crop
+        Crops a pass, passes a step, side of a crop in pixels; crop 0 takes whole images.
+    optimiser, lr, weight_decay
+        "adam", "adamw", or "muon" for the convolutions (`train.optimiser`); peak rate, decay.
+    schedule, warmup
+        "cosine" to zero, "constant", "one-cycle", "cyclic" or "plateau"; steps of linear warm-up.
+    clip
+        Longest gradient; longer ones are shortened. 0 is off.
+    ema
+        Decay of the moving average of the weights, which is what is validated and shipped; 0 is off.
+    loss, mix
+        "mse", "l1", "charbonnier", "ssim", "ms-ssim", "perceptual", or two as "mse+ssim": (1 - mix) * the first
+        plus mix * the second.
     precision
-        "float32", "bfloat16" (autocast), or "auto": bfloat16 where the processor has it.
-    validation
-        Share of the fields of view kept for validation.
-    validate_every
-        Steps between validations, log lines and checkpoints.
+        "float32", "bfloat16" or "float16" (autocast), or "auto": bfloat16 where the processor has it.
+    patience
+        Validations without a gain before the run stops early; 0 is off.
+    validate_every, montage_every
+        Steps between validations, log lines and checkpoints; validations between montages.
     seed
-        Of the split, the initial weights, the crops and the noise.
+        Of the split, the initial weights, the crops, the augmentation and the noise.
     """
 
     channels: tuple[int, ...] = (16, 32, 96, 192, 256)
     unshuffle: int = 1
+    block: str = "plain"
+    norm: str = "none"
+    residual: bool = True
+    attention: bool = False
+    dropout: float = 0.0
+    scale: int = 1
     biases: bool = True
     normalisation: str = "plane"
+    frames: str = "first"
+    average: int = 1
+    target: str = "mean"
+    match: bool = True
+    split: str = "official"
+    exclude: tuple[int, ...] = (1, 2)
+    validation: float = 0.1
+    redraw: float = 0.0
+    synthetic: float = 0.0
+    flips: bool = True
+    turns: bool = True
+    elastic: float = 0.0
+    gain: float = 0.0
+    offset: float = 0.0
     steps: int = 9500
+    epochs: int = 0
     batch: int = 16
+    accumulate: int = 1
     crop: int = 128
     optimiser: str = "muon"
     lr: float = 2e-3
     weight_decay: float = 1e-4
+    schedule: str = "cosine"
     warmup: int = 200
+    clip: float = 0.0
     ema: float = 0.998
-    redraw: float = 0.0
-    synthetic: float = 0.0
     loss: str = "mse"
+    mix: float = 0.1
     precision: str = "auto"
-    validation: float = 0.1
+    patience: int = 0
     validate_every: int = 1000
+    montage_every: int = 5
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if (found := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name}: expected one of {', '.join(allowed)}, found {found!r}")
+        for name, low, high in BOUNDS:
+            if not low <= (found := getattr(self, name)) <= high:
+                raise ValueError(f"{name}: expected {low:g} to {high:g}, found {found:g}")
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The arguments of `denoiser.unet.UNet`."""
+        return {name: getattr(self, name) for name in NETWORK}
+
+
+NETWORK = ("channels", "unshuffle", "block", "norm", "residual", "attention", "dropout", "scale")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "normalisation": ("plane", "noise", "dataset"),
+    "frames": ("first", "random"),
+    "target": ("mean", "sim"),
+    "split": ("official", "fields"),
+    "optimiser": ("adam", "adamw", "muon"),
+    "schedule": ("cosine", "constant", "one-cycle", "cyclic", "plateau"),
+    "precision": ("auto", "float32", "bfloat16", "float16"),
+}
+MANY = 1e9
+BOUNDS = (
+    ("average", 1, 400), ("validation", 0, 0.9), ("redraw", 0, 1), ("synthetic", 0, 1), ("elastic", 0, 100),
+    ("gain", 0, 0.99), ("offset", 0, MANY), ("steps", 1, MANY), ("epochs", 0, MANY), ("batch", 1, MANY),
+    ("accumulate", 1, MANY), ("crop", 0, MANY), ("lr", 0, 1), ("weight_decay", 0, 1), ("warmup", 0, MANY),
+    ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("patience", 0, MANY), ("validate_every", 1, MANY),
+    ("montage_every", 1, MANY), ("seed", 0, 2**22),
+)  # fmt: skip
+
+RECIPES: dict[str, tuple[str, Config]] = {
+    "shipped": ("the network in resources/: residual, no batch norm, Muon, plane normalisation", Config()),
+    "report": (
+        "the original student report's U-Net to the letter: 64 to 512 channels, batch norm, Adam, MSE, 100 epochs",
+        Config(
+            channels=(64, 128, 256, 512), norm="batch", residual=False, normalisation="dataset", validation=0.2,
+            flips=False, turns=False, epochs=100, batch=2, accumulate=4, crop=0, optimiser="adam", lr=1e-3,
+            weight_decay=0.0, schedule="constant", warmup=0, ema=0.0, validate_every=24, match=True,
+        ),
+    ),
+    "general": (
+        "the network in models/general: as shipped, without biases, with clean images of other microscopes (--clean)",
+        Config(biases=False, synthetic=0.375, steps=6000, validate_every=500),
+    ),
+    "super-resolution": (
+        "denoise and double the pixels at once; from a folder of clean images, or W2S with --target sim",
+        Config(
+            channels=(16, 32, 64, 128, 256), scale=2, synthetic=1.0, split="fields", exclude=(), steps=3000,
+            validate_every=250, validation=0.25,
+        ),
+    ),
+    "quick": (
+        "a small network for a first look, minutes on a laptop",
+        Config(channels=(16, 32, 64), steps=500, batch=8, ema=0.99, warmup=50, validate_every=100),
+    ),
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the parser one option for each field of `Config`."""
+    """Give the parser one option for each field of `Config`, and `--recipe`."""
+    parser.add_argument("--recipe", choices=RECIPES, default="shipped", help="what the other options change")
+    fields = parser.add_argument_group("configuration (defaults: those of the recipe 'shipped')")
     for field in dataclasses.fields(Config):
         option = "--" + field.name.replace("_", "-")
+        default = f"default {field.default}"
         if isinstance(field.default, bool):
-            action = argparse.BooleanOptionalAction
-            parser.add_argument(option, action=action, default=None, help=f"default {field.default}")
+            fields.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=default)
         elif isinstance(field.default, tuple):
-            parser.add_argument(option, type=int, nargs="+", metavar="N", help=f"default {field.default}")
+            fields.add_argument(option, type=int, nargs="*", metavar="N", help=default)
         else:
-            parser.add_argument(option, type=type(field.default), help=f"default {field.default}")
+            fields.add_argument(option, type=type(field.default), choices=CHOICES.get(field.name), help=default)
 
 
-def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+def configuration(arguments: argparse.Namespace) -> Config:
+    """The recipe's configuration with the fields that the command line sets.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of bounds.
+    """
+    return dataclasses.replace(RECIPES[arguments.recipe][1], **changes(arguments))
+
+
+def changes(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields that the command line sets."""
     given = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(Config)}
     return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if v is not None}
+
+
+def from_record(record: dict[str, Any]) -> Config:
+    """The configuration that was saved with a run; fields that it does not know have their defaults."""
+    known = {f.name for f in dataclasses.fields(Config)}
+    return Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known})
+
+
+def recipes() -> str:
+    """Every recipe, and where it differs from the shipped one."""
+    lines = []
+    for name, (text, config) in RECIPES.items():
+        lines.append(f"{name}: {text}")
+        changed = [
+            f"  --{f.name.replace('_', '-')} {getattr(config, f.name)}"
+            for f in dataclasses.fields(Config)
+            if name == "shipped" or getattr(config, f.name) != f.default
+        ]
+        lines += changed
+    return "\n".join(lines)

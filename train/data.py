@@ -1,120 +1,248 @@
-"""Pairs of noisy and clean images: found, split by field of view, cut into crops."""
+"""Pairs of noisy and clean images: read, and cut into crops."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tifffile
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from train.noise import photon_transfer, poisson_frame
+from train.cache import open_cache
+from train.config import Config
+from train.dataset import NumpyDataset
+from train.frames import read_images, target_of
+from train.layouts import Item, Layout, scale_of
+from train.noise import photon_transfer
+from train.split import W2S_OVERLAPS, W2S_TEST, Split, split_fields
 
-# The same field, or overlapping ones, under two numbers: one side of a split holds them all.
-W2S_OVERLAPS = (
-    (36, 37), (33, 34), (12, 13), (50, 54), (52, 56), (53, 57), (69, 74), (31, 32), (77, 79), (42, 78),
-)  # fmt: skip
-# Fields 1 and 2 stay out, so that the raw frames of these fields can be measured on.
-W2S_TRAIN = range(3, 81)
-W2S_TEST = range(81, 101)
+__all__ = [
+    "W2S_OVERLAPS",
+    "W2S_TEST",
+    "NumpyDataset",
+    "Pair",
+    "Split",
+    "draw_batch",
+    "read_pairs",
+    "split_fields",
+]
+
+log = logging.getLogger(__name__)
+
+REFERENCES = 16  # frames of a stack whose mean tells its intensity units
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One noisy frame and its truth, float32, (Y, X), both in the frame's intensity units."""
+    """One image: its noisy frames and their truth, all in the frames' intensity units.
+
+    Attributes
+    ----------
+    name, field : str
+        The image, and its field of view.
+    frames : ndarray
+        (F, Y, X), any real dtype, possibly memory-mapped.
+    truth : ndarray
+        float32, (sY, sX), without NaN.
+    gain, offset : float
+        The camera's, by `photon_transfer`; NaN where the variance does not grow with the mean.
+    """
 
     name: str
-    fov: int
-    noisy: Tensor
-    truth: Tensor
+    field: str
+    frames: NDArray[Any]
+    truth: NDArray[np.float32]
     gain: float
     offset: float
 
+    @property
+    def scale(self) -> int:
+        """Pixels of the truth to one of the frame, along a side: 1 or 2."""
+        return scale_of(self.name, self.frames.shape[-2:], self.truth.shape)
 
-def read_pairs(data: Path, fovs: range | list[int]) -> list[Pair]:
-    """Read the W2S pairs `noisy/FFF_C.tif`, `clean/FFF_C.tif` of some fields of view.
 
-    Each image was stretched to 8 bits on its own, so the truth is mapped onto the frame by least
-    squares: with 262,144 pixels the noise averages out of the two coefficients.
+def read_pairs(layout: Layout, fields: Collection[str], config: Config, cache: Path | None = None) -> list[Pair]:
+    """Read the images of some fields of view.
+
+    Parameters
+    ----------
+    layout : Layout
+        What `train.layouts.detect` found.
+    fields : collection of str
+        Fields of view, as `split_fields` names them.
+    config : Config
+        `frames`, `average` and `target` pick what is read; with `match` each truth is mapped onto
+        its frame by least squares: with a quarter of a million pixels the noise averages out of the
+        two coefficients, and the intensities are then right even where each image was stretched on
+        its own.
+    cache : Path, optional
+        Folder of the normalised images, filled if need be; without, all is computed on the fly.
 
     Raises
     ------
     ValueError
-        If the folders are missing, hold nothing for these fields, or a file has no partner.
+        If there is nothing for these fields, or a file has no partner, cannot be read, does not fit
+        its partner, or holds NaN where the truth is; it names the file.
+    OSError
+        If the disk has no room for the cache.
     """
-    wanted = set(fovs)
-    names = sorted(p.name for p in (data / "noisy").glob("*_*.tif") if int(p.name.split("_")[0]) in wanted)
-    if not names:
-        raise ValueError(f"{data}: expected noisy/FFF_C.tif and clean/FFF_C.tif, found none of the fields asked for")
-    pairs = []
-    for name in names:
-        if not (data / "clean" / name).is_file():
-            raise ValueError(f"{data / 'clean' / name}: expected the truth of noisy/{name}, found no file")
-        noisy = tifffile.imread(data / "noisy" / name).astype(np.float64)
-        clean = tifffile.imread(data / "clean" / name).astype(np.float64)
-        if noisy.shape != clean.shape or noisy.ndim != 2:
-            raise ValueError(f"{data}: {name}: expected two (Y, X) images, found {noisy.shape} and {clean.shape}")
-        slope, intercept = np.polyfit(clean.ravel(), noisy.ravel(), 1)
-        truth = slope * clean + intercept
-        gain, offset = photon_transfer(noisy, truth)
-        pairs.append(
-            Pair(
-                Path(name).stem,
-                int(name.split("_")[0]),
-                torch.from_numpy(noisy.astype(np.float32)),
-                torch.from_numpy(truth.astype(np.float32)),
-                gain,
-                offset,
-            )
+    wanted = set(fields)
+    items = [item for item in layout.items if item.field in wanted and layout.kind != "clean"]
+    if not items:
+        found = f"{len(layout.fields)} other fields" if layout.fields else "none"
+        raise ValueError(f"{layout.root}: expected pairs of the fields asked for, found {found} of kind {layout.kind}")
+    store = open_cache(layout, config, cache) if cache else None
+    read = store.read if store else read_images
+    return [_pair(item, layout.kind, config, *read(item, layout.kind, config)) for item in items]
+
+
+def _pair(item: Item, kind: str, config: Config, frames: NDArray[Any], truth: NDArray[Any]) -> Pair:
+    path = target_of(item, kind, config) or item.noisy
+    scale = scale_of(path, frames.shape[-2:], truth.shape)
+    if missing := int(np.count_nonzero(~np.isfinite(truth))):
+        raise ValueError(
+            f"{path}: expected a truth without NaN, found {missing} pixels that are not finite: "
+            f"leave field {item.field} out (--exclude) or remove the file"
         )
-    return pairs
+    frames = filled(frames, item)
+    answer = truth.astype(np.float64)
+    if config.match:
+        reference = frames[:: max(1, len(frames) // REFERENCES)].mean(axis=0, dtype=np.float64)
+        answer = matched(answer, reference, scale)
+    gain, offset = _camera(np.asarray(frames[0], np.float64), binned(answer, scale))
+    # The mean of random frames has less noise than the one that was measured.
+    gain /= min(config.average, len(frames)) if config.frames == "random" else 1
+    return Pair(item.name, item.field, frames, answer.astype(np.float32), gain, offset)
 
 
-def split_fovs(fovs: range, share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Fields to train on and fields to validate on; overlapping ones are never parted."""
-    groups = [tuple(g) for g in W2S_OVERLAPS if all(f in fovs for f in g)]
-    grouped = {f for g in groups for f in g}
-    groups += [(f,) for f in fovs if f not in grouped]
-    groups.sort()
-    order = np.random.default_rng(seed).permutation(len(groups))
-    validation: list[int] = []
-    for i in order:
-        if len(validation) >= share * len(fovs):
-            break
-        validation += groups[i]
-    return sorted(set(fovs) - set(validation)), sorted(validation)
+def _camera(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float]:
+    try:
+        return photon_transfer(frame, truth)
+    except ValueError:  # not Poisson noise
+        return float("nan"), float("nan")
+
+
+def filled(frames: NDArray[Any], item: Item) -> NDArray[Any]:
+    """The frames with the mean of the valid pixels in place of those that are not finite."""
+    if frames.dtype.kind != "f":
+        return frames
+    missing = [int(np.count_nonzero(~np.isfinite(frame))) for frame in frames]
+    if not any(missing):
+        return frames
+    frames, finite = np.array(frames), np.isfinite(frames)
+    if not finite.any():
+        raise ValueError(f"{item.noisy}: expected pixels, found NaN alone: remove the file")
+    frames[~finite] = frames[finite].mean(dtype=np.float64)
+    log.warning("%s: %d of %d pixels are not finite: the mean in their place", item.noisy, sum(missing), finite.size)
+    return frames
+
+
+def binned(image: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
+    """Mean of each `scale` x `scale` pixels."""
+    y, x = (side // scale for side in image.shape)
+    return np.asarray(image.reshape(y, scale, x, scale).mean(axis=(1, 3)))
+
+
+def matched(truth: NDArray[np.float64], frame: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
+    """The truth, (sY, sX), mapped by the line that brings its pixels nearest to the frame's, (Y, X)."""
+    small = binned(truth, scale)
+    centred = small - small.mean()
+    power = float((centred**2).sum())
+    slope = float((centred * frame).sum()) / power if power > 0 else 0.0
+    return np.asarray(slope * (truth - small.mean()) + frame.mean())
 
 
 def draw_batch(
-    pairs: list[Pair], batch: int, crop: int, redraw: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Random crops, turned and flipped; the noise of a share of them drawn anew.
+    pairs: Sequence[Pair],
+    first: int,
+    batch: int,
+    crop: int,
+    generator: torch.Generator,
+    *,
+    frames: str = "first",
+    average: int = 1,
+    seed: int = 0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut samples `first` to `first + batch - 1` of an endless sequence in which each epoch has every image once.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        All of one scale; whole images must be of one shape, too.
+    first, batch : int
+        Numbers of the samples; which image one is follows from its number and `seed` alone.
+    crop : int
+        Side of the windows in pixels of the frame; 0 takes whole images.
+    generator : torch.Generator
+        Draws the windows and the frames, on the CPU.
+    frames, average : str, int
+        "first" or "random" frames of a stack, and the mean of how many (all, if it has no more).
+    seed : int
+        Of the order of the images in each epoch.
 
     Returns
     -------
-    noisy, truth : Tensor
+    noisy : Tensor
         float32, (batch, 1, crop, crop), intensity units.
+    truth : Tensor
+        float32, (batch, 1, s crop, s crop), intensity units.
+    camera : Tensor
+        float32, (batch, 2), gain and offset of each.
+
+    Raises
+    ------
+    ValueError
+        If an image is smaller than the crop, or shapes or scales differ that must not.
     """
-    noisy: list[Tensor] = []
-    truth: list[Tensor] = []
-    source: list[int] = []
-    for _ in range(batch):
-        source.append(_integer(len(pairs), generator))
-        pair = pairs[source[-1]]
-        y, x = (_integer(side - crop + 1, generator) for side in pair.noisy.shape)
-        turns, flip = _integer(4, generator), _integer(2, generator)
-        for image, crops in ((pair.noisy, noisy), (pair.truth, truth)):
-            piece = torch.rot90(image[y : y + crop, x : x + crop], turns)
-            crops.append(piece.flip(1) if flip else piece)
-    frames, targets = torch.stack(noisy)[:, None], torch.stack(truth)[:, None]
-    column = (batch, 1, 1, 1)
-    gain, offset = (torch.tensor([getattr(pairs[i], k) for i in source]).view(column) for k in ("gain", "offset"))
-    drawn = poisson_frame(targets, gain, offset, generator)
-    anew = torch.rand(column, generator=generator) < redraw
-    return torch.where(anew, drawn, frames), targets
+    drawn = [pairs[i] for i in _order(len(pairs), first, batch, seed)]
+    places = torch.rand(batch, 2, generator=generator, dtype=torch.float64).tolist()
+    s, shape = drawn[0].scale, (crop, crop) if crop else drawn[0].frames.shape[-2:]
+    noisy = np.empty((batch, 1, *shape), np.float32)
+    truth = np.empty((batch, 1, *(s * side for side in shape)), np.float32)
+    for k, (pair, place) in enumerate(zip(drawn, places, strict=True)):
+        sides = pair.frames.shape[-2:]
+        _check_window(pair, drawn[0], crop)
+        y, x = (int(at * (side - size + 1)) for at, side, size in zip(place, sides, shape, strict=True))
+        picks = _frames(len(pair.frames), frames, average, generator)
+        windows = [pair.frames[f, y : y + shape[0], x : x + shape[1]] for f in picks]
+        noisy[k, 0] = windows[0] if len(picks) == 1 else np.mean(windows, axis=0, dtype=np.float64)
+        truth[k, 0] = pair.truth[s * y : s * (y + shape[0]), s * x : s * (x + shape[1])]
+    camera = torch.tensor([[pair.gain, pair.offset] for pair in drawn], dtype=torch.float32)
+    return torch.from_numpy(noisy), torch.from_numpy(truth), camera
 
 
-def _integer(below: int, generator: torch.Generator) -> int:
-    return int(torch.randint(below, (), generator=generator))
+def _order(count: int, first: int, batch: int, seed: int) -> list[int]:
+    """The images of some samples: a permutation of all for each epoch."""
+    epochs = range(first // count, (first + batch - 1) // count + 1)
+    orders = {e: np.random.default_rng([seed, e]).permutation(count) for e in epochs}
+    return [int(orders[k // count][k % count]) for k in range(first, first + batch)]
+
+
+def _check_window(pair: Pair, one: Pair, crop: int) -> None:
+    sides = pair.frames.shape[-2:]
+    if pair.scale != one.scale:
+        raise ValueError(
+            f"{pair.name}: expected a truth {one.scale} times as large, as of {one.name}, found {pair.scale}"
+        )
+    if crop and min(sides) < crop:
+        raise ValueError(
+            f"{pair.name}: expected an image of at least the crop's {crop} pixels, found {sides}: lower --crop"
+        )
+    if not crop and sides != one.frames.shape[-2:]:
+        raise ValueError(
+            f"{pair.name}: expected whole images of one shape, found {sides}, and {one.frames.shape[-2:]} of "
+            f"{one.name}: set --crop, or --batch 1"
+        )
+
+
+def _frames(count: int, kind: str, average: int, generator: torch.Generator) -> list[int]:
+    """Numbers of the frames to average; none twice."""
+    average = min(average, count)
+    if kind == "first" or average == count:
+        return list(range(average))
+    return [int(f) for f in torch.randperm(count, generator=generator)[:average]]

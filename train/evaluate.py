@@ -1,79 +1,125 @@
-"""Measure a model on the test images, through the very pipeline of the container."""
+"""Measure a model on whole images, through the very pipeline of the container."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+import importlib.util
+import logging
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
+import torch
+from torch.nn import functional
 
-from denoiser.metrics import si_psnr, ssim
+from denoiser.metrics import affine_fit, micro_ssim, psnr_affine, rmse, si_psnr, ssim, st_snr
 from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from train.data import W2S_TEST
+from denoiser.predict import Denoiser, fill_invalid
+from train.cases import Case, Image, as_file, read_case
 
-W2S, RAW = "W2S FOV 081-100", "w2s-raw16"
-BARS = {W2S: 32.3, RAW: 35.2}
+log = logging.getLogger(__name__)
+
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Result:
-    """SI-PSNR in dB and SSIM of one plane, before and after."""
+    """The figures of one image, before (`noisy_`) and after; of a stack, their means over its planes.
+
+    SI-PSNR, and PSNR and SSIM after the least-squares affine fit (dB, dB, none), MicroSSIM, RMSE and
+    stSNR (dB; NaN unless it is a stack). The last two are of the answer as it is, in the frame's
+    intensity units; the truth, whose units may be others, is mapped onto the frame by least squares.
+    For a model that enlarges, before is the frame's bicubic enlargement. `mpix_per_s` is of the input.
+    """
 
     set: str
     image: str
+    channel: int
     noisy_si_psnr: float
     noisy_ssim: float
     si_psnr: float
     ssim: float
+    noisy_psnr: float = NAN
+    psnr: float = NAN
+    noisy_micro_ssim: float = NAN
+    micro_ssim: float = NAN
+    noisy_rmse: float = NAN
+    rmse: float = NAN
+    noisy_st_snr: float = NAN
+    st_snr: float = NAN
+    mpix_per_s: float = NAN
 
 
-def evaluate(denoiser: Denoiser, data: Path) -> list[Result]:
-    """Every plane of both test sets.
+def evaluate(denoiser: Denoiser, cases: Iterable[Case], micro: bool = True) -> list[Result]:
+    """Denoise every case from file to file, and measure it.
 
     Parameters
     ----------
     denoiser : Denoiser
         The model.
-    data : Path
-        Folder with `w2s/noisy`, `w2s/clean` and `w2s-raw16`.
+    cases : iterable of Case
+        See `train.cases`.
+    micro : bool
+        Whether to compute MicroSSIM, which takes longer than all else.
 
     Raises
     ------
     ValueError
-        If an image is missing or unreadable.
+        If there are no cases, a file is missing or unreadable, the shapes do not match, or a truth
+        is constant or holds NaN.
     """
     results = []
-    for name, image, noisy, denoised, truth in _planes(denoiser, data):
-        before, after = (si_psnr(truth, x) for x in (noisy, denoised))
-        results.append(Result(name, image, before, ssim(truth, noisy), after, ssim(truth, denoised)))
+    if micro and importlib.util.find_spec("microssim") is None:
+        log.warning("MicroSSIM is left out: expected the package microssim, found none: pip install microssim")
+        micro = False
+    with TemporaryDirectory() as folder:
+        for case in cases:
+            frame, truth = read_case(case, denoiser.network.scale)
+            source, target = as_file(case.noisy, frame, Path(folder)), Path(folder) / "denoised.tif"
+            start = time.perf_counter()
+            denoise_file(denoiser, source, target)
+            speed = frame.size / 1e6 / (time.perf_counter() - start)
+            answer = np.asarray(tifffile.imread(target)).reshape(truth.shape)
+            planes = fill_invalid(frame.reshape(-1, *frame.shape[-2:]))
+            before = enlarge(planes, denoiser.network.scale).reshape(truth.shape)
+            try:
+                matched = affine_fit(before, truth)
+                found = {f"noisy_{k}": v for k, v in figures(truth, matched, before, micro).items()}
+                found |= figures(truth, matched, answer, micro)
+            except ValueError as error:
+                raise ValueError(f"{case.image}: {error}") from error
+            results.append(Result(case.set, case.image, case.channel, **found, mpix_per_s=speed))
+    if not results:
+        raise ValueError("evaluate: expected images to measure on, found none: name other fields, or other data")
     return results
 
 
-def _planes(denoiser: Denoiser, data: Path) -> Iterator[tuple[str, str, NDArray[Any], NDArray[Any], NDArray[Any]]]:
-    with TemporaryDirectory() as folder:
-        target = Path(folder) / "denoised.tif"
-        for fov in W2S_TEST:
-            for channel in range(3):
-                name = f"{fov:03}_{channel}"
-                noisy = data / "w2s" / "noisy" / f"{name}.tif"
-                denoise_file(denoiser, noisy, target)
-                truth = tifffile.imread(data / "w2s" / "clean" / f"{name}.tif")
-                yield W2S, name, tifffile.imread(noisy), tifffile.imread(target), truth
-        for index in range(2):
-            stack = data / "w2s-raw16" / f"w2s_noisy_{index}.tiff"
-            denoise_file(denoiser, stack, target)
-            for channel, (noisy, denoised) in enumerate(
-                zip(tifffile.imread(stack), tifffile.imread(target), strict=True)
-            ):
-                name = f"{index + 1:03}_{channel}"
-                yield RAW, name, noisy, denoised, tifffile.imread(data / "w2s" / "clean" / f"{name}.tif")
+def figures(truth: Image, matched: Image, image: Image, micro: bool = True) -> dict[str, float]:
+    """All figures of an image (Y, X) or stack (T, Y, X); `matched` is the truth in the image's units."""
+    pairs = list(zip(truth, image, strict=True)) if truth.ndim == 3 else [(truth, image)]
+
+    def mean(figure: Callable[[Image, Image], float]) -> float:
+        return float(np.mean([figure(t, i) for t, i in pairs]))
+
+    return {
+        "si_psnr": mean(si_psnr),
+        "psnr": mean(psnr_affine),
+        "ssim": mean(ssim),
+        "micro_ssim": micro_ssim(truth, image) if micro else NAN,
+        "rmse": rmse(matched, image),
+        "st_snr": st_snr(matched, image) if truth.ndim == 3 else NAN,
+    }
+
+
+def enlarge(planes: Image, scale: int) -> Image:
+    """Planes (N, Y, X), bicubically: what a model that enlarges has to beat."""
+    if scale == 1:
+        return planes
+    image = torch.from_numpy(planes.astype(np.float64))[None]
+    return functional.interpolate(image, scale_factor=scale, mode="bicubic", align_corners=False)[0].numpy()
 
 
 def means(results: list[Result], name: str) -> tuple[float, float, float, float]:
@@ -81,47 +127,3 @@ def means(results: list[Result], name: str) -> tuple[float, float, float, float]
     rows = [(r.noisy_si_psnr, r.noisy_ssim, r.si_psnr, r.ssim) for r in results if r.set == name]
     a, b, c, d = np.mean(rows, axis=0)
     return float(a), float(b), float(c), float(d)
-
-
-def table(results: list[Result], peers: Path) -> str:
-    """A Markdown table of the two sets with the peers' published figures beside ours."""
-    with peers.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    lines = [
-        "| mean SI-PSNR (dB) / SSIM | " + f"{W2S}, 60 images | {RAW}, 6 raw planes |",
-        "|---|---|---|",
-    ]
-    w2s, raw = means(results, W2S), means(results, RAW)
-    lines.append(f"| noisy input | {w2s[0]:.2f} / {w2s[1]:.3f} | {raw[0]:.2f} / {raw[1]:.3f} |")
-    for title, key in (("N2N U-Net trained on FMD", "n2n_unet_fmd"), ("VST+BM3D", "vst_bm3d")):
-        figures = [np.mean([float(row[f"{key}_{f}"]) for row in rows]) for f in ("si_psnr", "ssim")]
-        lines.append(f"| {title} (published results) | {figures[0]:.2f} / {figures[1]:.3f} | |")
-    lines.append(f"| **this network** | **{w2s[2]:.2f} / {w2s[3]:.3f}** | **{raw[2]:.2f} / {raw[3]:.3f}** |")
-    lines.append(f"| bar to pass | {BARS[W2S]} | {BARS[RAW]} |")
-    return "\n".join(lines)
-
-
-def write_csv(results: list[Result], path: Path) -> None:
-    """Per-image values."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["set", "image", "noisy_si_psnr", "noisy_ssim", "si_psnr", "ssim"])
-        for r in results:
-            figures = (r.noisy_si_psnr, r.noisy_ssim, r.si_psnr, r.ssim)
-            writer.writerow([r.set, r.image, *(f"{f:.4f}" for f in figures)])
-
-
-def replace_table(readme: Path, text: str) -> None:
-    """Put the table between the README's markers.
-
-    Raises
-    ------
-    ValueError
-        If the markers are not there.
-    """
-    begin, end = "<!-- table: make readme -->", "<!-- end of table -->"
-    before, found, rest = readme.read_text().partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise ValueError(f"{readme}: expected the markers {begin} and {end}, found none: put them where the table goes")
-    readme.write_text(f"{before}{begin}\n{text}\n{end}{after}")

@@ -10,43 +10,41 @@ from pathlib import Path
 import torch
 
 from denoiser.model import save_model
-from train.fit import build, load_checkpoint
+from train.config import from_record
+from train.fit import load_checkpoint, load_network
+from train.schedule import MONITOR
 
 
-def export(checkpoint: Path, folder: Path, name: str, autocast: str | None, note: str = "") -> None:
-    """Write the averaged weights of a checkpoint and the record of how they came about."""
-    state = load_checkpoint(checkpoint)
-    config = state["config"]
-    network = build(config)
-    network.load_state_dict(state["average"])
+def export(checkpoint: Path, folder: Path, name: str, autocast: str | None = None, note: str = "") -> None:
+    """Write the weights of a checkpoint (their average, if the run averaged) and the record of how they came about."""
+    run = load_checkpoint(checkpoint)["run"]
+    network = load_network(checkpoint)
     record = {
         "name": name,
         "architecture": {
             "network": "denoiser.unet.UNet",
-            "channels": config["channels"],
-            "unshuffle": config["unshuffle"],
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in from_record(run["config"]).network.items()},
             "parameters": sum(p.numel() for p in network.parameters()),
             "halo": network.halo,
         },
         "autocast": autocast,
         "training": {
-            "data": "W2S (Zhou et al. 2020), 8-bit pairs of one widefield frame and the mean of 400"
-            + ("; clean images of other microscopes with drawn noise" if config.get("synthetic") else ""),
+            "data": run["source"],
             "note": note,
-            "config": config,
-            "steps": state["step"],
-            "minutes": round(state["seconds"] / 60, 1),
-            "training_fovs": state["training_fovs"],
-            "validation_fovs": state["validation_fovs"],
-            "validation_si_psnr": round(state["validation_si_psnr"], 3),
-            "device": state["device"],
+            "config": run["config"],
+            "steps": run["step"],
+            "minutes": round(run["seconds"] / 60, 1),
+            "training_fields": run["training_fields"],
+            "validation_fields": run["validation_fields"],
+            MONITOR: round(run[MONITOR], 3),
+            "device": run["device"],
             "torch": torch.__version__,
             "python": platform.python_version(),
             "commit": _commit(),
             "exported": datetime.date.today().isoformat(),
         },
     }
-    save_model(folder, network, state["normalisation"], record)
+    save_model(folder, network, run["normalisation"], record)
 
 
 def _commit() -> str:

@@ -1,73 +1,87 @@
-"""Train a network: one loop that reads from top to bottom."""
+"""Train a network: everything that a run is made of, put together."""
 
 from __future__ import annotations
 
-import copy
-import csv
 import dataclasses
 import logging
 import math
 import os
-import time
-from collections.abc import Callable
+import sys
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import lightning
 import torch
-from torch import Tensor, nn
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from denoiser.device import choose_device
-from denoiser.metrics import si_psnr
 from denoiser.model import load_model
 from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser
 from denoiser.unet import UNet
-from train.config import Config
-from train.data import Pair, draw_batch
-from train.optimiser import Muon
-from train.synthetic import degrade, draw_clean
-from train.workers import Workers, join
+from train.callbacks import CHECKPOINT, callbacks
+from train.config import NETWORK, Config, from_record
+from train.module import Restoration, build
+from train.statistics import Moments
+from train.stream import Images
 
 log = logging.getLogger(__name__)
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": nn.functional.mse_loss,
-    # Each crop's own PSNR (up to sign and factor), so that a decibel counts the same in each.
-    "log-mse": lambda y, target: ((y - target) ** 2).mean(dim=(1, 2, 3)).add(1e-4).log().mean(),
-}
-ALONE = Workers()
+
+@dataclass(frozen=True)
+class Machine:
+    """Where to compute; what a run computes does not depend on it but for rounding.
+
+    Attributes
+    ----------
+    accelerator : str
+        "auto", "cpu" or "gpu".
+    devices, nodes : int
+        Processes on each machine (GPUs, or shares of the CPU), and machines.
+    workers : int
+        Processes that draw crops ahead, for each device.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    workers: int = 0
+
+    @property
+    def processes(self) -> int:
+        """All of them; as many as a launcher like torchrun says, if it started this process."""
+        return int(os.environ.get("WORLD_SIZE", self.devices * self.nodes))
 
 
 def fit(
     config: Config,
-    training: list[Pair],
-    validation: list[Pair],
+    images: Images,
     out: Path,
+    *,
+    machine: Machine | None = None,
     resume: bool = False,
     max_minutes: float = math.inf,
     initial: Path | None = None,
-    clean: list[Tensor] | None = None,
 ) -> Path:
-    """Train, validate, and write checkpoints and a log; the last checkpoint is what to export.
+    """Train, validate, and write checkpoints, a log and pictures; the last checkpoint is what to export.
 
     Parameters
     ----------
     config : Config
-        What to train. A resumed run may change `steps` (the cosine then ends there) but not the
-        network.
-    training, validation : list of Pair
-        Images to learn from, and images to measure on (mean SI-PSNR of whole images).
+        What to train. A resumed run may change `steps` (the cosine then ends there) but not the network.
+    images : Images
+        What to learn from, and to measure on (mean SI-PSNR of whole images).
     out : Path
-        Folder for `checkpoint.pt` and `log.csv`.
+        Folder for `checkpoint.ckpt`, `best.ckpt`, `log.csv`, the pictures and TensorBoard's files.
+    machine : Machine, optional
+        Where to compute.
     resume : bool
-        Go on from `out/checkpoint.pt`.
+        Go on from `out/checkpoint.ckpt`.
     max_minutes : float
         Stop, with a checkpoint, after this much wall time; resume to go on.
     initial : Path, optional
-        Checkpoint whose averaged weights to start from, or model folder; of the same network.
-    clean : list of Tensor, optional
-        Clean images for the share `config.synthetic` of each batch.
+        Checkpoint whose weights to start from, or model folder; of the same network.
 
     Returns
     -------
@@ -77,120 +91,127 @@ def fit(
     Raises
     ------
     ValueError
-        If the loss is not finite (the checkpoint before stays), there is no checkpoint to resume
-        from, it or `initial` is of another network, or the processes cannot share the batch evenly.
+        If the loss is not finite (the checkpoint before stays), there is no checkpoint to resume from, it or
+        `initial` is of another network, or the machine or the images cannot do what is asked for.
     """
-    device = choose_device()
-    workers = join(device)
-    if config.batch % workers.count:
-        raise ValueError(f"batch: expected a multiple of the {workers.count} processes, found {config.batch}")
+    machine = machine or Machine()
+    accelerator = choose_accelerator(machine)
+    _check(config, images, machine)
+    steps = count_steps(config, images)
+    path = out / CHECKPOINT
+    state = load_checkpoint(path, config) if resume else None
     out.mkdir(parents=True, exist_ok=True)
+    _quiet()
     torch.manual_seed(config.seed)
-    normalisation = fit_normalisation(config.normalisation, training)
-    network: UNet = build(dataclasses.asdict(config)).to(device)
-    if initial is not None:
-        load_initial(network, initial)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = build_optimiser(config, network)
-    average = copy.deepcopy(network)
-    path, step, seconds = out / "checkpoint.pt", 0, 0.0
-    if resume:
-        state = load_checkpoint(path, config)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, seconds = state["step"], state["seconds"]
-        log.info("resumed at step %d", step)
-
-    precision = autocast_dtype(config.precision, device)
-    log.info(
-        "device %s, autocast %s, process %d of %d with %d threads",
-        *(device, precision, workers.rank + 1, workers.count, torch.get_num_threads()),
+    if machine.processes > 1 and accelerator == "cpu":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // machine.devices))
+    saved = Normalisation(**state["run"]["normalisation"]) if state else None
+    module = Restoration(config, steps, images, saved or fit_normalisation(config, images), machine.workers)
+    if state:
+        module.first = state["run"]["batches"]
+        log.info("resumed at step %d", state["run"]["step"])
+    elif initial is not None:
+        load_initial(module.network, initial)
+    precision = choose_precision(config.precision, accelerator)
+    log.info("%s, precision %s, %d steps, %d processes", accelerator, precision, steps, machine.processes)
+    trainer = lightning.Trainer(
+        accelerator=accelerator,
+        devices=machine.devices,
+        num_nodes=machine.nodes,
+        strategy="ddp" if machine.processes > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+        max_steps=steps,
+        max_epochs=-1,
+        val_check_interval=config.validate_every * config.accumulate,
+        check_val_every_n_epoch=None,
+        accumulate_grad_batches=config.accumulate,
+        gradient_clip_val=config.clip or None,
+        callbacks=callbacks(config, steps, out, max_minutes, _bar()),
+        enable_progress_bar=_bar(),
+        enable_model_summary=False,
+        logger=_tensorboard(out),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
     )
-    start, losses, synthetic = time.monotonic(), [], round(config.synthetic * config.batch)
-    while step < config.steps:
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(config, step)
-        # A step's crops follow from its number alone, whoever computes them and however often it was resumed.
-        generator = torch.Generator().manual_seed((config.seed << 40) + step)
-        crops = draw_batch(training, config.batch - synthetic, config.crop, config.redraw, generator)
-        if synthetic:
-            drawn = degrade(draw_clean(clean or [], synthetic, config.crop, generator), generator)
-            crops = torch.cat([crops[0], drawn[0]]), torch.cat([crops[1], drawn[1]])
-        noisy, truth = (t[workers.rank :: workers.count] for t in crops)
-        x, target = (t.to(device) for t in normalised(noisy, truth, normalisation))
-        with torch.autocast(device.type, precision, enabled=precision is not None):
-            y = network(x)
-        loss = LOSSES[config.loss](y.float(), target)
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        workers.average_gradients(network)
-        optimiser.step()
-        step += 1
-        update_average(average, network, min(config.ema, (1 + step) / (10 + step)))
-
-        elapsed = time.monotonic() - start
-        # What each process has to say; the first one's clock decides for all.
-        everyone = workers.gather(torch.tensor([[float(loss.detach()), elapsed]]))
-        losses.append(float(everyone[:, 0].mean()))
-        if not math.isfinite(losses[-1]):
-            raise ValueError(f"step {step}: the loss is {losses[-1]}; the last good checkpoint is {path}")
-
-        finished = step == config.steps or float(everyone[0, 1]) > 60 * max_minutes
-        if step % config.validate_every == 0 or finished:
-            quality = validate(average, normalisation, validation, device, workers)
-            row = {
-                "step": step,
-                "minutes": round((seconds + elapsed) / 60, 2),
-                "lr": learning_rate(config, step - 1),
-                "loss": float(np.mean(losses)),
-                "validation_si_psnr": quality,
-            }
-            losses = []
-            if workers.rank == 0:
-                append_row(out / "log.csv", row)
-                log.info("  ".join(f"{k} {v:.5g}" for k, v in row.items()))
-                state = {
-                    "config": dataclasses.asdict(config),
-                    "normalisation": dataclasses.asdict(normalisation),
-                    "network": network.state_dict(),
-                    "average": average.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "step": step,
-                    "seconds": seconds + elapsed,
-                    "validation_si_psnr": quality,
-                    "validation_fovs": sorted({p.fov for p in validation}),
-                    "training_fovs": sorted({p.fov for p in training}),
-                    "device": str(device),
-                }
-                save_checkpoint(path, state)
-        if finished:
-            break
+    trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
     return path
 
 
-def build(config: dict[str, Any]) -> UNet:
-    """The network of a configuration, or of a checkpoint's."""
-    network = UNet(tuple(config["channels"]), config["unshuffle"])
-    if not config.get("biases", True):
-        for name, parameter in network.named_parameters():
-            if name.endswith("bias"):
-                parameter.requires_grad_(False).zero_()
-    return network
+def count_steps(config: Config, images: Images) -> int:
+    """Optimiser steps of a run: `steps`, or those that bring every training image `epochs` times."""
+    if not config.epochs:
+        return config.steps
+    return max(1, round(len(images.training) * config.epochs / (config.batch * config.accumulate)))
 
 
-def build_optimiser(config: Config, network: UNet) -> torch.optim.Optimizer:
-    """The optimiser by its name."""
-    if config.optimiser == "adamw":
-        return torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    if config.optimiser == "muon":
-        return Muon(network, config.lr, config.weight_decay)
-    raise ValueError(f"optimiser: expected adamw or muon, found {config.optimiser!r}")
+def choose_accelerator(machine: Machine) -> str:
+    """ "cpu" or "gpu".
+
+    Raises
+    ------
+    ValueError
+        If a GPU, or more of them, is asked for than is here.
+    """
+    if machine.accelerator not in ("auto", "cpu", "gpu"):
+        raise ValueError(f"accelerator: expected auto, cpu or gpu, found {machine.accelerator!r}")
+    usable = machine.accelerator != "cpu" and choose_device().type == "cuda"
+    if machine.accelerator == "gpu":
+        found = torch.cuda.device_count() if usable else 0
+        if found < machine.devices:
+            raise ValueError(
+                f"accelerator gpu: expected {machine.devices} usable, found {found} (torch {torch.__version__}): "
+                "take --accelerator auto, fewer --devices, or a torch build that suits the driver"
+            )
+    return "gpu" if usable else "cpu"
+
+
+def choose_precision(precision: str, accelerator: str) -> str:
+    """Lightning's name of it: bfloat16 by itself only where the hardware has it."""
+    if precision == "auto":
+        fast = accelerator == "gpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        precision = "bfloat16" if fast else "float32"
+    if precision == "float16" and accelerator == "cpu":
+        raise ValueError("precision float16: expected a GPU, found the CPU: take bfloat16, or auto")
+    return {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[precision]
+
+
+def _check(config: Config, images: Images, machine: Machine) -> None:
+    synthetic = round(config.synthetic * config.batch)
+    if config.batch % machine.processes:
+        raise ValueError(f"batch: expected a multiple of the {machine.processes} processes, found {config.batch}")
+    if synthetic and not images.clean:
+        raise ValueError("synthetic: expected clean images for it, found none: give --clean DIR, or --synthetic 0")
+    if synthetic < config.batch and not images.training:
+        raise ValueError("expected pairs to train on, found none: give a folder of pairs, or --synthetic 1")
+    if not images.validation:
+        raise ValueError("expected images to validate on, found none: raise --validation")
+    if synthetic and config.crop == 0:
+        raise ValueError("crop 0 (whole images) does not go with --synthetic: give --crop")
+    if config.redraw and config.scale > 1:
+        raise ValueError("redraw: expected a truth with the frame's pixels, found scale 2: give --redraw 0")
+    wrong = [p for p in (*images.training, *images.validation) if p.scale != config.scale]
+    if wrong:
+        raise ValueError(
+            f"{wrong[0].name}: expected a truth {config.scale} times as large as the frame, found "
+            f"{wrong[0].truth.shape} for {wrong[0].frames.shape}: give --scale {wrong[0].scale}"
+        )
+
+
+def fit_normalisation(config: Config, images: Images) -> Normalisation:
+    """The data set's own mean and standard deviation for the kind "dataset"; else just the kind."""
+    if config.normalisation != "dataset":
+        return Normalisation(config.normalisation)
+    moments = Moments()
+    for pair in images.training:
+        moments = moments.merge(Moments.of(pair.frames[0]))
+    if not moments.std > 0:
+        raise ValueError("normalisation dataset: expected training images that are not constant: give pairs")
+    return Normalisation("dataset", moments.mean, moments.std)
 
 
 def load_initial(network: UNet, path: Path) -> None:
-    """Start from the averaged weights of a checkpoint, or from those of a model folder."""
-    weights = load_model(path).network.state_dict() if path.is_dir() else load_checkpoint(path)["average"]
+    """Start from the weights of a checkpoint, or from those of a model folder."""
+    weights = load_model(path).network.state_dict() if path.is_dir() else load_network(path).state_dict()
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -198,91 +219,61 @@ def load_initial(network: UNet, path: Path) -> None:
         raise ValueError(f"{path}: expected weights of the network that is to be trained: {found}") from error
 
 
-def fit_normalisation(kind: str, training: list[Pair]) -> Normalisation:
-    """The data set's own mean and standard deviation for the kind "dataset"; else just the kind."""
-    if kind != "dataset":
-        return Normalisation(kind)
-    pixels = torch.cat([p.noisy.flatten() for p in training]).double()
-    return Normalisation(kind, float(pixels.mean()), float(pixels.std()))
-
-
-def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
-    """Both in network units, by the statistics of the noisy crop, which is all there is in use."""
-    statistics = normalisation.statistics(noisy[:, 0].numpy())
-    centre, scale = (torch.from_numpy(s).float()[:, None] for s in statistics)
-    scale = torch.where(scale > 0, scale, 1.0)
-    return (noisy - centre) / scale, (truth - centre) / scale
-
-
-def learning_rate(config: Config, step: int) -> float:
-    """Linear warm-up, then a cosine that ends at zero after the last step."""
-    cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps))
-    return config.lr * min(1.0, (step + 1) / config.warmup) * cosine
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights by (1 - decay) of the way to the present ones."""
-    for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-        slow.lerp_(fast, 1 - decay)
-
-
-def validate(
-    network: UNet,
-    normalisation: Normalisation,
-    pairs: list[Pair],
-    device: torch.device,
-    workers: Workers = ALONE,
-    gain: float = 1.0,
-    offset: float = 0.0,
-) -> float:
-    """Mean SI-PSNR of whole images, through the very pipeline of the container; the workers share them.
-
-    `gain` and `offset` change the frames first, as another camera would; a network that follows
-    them gives the same figure.
-    """
-    denoise = Denoiser(copy.deepcopy(network), normalisation, device)
-    mine = torch.zeros(1, len(pairs), dtype=torch.float64)
-    for i in range(workers.rank, len(pairs), workers.count):
-        answer = denoise(gain * pairs[i].noisy.double().numpy()[None] + offset)[0]
-        mine[0, i] = si_psnr(pairs[i].truth.numpy(), answer)
-    return float(workers.gather(mine).sum() / len(pairs))
-
-
-def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """What to compute in: bfloat16 only where the hardware has it, unless it was asked for."""
-    if precision not in ("auto", "float32", "bfloat16"):
-        raise ValueError(f"precision: expected auto, float32 or bfloat16, found {precision!r}")
-    if precision == "auto":
-        fast = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        return torch.bfloat16 if fast else None
-    return torch.bfloat16 if precision == "bfloat16" else None
-
-
 def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:
-    """Read a checkpoint, and hold that it is one of this configuration's network."""
+    """Read a checkpoint, and hold that it is one of this configuration's network.
+
+    Raises
+    ------
+    ValueError
+        If it is missing, damaged, or of another network.
+    """
     if not path.is_file():
-        raise ValueError(f"{path}: expected a checkpoint to resume from, found no file")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    for name in ("channels", "unshuffle", "normalisation") if config else ():
-        found, expected = state["config"][name], getattr(config, name)
-        if found != expected:
-            raise ValueError(f"{path}: expected {name}={expected}, found {found}: resume with the run's own")
+        raise ValueError(f"{path}: expected a checkpoint, found no file: train first, or give the right folder")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found = from_record(state["run"]["config"])
+    except Exception as error:  # damaged bytes make the unpickler raise anything
+        reason = (str(error).splitlines() or [repr(error)])[0]
+        raise ValueError(
+            f"{path}: expected a checkpoint of 'train fit', found another or damaged file ({reason})"
+        ) from error
+    for name in (*NETWORK, "biases", "normalisation") if config else ():
+        theirs, ours = getattr(found, name), getattr(config, name)
+        if theirs != ours:
+            raise ValueError(f"{path}: expected {name}={ours}, found {theirs}: resume with the run's own")
     return state
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write whole or not at all."""
-    temporary = path.with_suffix(".part")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+def load_network(path: Path) -> UNet:
+    """The network of a checkpoint, with its averaged weights if the run averaged them."""
+    state = load_checkpoint(path)
+    network = build(from_record(state["run"]["config"]))
+    network.load_state_dict({k.removeprefix("network."): v for k, v in state["state_dict"].items()})
+    return network
 
 
-def append_row(path: Path, row: dict[str, Any]) -> None:
-    """Add a line to a CSV file, with a header if it is the first."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+def _bar() -> bool:
+    return sys.stderr.isatty()
+
+
+def _tensorboard(out: Path) -> TensorBoardLogger | bool:
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        log.info("tensorboard is not installed: log.csv and curve.png alone")
+        return False
+    return TensorBoardLogger(out, name="tensorboard", version="")
+
+
+def _quiet() -> None:
+    """Leave out what Lightning says that is no news here."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for text in ("does not have many workers", r"Checkpoint directory .* exists", "isinstance.treespec, LeafSpec"):
+        warnings.filterwarnings("ignore", f".*{text}")
+
+
+def resumed(out: Path, changes: dict[str, Any]) -> Config:
+    """The configuration that was saved with a run, with the changes that a command line makes."""
+    saved = from_record(load_checkpoint(out / CHECKPOINT)["run"]["config"])
+    return dataclasses.replace(saved, **changes)

@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
+
+Number = float | Tensor
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What turns photo-electrons into numbers: variance = gain * (mean - offset) + read_noise ** 2.
+
+    Attributes
+    ----------
+    gain
+        Intensity units per photo-electron.
+    offset
+        Intensity units of no light.
+    read_noise
+        Standard deviation of what the electronics add, intensity units. White, Gaussian.
+    """
+
+    gain: float
+    offset: float
+    read_noise: float = 0.0
+
+    def averaged(self, frames: int) -> Camera:
+        """The camera whose single frames are distributed as the means of so many of this one."""
+        return Camera(self.gain / frames, self.offset, self.read_noise / math.sqrt(frames))
+
+
+# Measured on raw frames of W2S.
+W2S_CAMERA = Camera(13.4, 103.4)
 
 
 def photon_transfer(noisy: NDArray[Any], truth: NDArray[Any]) -> tuple[float, float]:
@@ -40,17 +72,84 @@ def photon_transfer(noisy: NDArray[Any], truth: NDArray[Any]) -> tuple[float, fl
     return gain, float(mean.mean() - variance.mean() / gain)
 
 
-def poisson_frame(truth: Tensor, gain: Tensor, offset: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw a camera frame: offset + gain * Poisson((truth - offset) / gain).
+def expose(mean: Tensor, gain: Number, offset: Number, read_noise: Number, generator: torch.Generator) -> Tensor:
+    """Draw a camera frame: offset + gain * Poisson((mean - offset) / gain) + read noise.
 
     Parameters
     ----------
-    truth : Tensor
-        float32, (N, 1, Y, X), intensity units.
-    gain, offset : Tensor
-        float32, (N, 1, 1, 1), as `photon_transfer` gives them.
+    mean : Tensor
+        float32, any shape, intensity units: the frame without noise. Below the offset there is no light.
+    gain, offset, read_noise : float or Tensor
+        As of `Camera`; tensors broadcast against the mean, for a camera of its own for each crop.
     generator : torch.Generator
-        Source of the randomness, on the truth's device.
+        Source of the randomness, on the mean's device.
+
+    Returns
+    -------
+    Tensor
+        The shape, type and device of the mean.
     """
-    rate = ((truth - offset) / gain).clamp(min=0)
-    return offset + gain * torch.poisson(rate, generator=generator)
+    rate = ((mean - offset) / gain).clamp(min=0)
+    frame = offset + gain * torch.poisson(rate, generator=generator)
+    if isinstance(read_noise, Tensor) or read_noise > 0:
+        frame = frame + read_noise * torch.randn(mean.shape, generator=generator, device=mean.device)
+    return frame
+
+
+def poisson_frame(truth: Tensor, gain: Number, offset: Number, generator: torch.Generator) -> Tensor:
+    """Draw a frame of a camera without read noise, with the gain and offset that `photon_transfer` gives."""
+    return expose(truth, gain, offset, 0.0, generator)
+
+
+def average_frames(mean: Tensor, frames: int, camera: Camera, generator: torch.Generator) -> Tensor:
+    """Draw the mean of so many frames of one scene: W2S's avg1 to avg16.
+
+    A sum of Poisson numbers is a Poisson number, so one draw at `gain / frames` is distributed as
+    the mean of that many, at the price of one.
+    """
+    one = camera.averaged(frames)
+    return expose(mean, one.gain, one.offset, one.read_noise, generator)
+
+
+def correlate(noise: Tensor, sigma: Number, keep_variance: bool = True) -> Tensor:
+    """Noise whose neighbours resemble each other: convolved with a Gaussian.
+
+    White noise gets a correlation of about exp(-1 / (4 sigma ** 2)) between neighbours.
+
+    Parameters
+    ----------
+    noise : Tensor
+        float32, (N, 1, Y, X), each side longer than three sigma.
+    sigma : float or Tensor
+        Pixels; a tensor is (N, 1, 1, 1). 0 leaves the noise as it is.
+    keep_variance : bool
+        Keep the variance of white noise, away from the edges. Otherwise the mean is kept and the variance
+        falls, as by a camera's or a microscope's interpolation.
+    """
+    count = len(noise)
+    sigmas = torch.as_tensor(sigma, dtype=noise.dtype, device=noise.device).expand(count, 1, 1, 1)
+    radius = max(1, math.ceil(3 * float(sigmas.max())))
+    taps = torch.arange(-radius, radius + 1, device=noise.device)
+    kernel = torch.exp(-((taps / sigmas.clamp(min=1e-3)) ** 2) / 2)  # (N, 1, 1, taps)
+    kernel = kernel / (kernel.norm(dim=-1, keepdim=True) if keep_variance else kernel.sum(dim=-1, keepdim=True))
+    image = functional.pad(noise.transpose(0, 1), 4 * [radius], mode="reflect")
+    image = functional.conv2d(image, kernel, groups=count)
+    return functional.conv2d(image, kernel.transpose(2, 3), groups=count).transpose(0, 1)
+
+
+def row_noise(like: Tensor, spread: Number, generator: torch.Generator) -> Tensor:
+    """One number for each row of each image (N, 1, Y, X), as of a camera that reads row by row.
+
+    Parameters
+    ----------
+    like : Tensor
+        Gives the shape and the device, which is the generator's too.
+    spread : float or Tensor
+        Standard deviation, intensity units; a tensor is (N, 1, 1, 1).
+
+    Returns
+    -------
+    Tensor
+        float32, (N, 1, Y, 1), to be added.
+    """
+    return spread * torch.randn((*like.shape[:3], 1), generator=generator, device=like.device)

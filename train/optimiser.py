@@ -1,4 +1,4 @@
-"""Muon for the convolutions, AdamW for the rest, behind the interface of one optimiser."""
+"""The optimisers by name, and Muon for the convolutions behind the interface of one optimiser."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from train.config import Config
+
+
+def build_optimiser(config: Config, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser of a configuration."""
+    if config.optimiser == "muon":
+        return Muon(network, config.lr, config.weight_decay)
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return kinds[config.optimiser](trained, lr=config.lr, weight_decay=config.weight_decay)
 
 
 class Muon(torch.optim.Optimizer):
@@ -27,7 +38,7 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(self, network: nn.Module, lr: float, weight_decay: float, momentum: float = 0.95) -> None:
-        parameters = list(network.parameters())
+        parameters = [p for p in network.parameters() if p.requires_grad]
         matrices = [p for p in parameters if p.ndim == 4 and min(p.shape[:2]) >= 8]
         chosen = {id(p) for p in matrices}
         rest = [p for p in parameters if id(p) not in chosen]
@@ -35,8 +46,10 @@ class Muon(torch.optim.Optimizer):
         super().__init__([{"params": matrices, "muon": True}, {"params": rest, "muon": False}], defaults)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient."""
+    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+        """Update every parameter that has a gradient, which `closure` computes if it is given."""
+        with torch.enable_grad():
+            loss = closure() if closure is not None else None
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
@@ -45,6 +58,7 @@ class Muon(torch.optim.Optimizer):
                 update = _muon(p.grad, state, group["momentum"]) if group["muon"] else _adam(p.grad, state)
                 p.mul_(1 - group["lr"] * group["weight_decay"])
                 p.add_(update, alpha=-group["lr"])
+        return loss
 
 
 def _muon(gradient: Tensor, state: dict[str, Any], momentum: float) -> Tensor:

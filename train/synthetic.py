@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +18,127 @@ from torch.nn import functional
 HELD_OUT_EVERY = 4
 # Reconstructions whose pixels are finer than a microscope's: 2x2 of them are binned.
 FINE = ("biosr-mt",)
+SUFFIXES = (".tif", ".png", ".npy")
+
+# Photo-electrons a pixel in the mean, as W2S's frames have them, and the width of a wide-field
+# microscope's point spread function in pixels of the super-resolved image.
+PHOTONS, SIGMA = (0.6, 16.0), (1.8, 2.6)
+# Share of the mean that is background (W2S: 4 to 30 %), and the least mean of a crop: what is darker
+# than that is not brightened any further.
+BACKGROUND, DARKEST = (0.05, 0.5), 0.02
+REACH = 8  # taps to each side of a point spread function: three times the widest
+
+# What validation images are taken with, one after the other: photo-electrons of the brightest pixel to
+# denoise, and in the mean to double the pixels as well.
+DOSES = {1: (5.0, 15.0, 50.0, 150.0), 2: (1.0, 4.0, 16.0)}
+LARGEST = 512  # side of a validation image in pixels of the input
 
 
-def read_clean(folder: Path, held_out: bool = False) -> list[Tensor]:
-    """All clean TIFFs below a folder, each plane from 0 (its darkest permille) to 1 (its brightest).
+@dataclass(frozen=True)
+class Clean:
+    """The planes of one file: float32, (P, Y, X), from 0 (the darkest permille) to 1 (the brightest)."""
+
+    name: str
+    planes: Tensor
+
+
+def read_clean(folder: Path, held_out: bool = False, scale: int = 1) -> list[Tensor]:
+    """The planes of all clean images below a folder; see `read_named`."""
+    return [image.planes for image in read_named(folder, held_out, scale)]
+
+
+def read_named(folder: Path, held_out: bool = False, scale: int = 1) -> list[Clean]:
+    """All clean images below a folder, each plane from 0 (its darkest permille) to 1 (its brightest).
 
     Parameters
     ----------
     folder : Path
-        Searched for `.tif` files of any axes; a plane is the two longest ones.
+        Searched for `.tif`, `.png` and `.npy` files of any axes; a plane is the two longest ones.
     held_out : bool
         Give the files that are kept for measuring (every fourth of each folder), else the others.
+    scale : int
+        1 bins the super-resolved ones (`FINE`) to a microscope's pixels, 2 keeps them as truth.
 
     Returns
     -------
-    list of Tensor
-        float32, (P, Y, X), the planes of each file.
+    list of Clean
+        By name, which is the path below `folder`.
 
     Raises
     ------
     ValueError
-        If there are none.
+        If there are none, or one cannot be read.
     """
     folders: dict[Path, list[Path]] = {}
-    for path in sorted(folder.rglob("*.tif")):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
         folders.setdefault(path.parent, []).append(path)
     result = []
     for parent, paths in folders.items():
         for i, path in enumerate(paths):
             if (i % HELD_OUT_EVERY == 0) == held_out:
-                planes = _planes(tifffile.imread(path))
-                result.append(torch.stack([_scaled(p, parent.name in FINE) for p in planes]))
+                fine = scale == 1 and parent.name in FINE
+                planes = torch.stack([_scaled(p, fine) for p in _planes(_read(path))])
+                result.append(Clean(path.relative_to(folder).as_posix(), planes))
     if not result:
-        raise ValueError(f"{folder}: expected clean .tif images, found none")
+        beside = f" besides the first of every {HELD_OUT_EVERY}, which are for measuring" if folders else ""
+        raise ValueError(f"{folder}: expected clean {', '.join(SUFFIXES)} images, found none{beside}")
     return result
+
+
+def split_clean(folder: Path, share: float, seed: int, scale: int = 1) -> tuple[list[Clean], list[Clean]]:
+    """Files to train on and files to validate on; those held out for measuring are in neither.
+
+    Parameters
+    ----------
+    folder : Path
+        As `read_named` takes it.
+    share : float
+        Of the files, for validation: at least one unless it is 0.
+    seed : int
+        Decides which.
+    scale : int
+        As `read_named` takes it.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left to train on.
+    """
+    images = read_named(folder, scale=scale)
+    count = max(1, round(share * len(images))) if share > 0 else 0
+    if count >= len(images):
+        raise ValueError(
+            f"{folder}: expected more clean files than the {count} to validate on, found {len(images)} besides "
+            f"the first of every {HELD_OUT_EVERY}, which are for measuring: add files or validate on fewer"
+        )
+    chosen = set(np.random.default_rng(seed).permutation(len(images))[:count].tolist())
+    return (
+        [image for i, image in enumerate(images) if i not in chosen],
+        [image for i, image in enumerate(images) if i in chosen],
+    )
+
+
+def _read(path: Path) -> NDArray[Any]:
+    image: NDArray[Any]
+    try:
+        if path.suffix.lower() == ".npy":
+            image = np.load(path, allow_pickle=False)
+        elif path.suffix.lower() == ".png":
+            from PIL import Image
+
+            with Image.open(path) as opened:
+                # A palette's numbers are no intensities, and transparency is no channel.
+                other = {"P": "RGB", "RGBA": "RGB", "LA": "L", "1": "L"}.get(opened.mode)
+                image = np.asarray(opened.convert(other) if other else opened)
+        else:
+            image = tifffile.imread(path)
+    except Exception as error:  # damaged bytes make the parsers raise anything
+        raise ValueError(f"{path}: expected a clean image, found a damaged file or none ({error})") from error
+    if image.ndim < 2 or image.dtype.kind not in "buif":
+        raise ValueError(f"{path}: expected real numbers with Y and X, found {image.dtype} of shape {image.shape}")
+    if not np.isfinite(image).all():
+        raise ValueError(f"{path}: expected a clean image, found NaN or infinite pixels: leave the file out")
+    return image
 
 
 def _planes(image: NDArray[Any]) -> NDArray[Any]:
@@ -66,15 +155,24 @@ def _scaled(plane: NDArray[Any], fine: bool) -> Tensor:
 
 
 def draw_clean(images: list[Tensor], count: int, crop: int, generator: torch.Generator) -> Tensor:
-    """Random crops, (count, 1, crop, crop): every file as often as another, then a plane and a place of it."""
-    images = [i for i in images if min(i.shape[1:]) >= crop]
+    """Random crops, (count, 1, crop, crop): every file as often as another, then a plane and a place of it.
+
+    Raises
+    ------
+    ValueError
+        If no image is as large as a crop.
+    """
+    large = [i for i in images if min(i.shape[1:]) >= crop]
+    if not large:
+        shapes = sorted({tuple(i.shape[1:]) for i in images})
+        raise ValueError(f"clean images: expected some of at least {crop} x {crop} pixels, found {shapes}")
 
     def below(n: int) -> int:
         return int(torch.randint(n, (), generator=generator))
 
     crops = []
     for _ in range(count):
-        planes = images[below(len(images))]
+        planes = large[below(len(large))]
         plane = planes[below(len(planes))]
         y, x = (below(side - crop + 1) for side in plane.shape)
         piece = torch.rot90(plane[y : y + crop, x : x + crop], below(4))
@@ -82,12 +180,14 @@ def draw_clean(images: list[Tensor], count: int, crop: int, generator: torch.Gen
     return torch.stack(crops)[:, None]
 
 
-def degrade(truth: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def degrade(
+    truth: Tensor,
+    generator: torch.Generator,
+    scale: int = 1,
+    dose: float | None = None,
+    sigma: float | None = None,
+) -> tuple[Tensor, Tensor]:
     """Photograph clean crops, each with a dose, a background and a camera of its own.
-
-    The dose of the brightest is 3 to 500 photo-electrons, the background up to half of it, the read
-    noise in every second crop up to three electrons, the noise of a quarter blurred (as by
-    resampling), and that of a tenth has rows.
 
     Parameters
     ----------
@@ -95,11 +195,37 @@ def degrade(truth: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         float32, (N, 1, Y, X), from 0 to about 1.
     generator : torch.Generator
         Source of the randomness, on the truth's device.
+    scale : int
+        1 for a frame of the truth's pixels (`camera`), 2 for one of half as many in Y and in X (`wide_field`).
+    dose : float, optional
+        Photo-electrons, the same for all; else each has its own. For scale 1 of the brightest pixel, for
+        scale 2 in the mean.
+    sigma : float, optional
+        For scale 2, width of the point spread function in pixels of the truth, the same for all.
 
     Returns
     -------
-    noisy, truth : Tensor
-        The same shape, photo-electrons.
+    noisy : Tensor
+        float32, (N, 1, Y / scale, X / scale), photo-electrons a pixel.
+    truth : Tensor
+        float32, (N, 1, Y, X), in the units of `noisy`.
+
+    Raises
+    ------
+    ValueError
+        For scale 2, if Y or X is odd or too small to be blurred.
+    """
+    if scale == 1:
+        return camera(truth, generator, dose)
+    return wide_field(truth, generator, (dose, dose) if dose else PHOTONS, (sigma, sigma) if sigma else SIGMA)
+
+
+def camera(truth: Tensor, generator: torch.Generator, brightest: float | None = None) -> tuple[Tensor, Tensor]:
+    """A frame of the truth's own pixels, from any camera; parameters as those of `degrade`.
+
+    The dose of the brightest is 3 to 500 photo-electrons, the background up to half of it, the read
+    noise in every second crop up to three electrons, the noise of a quarter blurred (as by
+    resampling), and that of a tenth has rows.
     """
     column = (len(truth), 1, 1, 1)
 
@@ -109,7 +235,7 @@ def degrade(truth: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     def some(share: float) -> Tensor:
         return torch.rand(column, generator=generator, device=truth.device) < share
 
-    dose = 10 ** uniform(np.log10(3), np.log10(500))
+    dose = brightest or 10 ** uniform(np.log10(3), np.log10(500))
     mean = dose * (truth + 10 ** uniform(-2.5, np.log10(0.5)))
     noise = torch.poisson(mean, generator=generator) - mean
     white = torch.randn(truth.shape, generator=generator, device=truth.device)
@@ -120,12 +246,97 @@ def degrade(truth: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return mean + noise + some(0.1) * uniform(0.1, 0.7) * spread * row, mean
 
 
-def _blurred(noise: Tensor, sigma: Tensor) -> Tensor:
-    """Convolved with a Gaussian of `sigma` pixels."""
-    taps = torch.arange(-3, 4, device=noise.device)
-    kernel = torch.exp(-((taps / sigma) ** 2) / 2)  # (N, 1, 1, 7)
+def wide_field(
+    truth: Tensor,
+    generator: torch.Generator,
+    photons: tuple[float, float] = PHOTONS,
+    sigma: tuple[float, float] = SIGMA,
+) -> tuple[Tensor, Tensor]:
+    """What a wide-field microscope sees of a super-resolved image: blurred, half the pixels, shot noise.
+
+    A Gaussian point spread function, 2x2 binning, and Poisson noise without read noise, which is what
+    was measured of W2S. Beyond its border the truth is taken as mirrored: a margin would be truer for
+    the outermost two or three pixels of the frame, but they are no truer at the border of a whole
+    image, and the crop stays the one that was drawn.
+
+    Parameters
+    ----------
+    truth : Tensor
+        float32, (N, 1, 2Y, 2X), from 0 to about 1.
+    generator : torch.Generator
+        Source of the randomness, on the truth's device.
+    photons : tuple of float
+        Least and most photo-electrons a pixel in the mean, drawn evenly in their logarithm.
+    sigma : tuple of float
+        Least and largest width of the point spread function, in pixels of the truth.
+
+    Returns
+    -------
+    noisy : Tensor
+        float32, (N, 1, Y, X), photo-electrons.
+    truth : Tensor
+        float32, (N, 1, 2Y, 2X), photo-electrons per pixel of `noisy`: blurred and averaged over 2x2
+        it is what `noisy` has as its mean.
+
+    Raises
+    ------
+    ValueError
+        If a side is odd, or not longer than the point spread function reaches.
+    """
+    if truth.shape[2] % 2 or truth.shape[3] % 2 or min(truth.shape[2:]) <= REACH:
+        raise ValueError(
+            f"scale 2: expected clean crops with even sides of more than {REACH} pixels, found {tuple(truth.shape[2:])}"
+        )
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand((len(truth), 1, 1, 1), generator=generator, device=truth.device)
+
+    dose = uniform(math.log(photons[0]), math.log(photons[1])).exp()
+    background = uniform(*BACKGROUND)
+    light = truth / truth.mean(dim=(2, 3), keepdim=True).clamp(min=DARKEST)
+    mean = dose * ((1 - background) * light + background)
+    expected = functional.avg_pool2d(_blurred(mean, uniform(*sigma), REACH), 2)
+    return torch.poisson(expected, generator=generator), mean
+
+
+def validation_pairs(
+    images: list[Tensor], scale: int, seed: int
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """The middle plane of each clean image and a photograph of it, the same whenever it is asked for.
+
+    Parameters
+    ----------
+    images : list of Tensor
+        float32, (P, scale * Y, scale * X), as `read_clean` gives them; of larger ones than `LARGEST`
+        pixels of the photograph the middle is taken.
+    scale : int
+        As `degrade` takes it. The doses are those of `DOSES` in turn.
+    seed : int
+        Of the noise; that of each image is independent of the others.
+
+    Returns
+    -------
+    list of tuple of ndarray
+        noisy (Y, X) and truth (scale * Y, scale * X), float32, photo-electrons per pixel of the noisy one.
+    """
+    pairs = []
+    for i, planes in enumerate(images):
+        plane = planes[len(planes) // 2]
+        sides = [min(side // scale, LARGEST) * scale for side in plane.shape]
+        y, x = ((full - side) // 2 for full, side in zip(plane.shape, sides, strict=True))
+        crop = plane[None, None, y : y + sides[0], x : x + sides[1]]
+        generator = torch.Generator(plane.device).manual_seed((seed << 20) + i)
+        noisy, truth = degrade(crop, generator, scale, DOSES[scale][i % len(DOSES[scale])])
+        pairs.append((noisy[0, 0].cpu().numpy(), truth[0, 0].cpu().numpy()))
+    return pairs
+
+
+def _blurred(image: Tensor, sigma: Tensor, reach: int = 3) -> Tensor:
+    """Convolved with a Gaussian of `sigma` pixels, (N, 1, 1, 1), cut off at `reach`; mirrored at the border."""
+    taps = torch.arange(-reach, reach + 1, device=image.device)
+    kernel = torch.exp(-((taps / sigma) ** 2) / 2)  # (N, 1, 1, 2 * reach + 1)
     kernel = kernel / kernel.sum(dim=-1, keepdim=True)
-    count = len(noise)
-    image = functional.pad(noise.transpose(0, 1), (3, 3, 3, 3), mode="reflect")
+    count = len(image)
+    image = functional.pad(image.transpose(0, 1), (reach, reach, reach, reach), mode="reflect")
     image = functional.conv2d(image, kernel, groups=count)
     return functional.conv2d(image, kernel.transpose(2, 3), groups=count).transpose(0, 1)

@@ -1,0 +1,104 @@
+"""The configuration: every field on the command line, typed errors, recipes, schedules."""
+
+import argparse
+import dataclasses
+
+import pytest
+import torch
+
+from train.config import RECIPES, Config, add_arguments, configuration, from_record, recipes
+from train.schedule import build_schedule
+
+
+def parse(*words: str) -> Config:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return configuration(parser.parse_args(words))
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Config), ids=lambda f: f.name)
+def test_every_field_can_be_set(field: dataclasses.Field[object]) -> None:
+    others = {
+        "block": "residual", "norm": "batch", "normalisation": "noise", "frames": "random", "target": "sim",
+        "split": "fields", "optimiser": "adam", "schedule": "constant", "loss": "l1", "precision": "float32",
+        "channels": (8, 16), "exclude": (5,), "scale": 2, "average": 4, "unshuffle": 2, "epochs": 7, "patience": 3,
+    }  # fmt: skip
+    option = "--" + field.name.replace("_", "-")
+    if isinstance(field.default, bool):
+        value: object = not field.default
+        words = [option if value else option.replace("--", "--no-", 1)]
+    else:
+        value = others.get(field.name, type(field.default)(0.5) if isinstance(field.default, float) else 3)
+        words = [option, *map(str, value if isinstance(value, tuple) else [value])]
+    config = parse(*words)
+    assert getattr(config, field.name) == value
+    assert dataclasses.replace(config, **{field.name: field.default}) == Config()
+    assert from_record(dataclasses.asdict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--lr", "fast"), "argument --lr: invalid float value: 'fast'"),
+        (("--optimiser", "sgd"), "argument --optimiser: invalid choice: 'sgd'"),
+        (("--recipe", "none"), "argument --recipe: invalid choice: 'none'"),
+        (("--channels", "a"), "argument --channels: invalid int value: 'a'"),
+    ],
+)
+def test_wrong_values_are_named(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(*words)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--batch", "0"), "batch: expected 1 to 1e.09, found 0"),
+        (("--redraw", "1.5"), "redraw: expected 0 to 1, found 1.5"),
+        (("--lr", "-1"), "lr: expected 0 to 1, found -1"),
+    ],
+)
+def test_values_out_of_bounds_are_named(words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse(*words)
+
+
+def test_recipes_are_listed_with_what_they_change() -> None:
+    text = recipes()
+    for name in RECIPES:
+        assert f"{name}: " in text
+        assert parse("--recipe", name) == RECIPES[name][1]
+    assert "--norm batch" in text
+    assert parse("--recipe", "report", "--lr", "1e-4").lr == 1e-4
+
+
+def rates(schedule: str, steps: int = 100, **changes: float) -> list[float]:
+    config = Config(schedule=schedule, lr=0.1, warmup=10, validate_every=10, **changes)  # type: ignore[arg-type]
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.lr)
+    plan = build_schedule(config, optimiser, steps)
+    result = []
+    for step in range(steps):
+        result.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        if schedule != "plateau":
+            plan["scheduler"].step()
+        elif (step + 1) % config.validate_every == 0:
+            plan["scheduler"].step(30.0)
+    return result
+
+
+def test_schedules_go_as_their_names_say() -> None:
+    constant, cosine, cycle, cyclic, plateau = map(rates, ("constant", "cosine", "one-cycle", "cyclic", "plateau"))
+    assert constant[0] == pytest.approx(0.01)
+    assert constant[10:] == pytest.approx([0.1] * 90)
+    assert cosine[0] == pytest.approx(0.01)
+    assert max(cosine) == pytest.approx(0.1, rel=0.05)
+    assert cosine[-1] < 0.001
+    assert cosine[10:] == sorted(cosine[10:], reverse=True)
+    assert max(cycle) == pytest.approx(0.1, rel=0.01)
+    assert cycle[0] < 0.01
+    assert cycle[-1] < 0.001
+    assert [i for i in range(1, 99) if cyclic[i - 1] < cyclic[i] > cyclic[i + 1]] == [10, 30, 50, 70, 90]
+    assert plateau[0] == 0.1, "no gain for three validations halves the rate"
+    assert plateau[-1] == pytest.approx(0.025)

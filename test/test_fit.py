@@ -1,0 +1,279 @@
+"""Training learns, resumes exactly, is the same in several processes, and says what stops it."""
+
+import csv
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from train.config import RECIPES, Config
+from train.export import export
+from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit, load_checkpoint, load_network
+from train.module import Restoration, build, statistics
+from train.stream import Images
+
+from training import TINY, images, pair, weights  # isort: skip
+
+
+def rows(out: Path) -> list[dict[str, float]]:
+    with (out / "log.csv").open(newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def test_forty_steps_reduce_the_loss_and_leave_a_record(tmp_path: Path) -> None:
+    fit(TINY, images(), tmp_path)
+    log = rows(tmp_path)
+    assert [row["step"] for row in log] == [10, 20, 30, 40]
+    assert log[-1]["loss"] < 0.9 * log[0]["loss"]
+    assert log[-1]["validation_si_psnr"] > log[0]["validation_si_psnr"]
+    assert log[-1]["validation_loss"] < log[0]["validation_loss"]
+    assert log[-1]["crops_per_second"] > 0
+    assert 0 <= log[-1]["waiting"] < 1
+    names = {p.name for p in tmp_path.iterdir()}
+    assert {
+        "checkpoint.ckpt",
+        "best.ckpt",
+        "curve.png",
+        "montage-000010.png",
+        "montage-000040.png",
+        "tensorboard",
+    } <= names
+    assert list((tmp_path / "tensorboard").glob("events*"))
+    run = load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]
+    assert run["config"] == dataclasses.asdict(TINY)
+    assert (run["training_fields"], run["validation_fields"]) == (["001"], ["002"])
+
+
+def test_learns_eight_crops_by_heart(tmp_path: Path) -> None:
+    """A network that can learn anything learns eight examples; this one to a hundredth of what it began with."""
+    small = dataclasses.replace(pair(1), frames=pair(1).frames[:, :48, :48], truth=pair(1).truth[:48, :48])
+    config = dataclasses.replace(TINY, steps=150, turns=False, flips=False, channels=(32, 64), validate_every=50)
+    fit(config, Images([small], [small]), tmp_path)
+    log = rows(tmp_path)
+    assert log[-1]["loss"] < 0.1 * float(np.var(small.frames[0] - small.truth) / np.var(small.frames[0]))
+
+
+def stopped(config: Config, data: Images, out: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train until step `at`, as the clock would have stopped it."""
+    with monkeypatch.context() as patch:
+        patch.setattr("train.callbacks.EndOfRun.on_train_start", lambda self, *_: setattr(self, "steps", at))
+        fit(config, data, out)
+
+
+@pytest.mark.parametrize(
+    ("at", "changes"),
+    [
+        (10, {}),
+        (13, {"optimiser": "muon"}),
+        (17, {"optimiser": "adam", "ema": 0.0, "norm": "batch", "dropout": 0.2}),
+        (7, {"accumulate": 3, "batch": 4, "steps": 20, "clip": 0.5}),
+        (12, {"schedule": "one-cycle", "redraw": 0.5, "elastic": 3.0, "gain": 0.2, "offset": 0.5}),
+        (20, {"schedule": "plateau"}),
+        (11, {"schedule": "cyclic", "loss": "mse+ssim"}),
+    ],
+)
+def test_resumed_equals_uninterrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, changes: dict[str, Any]
+) -> None:
+    config, data = dataclasses.replace(TINY, **changes), images((1, 3, 4))
+    whole = weights(fit(config, data, tmp_path / "whole"))
+    stopped(config, data, tmp_path / "halves", at, monkeypatch)
+    assert load_checkpoint(tmp_path / "halves" / "checkpoint.ckpt")["run"]["step"] == at
+    resumed = weights(fit(config, data, tmp_path / "halves", resume=True))
+    assert load_checkpoint(tmp_path / "halves" / "checkpoint.ckpt")["run"]["step"] == config.steps
+    assert max(float((whole[k].double() - resumed[k].double()).abs().max()) for k in whole) <= 1e-6
+    assert rows(tmp_path / "halves")[-1]["validation_si_psnr"] == pytest.approx(
+        rows(tmp_path / "whole")[-1]["validation_si_psnr"], abs=1e-4
+    )
+
+
+def test_time_is_up_after_one_step_and_there_is_a_checkpoint(tmp_path: Path) -> None:
+    fit(TINY, images(), tmp_path, max_minutes=0)
+    assert load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]["step"] == 1
+    fit(dataclasses.replace(TINY, steps=3), images(), tmp_path, resume=True)
+    assert load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]["step"] == 3
+
+
+@pytest.mark.parametrize("dropout", [0.0])
+def test_two_processes_equal_one(tmp_path: Path, dropout: float) -> None:
+    """Each computes half of the same batches (gloo); in float32 only the order of the sums differs."""
+    config = dataclasses.replace(TINY, steps=10, dropout=dropout)
+    one = weights(fit(config, images((1, 3), (2, 4, 5)), tmp_path / "one"))
+    script = Path(__file__).with_name("two_processes.py")
+    command = [sys.executable, str(script), str(tmp_path / "two"), str(dropout)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr
+    two = weights(tmp_path / "two" / "checkpoint.ckpt")
+    assert all(torch.allclose(one[k], two[k], atol=1e-5) for k in one)
+    log_one, log_two = (rows(tmp_path / name) for name in ("one", "two"))
+    assert [r["step"] for r in log_one] == [r["step"] for r in log_two]
+    assert log_one[-1]["validation_si_psnr"] == pytest.approx(log_two[-1]["validation_si_psnr"], abs=1e-3)
+    assert log_one[-1]["loss"] == pytest.approx(log_two[-1]["loss"], rel=1e-4)
+
+
+def test_accumulated_passes_are_one_step(tmp_path: Path) -> None:
+    """Two passes of four whole images each move the weights as one pass of the same eight."""
+    data = images(tuple(range(1, 9)))
+    plain = dataclasses.replace(TINY, steps=3, ema=0.0, crop=0, flips=False, turns=False, optimiser="adam")
+    eight = weights(fit(plain, data, tmp_path / "eight"))
+    split = dataclasses.replace(plain, batch=4, accumulate=2)
+    four = weights(fit(split, data, tmp_path / "four"))
+    assert max(float((eight[k] - four[k]).abs().max()) for k in eight) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"block": "residual"},
+        {"norm": "batch", "residual": False},
+        {"attention": True},
+        {"dropout": 0.3},
+        {"biases": False},
+        {"channels": (8, 8, 8), "unshuffle": 1},
+        {"normalisation": "dataset"},
+        {"normalisation": "noise"},
+        {"loss": "charbonnier"},
+        {"loss": "l1+ms-ssim"},
+        {"loss": "mse+perceptual"},
+        {"precision": "bfloat16"},
+        {"redraw": 1.0},
+        {"frames": "random", "average": 1},
+    ],
+)
+def test_every_option_trains(tmp_path: Path, changes: dict[str, Any]) -> None:
+    config = dataclasses.replace(TINY, steps=2, validate_every=2, **changes)
+    path = fit(config, images(), tmp_path)
+    before = build(dataclasses.replace(config))
+    after = load_network(path)
+    assert before.state_dict().keys() == after.state_dict().keys()
+    assert np.isfinite(rows(tmp_path)[-1]["validation_si_psnr"])
+
+
+def test_stops_early_when_nothing_is_gained(tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, lr=0.0, patience=2, validate_every=5)
+    fit(config, images(), tmp_path)
+    assert [row["step"] for row in rows(tmp_path)] == [5, 10, 15]
+
+
+def test_the_best_checkpoint_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = iter([20.0, 25.0, 22.0, 21.0])
+    end = Restoration.on_validation_epoch_end
+
+    def told(self: Restoration) -> None:
+        monkeypatch.setattr("train.module.si_psnr", lambda *_: next(figures))
+        end(self)
+
+    monkeypatch.setattr(Restoration, "on_validation_epoch_end", told)
+    monkeypatch.setattr("train.module.si_psnr", lambda *_: next(figures))
+    fit(TINY, images(), tmp_path)
+    assert load_checkpoint(tmp_path / "best.ckpt")["run"]["step"] == 20
+    assert load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]["step"] == 40
+
+
+def test_epochs_count_images() -> None:
+    data = images((1, 2, 3, 4), (5,))
+    assert count_steps(dataclasses.replace(TINY, epochs=10, batch=2, accumulate=4), data) == 5
+    assert count_steps(TINY, data) == TINY.steps
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_names_the_step_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    good = images()
+    fit(dataclasses.replace(TINY, steps=10), good, tmp_path)
+    before = (tmp_path / "checkpoint.ckpt").read_bytes()
+    bad = Images([dataclasses.replace(pair(1), frames=np.full((1, 96, 96), np.nan))], good.validation)
+    with pytest.raises(ValueError, match="step 11: the loss is nan"):
+        fit(TINY, bad, tmp_path, resume=True)
+    assert (tmp_path / "checkpoint.ckpt").read_bytes() == before
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    fit(TINY, images(), tmp_path, max_minutes=0)
+    with pytest.raises(ValueError, match=r"checkpoint\.ckpt: expected channels=\(16, 48\), found \(16, 32\)"):
+        fit(dataclasses.replace(TINY, channels=(16, 48)), images(), tmp_path, resume=True)
+    with pytest.raises(ValueError, match="expected a checkpoint, found no file"):
+        fit(TINY, images(), tmp_path / "new", resume=True)
+    (tmp_path / "checkpoint.ckpt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="expected a checkpoint of 'train fit', found another or damaged file"):
+        fit(TINY, images(), tmp_path, resume=True)
+
+
+def test_a_gpu_that_is_absent_is_named() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is here")
+    with pytest.raises(ValueError, match="accelerator gpu: expected 1 usable, found 0"):
+        choose_accelerator(Machine("gpu"))
+    assert choose_accelerator(Machine("auto")) == "cpu"
+    with pytest.raises(ValueError, match="precision float16: expected a GPU, found the CPU"):
+        choose_precision("float16", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"synthetic": 0.5}, "synthetic: expected clean images for it, found none: give --clean"),
+        ({"scale": 2}, r"expected a truth 2 times as large as the frame, found \(96, 96\)"),
+        ({"redraw": 0.5, "scale": 2}, "redraw: expected a truth with the frame's pixels"),
+        ({"crop": 200}, "002_0|001_0.*200"),
+    ],
+)
+def test_what_does_not_go_together_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit(dataclasses.replace(TINY, **changes), images(), tmp_path)
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ValueError, match="batch: expected a multiple of the 3 processes, found 8"):
+        fit(TINY, images(), tmp_path)
+
+
+def test_starts_from_a_checkpoint_or_a_model_folder_of_the_same_network(tmp_path: Path) -> None:
+    checkpoint = fit(TINY, images(), tmp_path / "first")
+    export(checkpoint, tmp_path / "model", "tiny")
+    still = dataclasses.replace(TINY, steps=1, lr=0.0)
+    for initial in (checkpoint, tmp_path / "model"):
+        again = weights(fit(still, images(), tmp_path / "second", initial=initial))
+        assert all(torch.equal(v, again[k]) for k, v in weights(checkpoint).items())
+        with pytest.raises(ValueError, match=rf"{initial.name}: expected weights of the network .* size mismatch"):
+            fit(dataclasses.replace(TINY, channels=(16, 24)), images(), tmp_path / "third", initial=initial)
+
+
+def test_without_biases_the_network_is_homogeneous() -> None:
+    network = build(dataclasses.replace(TINY, biases=False))
+    x = torch.randn(2, 1, 16, 16)
+    with torch.no_grad():
+        assert torch.allclose(network(3 * x), 3 * network(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["plane", "noise", "dataset"])
+def test_crops_are_normalised_as_planes_are(kind: str) -> None:
+    """Oracle: what the container does."""
+    from denoiser.normalise import Normalisation
+
+    normalisation = Normalisation(kind, 3.0, 7.0)
+    noisy = torch.rand(3, 1, 20, 30, generator=torch.Generator().manual_seed(0)) * 500 + 100
+    centre, scale = statistics(noisy, normalisation)
+    expected = normalisation.statistics(noisy[:, 0].numpy())
+    assert np.allclose(centre[:, 0].numpy(), expected[0], rtol=1e-6)
+    assert np.allclose(scale[:, 0].numpy(), expected[1], rtol=1e-6)
+    flat = torch.full((1, 1, 8, 8), 5.0)
+    assert kind == "dataset" or float(statistics(flat, normalisation)[1]) == 1
+
+
+def test_the_report_is_what_the_report_describes() -> None:
+    config = RECIPES["report"][1]
+    network = build(config)
+    blocks = [(1, 64), (64, 128), (128, 256), (256, 512), (512, 256), (256, 128), (128, 64)]
+    double = sum(9 * a * b + b + 9 * b * b + b + 4 * b for a, b in blocks)
+    up = sum(4 * 2 * b * b + b for b in (64, 128, 256))
+    assert sum(p.numel() for p in network.parameters()) == double + up + 64 + 1
+    kinds = [type(m).__name__ for m in network.modules()]
+    assert (kinds.count("BatchNorm2d"), kinds.count("ConvTranspose2d"), kinds.count("Conv2d")) == (14, 3, 15)
+    assert (config.optimiser, config.lr, config.loss, config.epochs) == ("adam", 1e-3, "mse", 100)
+    assert (config.batch, config.accumulate, config.validation) == (2, 4, 0.2)
+    assert not config.residual

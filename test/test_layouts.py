@@ -1,0 +1,288 @@
+"""Every layout is told from the others, and what is wrong with a folder is named."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from train.config import Config
+from train.layouts import Layout, detect, open_image
+from train.prepare import compact, prepare, report, survey
+
+RANDOM = np.random.default_rng(0)
+FIELDS = ("001", "002", "081")
+
+
+def counts(*shape: int) -> np.ndarray:
+    return RANDOM.poisson(20, shape).astype(np.uint16) + 100
+
+
+def raw(root: Path) -> Path:
+    """W2S as it was acquired."""
+    for field in FIELDS:
+        (root / "raw" / field).mkdir(parents=True)
+        for channel in range(2):
+            np.save(root / "raw" / field / f"wf_channel{channel}.npy", counts(6, 32, 32))
+            np.save(root / "raw" / field / f"sim_channel{channel}.npy", counts(64, 64))
+    return root
+
+
+def normalised(root: Path) -> Path:
+    """W2S as its authors train on it."""
+    for folder in ("avg1", "avg4", "avg400", "sim"):
+        (root / "data" / "normalized" / folder).mkdir(parents=True)
+        for field in FIELDS:
+            for channel in range(2):
+                side = 64 if folder == "sim" else 32
+                image = RANDOM.normal(size=(side, side))
+                np.save(root / "data" / "normalized" / folder / f"{field}_{channel}.npy", image)
+    return root
+
+
+def pairs(root: Path, names: tuple[str, str] = ("noisy", "clean"), suffix: str = ".tif") -> Path:
+    """Two folders of equal names."""
+    for folder in names:
+        (root / folder).mkdir(parents=True)
+        for field in FIELDS:
+            for channel in range(2):
+                save(root / folder / f"{field}_{channel}{suffix}", counts(32, 32))
+    return root
+
+
+def save(path: Path, image: np.ndarray) -> None:
+    if path.suffix == ".npy":
+        np.save(path, image)
+    elif path.suffix == ".png":
+        Image.fromarray(image).save(path)
+    else:
+        tifffile.imwrite(path, image)
+
+
+@pytest.mark.parametrize(
+    ("make", "below", "kind", "roles"),
+    [
+        (raw, "", "w2s-raw", {"noisy", "sim"}),
+        (raw, "raw", "w2s-raw", {"noisy", "sim"}),
+        (normalised, "", "w2s-normalised", {"noisy", "truth", "sim"}),
+        (normalised, "data", "w2s-normalised", {"noisy", "truth", "sim"}),
+        (normalised, "data/normalized", "w2s-normalised", {"noisy", "truth", "sim"}),
+        (pairs, "", "pairs", {"noisy", "truth"}),
+        (pairs, "..", "pairs", {"noisy", "truth"}),
+    ],
+)
+def test_w2s_is_found_where_it_lies(
+    tmp_path: Path, make: Callable[[Path], Path], below: str, kind: str, roles: set[str]
+) -> None:
+    layout = detect(make(tmp_path / "w2s") / below)
+    assert layout.kind == kind
+    assert layout.w2s
+    assert layout.fields == FIELDS
+    assert [i.name for i in layout.items] == [f"{f}_{c}" for f in FIELDS for c in range(2)]
+    assert [i.channel for i in layout.items] == [0, 1] * 3
+    assert all(set(i.files) == roles for i in layout.items)
+    assert layout.unpaired == ()
+
+
+def test_the_level_of_noise_is_chosen(tmp_path: Path) -> None:
+    normalised(tmp_path)
+    assert {i.noisy.parent.name for i in detect(tmp_path, 4).items if i.noisy} == {"avg4"}
+    with pytest.raises(ValueError, match=r"expected avg8, found avg1, avg4, avg400: choose another average"):
+        detect(tmp_path, 8)
+
+
+@pytest.mark.parametrize("names", [("low", "high"), ("input", "target"), ("raw", "gt"), ("Noisy", "GT"), ("lq", "hq")])
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".npy"])
+def test_pairs_go_by_many_names(tmp_path: Path, names: tuple[str, str], suffix: str) -> None:
+    layout = detect(pairs(tmp_path, names, suffix))
+    assert layout.kind == "pairs"
+    assert all(i.noisy and i.truth and i.noisy.suffix == suffix for i in layout.items)
+
+
+def test_other_names_are_fields_of_their_own(tmp_path: Path) -> None:
+    for folder in ("noisy", "clean"):
+        (tmp_path / folder).mkdir()
+        for name in ("001_0", "cell_2"):
+            save(tmp_path / folder / f"{name}.tif", counts(8, 8))
+    layout = detect(tmp_path)
+    assert layout.fields == ("001_0", "cell_2")
+    assert not layout.w2s
+    assert {i.channel for i in layout.items} == {0}
+
+
+def test_clean_images_alone(tmp_path: Path) -> None:
+    for name in ("a.tif", "b/a.png", "b/c/d.npy"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        save(tmp_path / name, counts(8, 8))
+    (tmp_path / ".hidden.tif").touch()
+    (tmp_path / "notes.txt").touch()
+    layout = detect(tmp_path)
+    assert (layout.kind, layout.w2s) == ("clean", False)
+    assert [i.name for i in layout.items] == ["a", "b/a", "b/c/d"]
+    assert all(set(i.files) == {"truth"} for i in layout.items)
+
+
+def test_the_real_images(data: Path) -> None:
+    layout = detect(data / "w2s")
+    assert (layout.kind, layout.w2s, layout.unpaired) == ("pairs", True, ())
+    assert len(layout.items) == 300
+    assert layout.fields == tuple(f"{f:03}" for f in range(1, 101))
+    assert detect(data / "fmd-extra").kind == "pairs"
+    assert detect(data / "clean").kind == "clean"
+    with pytest.raises(ValueError, match=r"expected one data set, found several: name one of .*fmd-extra, .*w2s"):
+        detect(data)
+
+
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nowhere: expected a folder of images, found nothing"):
+        detect(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"expected raw/NNN/wf_channelC\.npy, or .* found none of them"):
+        detect(tmp_path)
+    pairs(tmp_path)
+    shutil.rmtree(tmp_path / "clean")
+    with pytest.raises(ValueError, match="expected the truth of noisy/ in one of clean, "):
+        detect(tmp_path)
+
+
+def test_folders_that_leave_a_choice_are_named(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    (tmp_path / "gt").mkdir()
+    with pytest.raises(ValueError, match=r"one of truths, found noisy/, clean/, gt/"):
+        detect(tmp_path)
+    (tmp_path / "gt").rmdir()
+    save(tmp_path / "noisy" / "001_0.png", counts(8, 8))
+    with pytest.raises(ValueError, match=r"001_0\.tif: expected one image of this name, found 001_0\.png beside it"):
+        detect(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "gone", "lone"),
+    [
+        (raw, "raw/002/sim_channel1.npy", ["002/wf_channel1.npy"]),
+        (raw, "raw/002/wf_channel1.npy", ["002/sim_channel1.npy"]),
+        (normalised, "data/normalized/avg400/081_0.npy", ["avg1/081_0.npy", "sim/081_0.npy"]),
+        (pairs, "clean/001_0.tif", ["noisy/001_0.tif"]),
+        (pairs, "noisy/001_0.tif", ["clean/001_0.tif"]),
+    ],
+)
+def test_unpaired_files_are_listed(tmp_path: Path, make: Callable[[Path], Path], gone: str, lone: list[str]) -> None:
+    (make(tmp_path) / gone).unlink()
+    layout = detect(tmp_path)
+    assert [p.relative_to(layout.root).as_posix() for p in layout.unpaired] == lone
+    assert len(layout.items) == 6
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype"),
+    [(s, d) for s in (".tif", ".png", ".npy") for d in ("uint8", "uint16", "float32") if (s, d) != (".png", "float32")],
+)
+def test_images_open_as_they_were_saved(tmp_path: Path, suffix: str, dtype: str) -> None:
+    image = counts(7, 9).astype(dtype)
+    save(tmp_path / f"a{suffix}", image)
+    opened = open_image(tmp_path / f"a{suffix}")
+    assert opened.dtype == dtype
+    assert np.array_equal(opened, image)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".npy"])
+def test_files_that_cannot_be_read_are_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    with pytest.raises(ValueError, match=rf"a\{suffix}: expected an image"):
+        open_image(path)
+    save(path, counts(40, 40))
+    whole = path.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"not an image at all"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"a\{suffix}: expected an image, found a file that cannot be read"):
+            open_image(path)
+
+
+def test_files_without_real_pixels_are_named(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), np.uint8)).convert("P").save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png: .* numbers of colours: save it as grey"):
+        open_image(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", np.zeros((4, 4), complex))
+    with pytest.raises(ValueError, match=r"a\.npy: expected pixels of real numbers, found complex128"):
+        open_image(tmp_path / "a.npy")
+    np.save(tmp_path / "a.npy", np.zeros((0, 4)))
+    with pytest.raises(ValueError, match=r"found float64 of shape \(0, 4\)"):
+        open_image(tmp_path / "a.npy")
+
+
+def test_a_survey_counts_and_measures_every_file(tmp_path: Path) -> None:
+    layout = detect(raw(tmp_path))
+    found = survey(layout)
+    assert found.usable == 6
+    assert found.summaries["noisy"].shapes == {(6, 32, 32): 6}
+    assert found.summaries["sim"].dtypes == {"uint16": 6}
+    pixels = np.concatenate([np.load(i.noisy).ravel() for i in layout.items if i.noisy])
+    assert found.summaries["noisy"].moments.mean == pytest.approx(pixels.mean())
+    text = report(found)
+    assert "w2s-raw, 6 images, 6 of them usable" in text
+    assert f"{pixels.size} pixels from {pixels.min()} to {pixels.max()}" in text
+    assert "fields of view: 3 (001-002, 081)" in text
+
+
+def damaged(root: Path) -> Layout:
+    """One file of each kind of fault."""
+    folder = normalised(root) / "data" / "normalized"
+    (folder / "avg1" / "001_0.npy").write_bytes(b"\x93NUMPY, cut")
+    np.save(folder / "avg400" / "001_1.npy", np.zeros((30, 32)))
+    hole = np.load(folder / "avg400" / "002_0.npy")
+    hole[3, 4:6] = np.nan
+    np.save(folder / "avg400" / "002_0.npy", hole)
+    hole[5] = np.nan
+    np.save(folder / "avg1" / "081_0.npy", hole)
+    (folder / "sim" / "002_1.npy").unlink()
+    return detect(root)
+
+
+def test_bad_files_are_reported_with_their_reasons_and_stop_nothing(tmp_path: Path) -> None:
+    found = survey(damaged(tmp_path))
+    assert found.usable == 3, "002_1, 081_0 and 081_1"
+    assert len(found.unreadable) == 1
+    text = report(found)
+    assert "files that cannot be read: 1" in text
+    assert "001_0.npy: expected an image, found a file that cannot be read" in text
+    assert "NaN: 34 pixels in avg1/081_0.npy (34)" in text
+    assert "NaN: 2 pixels in avg400/002_0.npy (2)" in text
+    assert "002_0.npy: 2 pixels of the truth are not finite" in text
+    assert "001_1.npy: expected a truth of the frame's shape or twice that, found (30, 32) and (32, 32)" in text
+    assert "unpaired files: 2" in text
+    assert "    avg1/002_1.npy" in text
+
+
+def test_prepare_prints_the_survey_and_the_split_and_fills_the_cache(tmp_path: Path) -> None:
+    config = Config(exclude=(), validation=0.3)
+    text = prepare(raw(tmp_path / "w2s"), config, tmp_path / "cache")
+    assert "training: 1 fields" in text
+    assert "validation: 1 fields" in text
+    assert "test: 1 fields (081)" in text
+    assert f"12 normalised images (frames first, average 1, target mean) in {tmp_path / 'cache'}" in text
+    assert "cache:" not in prepare(tmp_path / "w2s", config, None)
+
+
+def test_prepare_goes_on_past_bad_files_and_refuses_a_folder_of_nothing_else(tmp_path: Path) -> None:
+    damaged(tmp_path / "some")
+    assert "in " + str(tmp_path / "cache") in prepare(tmp_path / "some", Config(exclude=()), tmp_path / "cache")
+    pairs(tmp_path / "none")
+    for path in (tmp_path / "none" / "clean").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match="expected images to train on, found none that are usable") as error:
+        prepare(tmp_path / "none", Config(), None)
+    assert "files that cannot be read: 6" in str(error.value)
+
+
+def test_prepare_says_what_is_to_be_done_with_clean_images(tmp_path: Path) -> None:
+    save(tmp_path / "a.tif", counts(16, 16))
+    assert "no pairs: noise is drawn (--synthetic 1)" in prepare(tmp_path, Config(), tmp_path / "cache")
+
+
+def test_names_are_listed_compactly() -> None:
+    assert compact(("001", "002", "003", "007")) == "001-003, 007"
+    assert compact(("a", "b")) == "a, b"
+    assert compact(()) == "none"
+    assert compact(tuple(f"cell{i}" for i in range(30))).endswith("cell19, and 10 more")

@@ -1,0 +1,135 @@
+"""Train a grid of configurations for a fixed time each, and draw up the table."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from denoiser.predict import Denoiser
+from train.callbacks import CHECKPOINT, LOG
+from train.config import Config
+from train.fit import Machine, choose_accelerator, fit, load_checkpoint, load_network
+from train.schedule import MONITOR
+from train.sources import find_images
+
+log = logging.getLogger(__name__)
+
+SPEED_SIDE = 1024  # pixels of the plane that the speed is measured on
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one configuration of the grid."""
+
+    name: str
+    si_psnr: float  # dB, of the validation images
+    steps: int
+    parameters: int
+    megapixels_per_second: float
+
+
+def parse_grid(words: list[str]) -> list[dict[str, Any]]:
+    """The changes of each configuration of a grid: ["loss=mse,l1", "lr=1e-3,2e-3"] gives four.
+
+    A value of several numbers, as `channels` has it, is written 16x32x64.
+
+    Raises
+    ------
+    ValueError
+        If a word is not FIELD=VALUE[,VALUE...], or the field is not known.
+    """
+    defaults = {f.name: f.default for f in dataclasses.fields(Config)}
+    axes = []
+    for word in words:
+        name, found, values = word.partition("=")
+        name = name.replace("-", "_")
+        if not found or name not in defaults:
+            raise ValueError(f"grid: expected FIELD=VALUE,VALUE with a field of {', '.join(defaults)}, found {word!r}")
+        axes.append([(name, _value(name, text, defaults[name])) for text in values.split(",")])
+    return [dict(point) for point in itertools.product(*axes)]
+
+
+def _value(name: str, text: str, default: Any) -> Any:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(default, tuple):
+            return tuple(int(part) for part in text.split("x"))
+        return type(default)(text)
+    except (ValueError, KeyError) as error:
+        example = {bool: "true or false", tuple: "numbers as 16x32x64"}.get(type(default), type(default).__name__)
+        raise ValueError(f"grid: {name}: expected {example}, found {text!r}") from error
+
+
+def ablate(
+    base: Config, grid: list[dict[str, Any]], data: Path, out: Path, minutes: float, machine: Machine, **sources: Any
+) -> list[Outcome]:
+    """Train each configuration for so many minutes on the same split, and measure quality and speed.
+
+    The schedule is not stretched to the time: give --steps that end within it, or --schedule constant.
+    A configuration that was measured already in `out` is not trained again.
+    """
+    outcomes = []
+    for changes in grid:
+        name = " ".join(f"{k}={'x'.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in changes.items())
+        config = dataclasses.replace(base, **changes)
+        folder = out / ("".join(c if c.isalnum() or c in "=.-" else "_" for c in name) or "base")
+        log.info("%s", name or "base")
+        if not (folder / CHECKPOINT).is_file():
+            images = find_images(data, config, **sources)
+            (folder / LOG).unlink(missing_ok=True)
+            fit(config, images, folder, machine=machine, max_minutes=minutes)
+        outcomes.append(_measure(name or "base", folder / CHECKPOINT, machine))
+        write(outcomes, out)
+    return outcomes
+
+
+def _measure(name: str, checkpoint: Path, machine: Machine) -> Outcome:
+    run = load_checkpoint(checkpoint)["run"]
+    network = load_network(checkpoint)
+    parameters = sum(p.numel() for p in network.parameters())
+    device = "cuda" if choose_accelerator(machine) == "gpu" else "cpu"
+    denoise = Denoiser(network, run_normalisation(run), device)
+    plane = np.random.default_rng(0).normal(size=(1, SPEED_SIDE, SPEED_SIDE))
+    denoise(plane)
+    seconds = min(_timed(denoise, plane) for _ in range(3))
+    return Outcome(name, run[MONITOR], run["step"], parameters, plane.size / 1e6 / seconds)
+
+
+def _timed(denoise: Denoiser, plane: Any) -> float:
+    start = time.perf_counter()
+    denoise(plane)
+    return time.perf_counter() - start
+
+
+def run_normalisation(run: dict[str, Any]) -> Any:
+    """The normalisation that a run used."""
+    from denoiser.normalise import Normalisation
+
+    return Normalisation(**run["normalisation"])
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """Markdown, best first."""
+    lines = ["| | validation SI-PSNR (dB) | steps | parameters | MPix/s |", "|---|---|---|---|---|"]
+    for o in sorted(outcomes, key=lambda o: -o.si_psnr):
+        cells = (f"{o.si_psnr:.2f}", f"{o.steps:,}", f"{o.parameters / 1e6:.2f} M", f"{o.megapixels_per_second:.2f}")
+        lines.append(f"| {o.name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write(outcomes: list[Outcome], out: Path) -> None:
+    """`ablation.md` and `ablation.csv`."""
+    (out / "ablation.md").write_text(table(outcomes) + "\n", encoding="utf-8")
+    with (out / "ablation.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([f.name for f in dataclasses.fields(Outcome)])
+        writer.writerows(dataclasses.astuple(o) for o in outcomes)

@@ -1,0 +1,141 @@
+"""What happens around the training steps: averaging of weights, the time limit, log and pictures."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from torch import Tensor
+
+from train.config import Config
+from train.module import Restoration
+from train.pictures import curve, montage
+from train.schedule import MONITOR
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT, BEST, LOG = "checkpoint.ckpt", "best.ckpt", "log.csv"
+
+
+class Averaging(WeightAveraging):
+    """A moving average of the weights, which is what is validated and kept; it follows fast in the beginning.
+
+    Parameters
+    ----------
+    decay : float
+        Of the average, once (1 + n) / (10 + n) has reached it after n steps.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(slow: Any, fast: Any, count: Tensor | int) -> None:
+            n = int(count)
+            torch._foreach_lerp_(slow, fast, 1 - min(decay, (1 + n) / (10 + n)))
+
+        # Batch norm's buffers are those of the last step: counters cannot be averaged.
+        super().__init__(use_buffers=False, multi_avg_fn=average)
+
+
+class EndOfRun(Callback):
+    """Have the run validate, save and stop at its last step, or when its time is over.
+
+    Parameters
+    ----------
+    steps : int
+        Of the whole run.
+    minutes : float
+        Wall time of this part of it.
+    """
+
+    def __init__(self, steps: int, minutes: float) -> None:
+        self.steps, self.minutes = steps, minutes
+        self.started = time.monotonic()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop between optimiser steps only, in all processes at once."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        over = time.monotonic() - self.started > 60 * self.minutes
+        if trainer.world_size > 1 and self.minutes != float("inf"):
+            over = trainer.strategy.reduce_boolean_decision(over, all=False)
+        if over or trainer.global_step >= self.steps:
+            trainer.should_stop = True
+
+
+class Record(Callback):
+    """A line of `log.csv` for each validation, the learning curve, and now and then a montage.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the run.
+    every : int
+        Validations between montages; there is one of the last validation, too.
+    """
+
+    def __init__(self, out: Path, every: int) -> None:
+        self.out, self.every, self.count = out, every, 0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what was measured."""
+        if not trainer.is_global_zero or not isinstance(pl_module, Restoration):
+            return
+        row = pl_module.row
+        append_row(self.out / LOG, row)
+        log.info("  ".join(f"{k} {v:.5g}" for k, v in row.items()))
+        for logger in trainer.loggers:
+            logger.log_metrics({k: v for k, v in row.items() if k != "step"}, int(row["step"]))
+        curve(self.out / LOG, self.out / "curve.png")
+        if self.count % self.every == 0 or trainer.should_stop:
+            montage(pl_module.pictures, self.out / f"montage-{int(row['step']):06}.png")
+        self.count += 1
+
+
+class Bar(TQDMProgressBar):
+    """Lightning's bar, over the steps of the whole run."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(refresh_rate=5)
+        self.steps = steps
+
+    @property
+    def total_train_batches(self) -> int | float:
+        """Batches of the run: the stream itself has no end."""
+        return self.steps * self.trainer.accumulate_grad_batches
+
+
+def append_row(path: Path, row: dict[str, float]) -> None:
+    """Add a line to a CSV file, with a header if it is the first."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow({k: f"{v:.8g}" for k, v in row.items()})
+
+
+def callbacks(config: Config, steps: int, out: Path, minutes: float, bar: bool) -> list[Callback]:
+    """All that a run needs, in the order in which they act."""
+    saved: dict[str, Any] = {"dirpath": out, "enable_version_counter": False, "save_on_train_epoch_end": False}
+    result: list[Callback] = [EndOfRun(steps, minutes), Record(out, config.montage_every)]
+    if config.ema > 0:
+        result.insert(0, Averaging(config.ema))
+    if config.patience > 0:
+        result.append(EarlyStopping(MONITOR, mode="max", patience=config.patience, check_on_train_epoch_end=False))
+    if bar:
+        result.append(Bar(steps))
+    names = [Path(name).stem for name in (BEST, CHECKPOINT)]
+    result.append(ModelCheckpoint(filename=names[0], monitor=MONITOR, mode="max", **saved))
+    result.append(ModelCheckpoint(filename=names[1], **saved))
+    return result

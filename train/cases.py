@@ -1,0 +1,132 @@
+"""What to measure on: a noisy image and its truth, whatever files they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from train.data import W2S_TEST
+from train.layouts import open_image
+
+Image = NDArray[Any]
+W2S, RAW = "W2S FOV 081-100", "w2s-raw16"
+
+
+class Item(Protocol):
+    """What `cases_of` asks of an image of `train.layouts`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def channel(self) -> int: ...
+    @property
+    def noisy(self) -> Path | None: ...
+    @property
+    def truth(self) -> Path | None: ...
+    @property
+    def sim(self) -> Path | None: ...
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image to measure on.
+
+    Attributes
+    ----------
+    set, image, channel
+        What it is reported as.
+    noisy
+        File (TIFF, PNG, NPY) or array: (Y, X), or (F, Y, X), of which the first frame is taken unless the
+        truth is such a stack, too.
+    truth
+        File or array, (Y, X) or (F, Y, X), both sides times the model's scale. None: the mean of all frames.
+    """
+
+    set: str
+    image: str
+    channel: int
+    noisy: Path | Image
+    truth: Path | Image | None
+
+
+def w2s_cases(data: Path) -> list[Case]:
+    """The 60 test images of W2S that are here, and the six raw 16-bit planes.
+
+    Parameters
+    ----------
+    data : Path
+        Folder with `w2s/noisy`, `w2s/clean` and `w2s-raw16`.
+    """
+    clean = data / "w2s" / "clean"
+    names = [(f"{fov:03}_{channel}", channel) for fov in W2S_TEST for channel in range(3)]
+    cases = [Case(W2S, n, c, data / "w2s" / "noisy" / f"{n}.tif", clean / f"{n}.tif") for n, c in names]
+    for index in range(2):
+        planes = open_image(data / "w2s-raw16" / f"w2s_noisy_{index}.tiff")
+        for channel, plane in enumerate(planes):
+            name = f"{index + 1:03}_{channel}"
+            cases.append(Case(RAW, name, channel, plane, clean / f"{name}.tif"))
+    return cases
+
+
+def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> list[Case]:
+    """Cases of the images of a folder (`train.layouts`), for a model that enlarges so much.
+
+    Without a truth of its own, an image is measured against the mean of its stack; a model that enlarges, against
+    the SIM image.
+
+    Raises
+    ------
+    ValueError
+        If no image has what it takes.
+    """
+    cases = []
+    for item in items:
+        truth = item.truth if scale == 1 else item.sim or item.truth
+        if item.noisy is not None and (truth is not None or scale == 1):
+            cases.append(Case(name, item.name, item.channel, item.noisy, truth))
+    if not cases:
+        wanted = "noisy images and their truth" if scale == 1 else f"noisy images and truths {scale} times as large"
+        raise ValueError(f"evaluate: expected {wanted}, found none in {name}: name other data")
+    return cases
+
+
+def read_case(case: Case, scale: int = 1) -> tuple[Image, Image]:
+    """The frame or frames of a case, and the truth of the same planes.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing or unreadable, the shapes do not match, or the truth holds NaN.
+    """
+    noisy = case.noisy if isinstance(case.noisy, np.ndarray) else open_image(case.noisy)
+    names = [str(f) if isinstance(f, Path) else case.image for f in (case.noisy, case.truth)]
+    if case.truth is None:
+        if noisy.ndim != 3 or len(noisy) < 2:
+            raise ValueError(f"{names[0]}: expected a truth, or frames (F, Y, X) to average, found {noisy.shape}")
+        truth = np.asarray(noisy.mean(axis=0, dtype=np.float64))
+    else:
+        truth = np.asarray(case.truth if isinstance(case.truth, np.ndarray) else open_image(case.truth))
+    frame = np.asarray(noisy[0] if noisy.ndim > truth.ndim else noisy)
+    expected = (*frame.shape[:-2], *(scale * side for side in frame.shape[-2:]))
+    if truth.ndim not in (2, 3) or truth.shape != expected:
+        raise ValueError(f"{names[1]}: expected the truth of {names[0]}, {expected}, found {truth.shape}")
+    if bad := int((~np.isfinite(truth)).sum()):
+        raise ValueError(f"{names[1]}: expected a truth of numbers, found {bad} of {truth.size} pixels NaN or infinite")
+    return frame, truth
+
+
+def as_file(noisy: Path | Image, frame: Image, folder: Path) -> Path:
+    """The case's own file if the pipeline reads just these planes from it, else a TIFF of them."""
+    if isinstance(noisy, Path) and noisy.suffix.lower() in (".tif", ".tiff"):
+        with tifffile.TiffFile(noisy) as file:
+            if len(file.series) == 1 and file.series[0].shape == frame.shape:
+                return noisy
+    path = folder / "noisy.tif"
+    tifffile.imwrite(path, frame.astype(np.uint8) if frame.dtype.kind == "b" else frame, photometric="minisblack")
+    return path

@@ -1,0 +1,238 @@
+"""The network in training, as Lightning wants it: what one step does, and what validation measures."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.utils.data import DataLoader
+
+from denoiser.metrics import si_psnr
+from denoiser.normalise import Normalisation
+from denoiser.predict import Denoiser
+from denoiser.unet import UNet
+from train.config import Config
+from train.losses import build_loss
+from train.optimiser import build_optimiser
+from train.schedule import MONITOR, build_schedule
+from train.stream import Crops, Images, expose, loader
+
+Array = NDArray[Any]
+PICTURES = 4  # validation images whose crops are kept for the montage
+CHECK_EVERY = 16  # batches between looks at the loss, each of which a GPU has to wait for
+
+
+class Restoration(lightning.LightningModule):
+    """Trains a `UNet` on `Images`.
+
+    Parameters
+    ----------
+    config : Config
+        What to train.
+    steps : int
+        Optimiser steps of the whole run.
+    images : Images
+        What to learn from and to measure on.
+    normalisation : Normalisation
+        Brings crops into network units.
+    workers : int
+        Processes that draw crops ahead.
+
+    Attributes
+    ----------
+    first : int
+        Number of the batch to start with: 0, or where the run stopped that is resumed.
+    row : dict
+        What was measured since the validation before.
+    pictures : list of (str, ndarray, ndarray, ndarray)
+        Name, frame, answer and truth of a few validation images, (Y, X).
+    """
+
+    def __init__(
+        self, config: Config, steps: int, images: Images, normalisation: Normalisation, workers: int = 0
+    ) -> None:
+        super().__init__()
+        self.config, self.steps, self.images, self.normalisation = config, steps, images, normalisation
+        self.workers = workers
+        self.network = build(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss = build_loss(config.loss, config.mix)
+        self.first, self.seconds = 0, 0.0
+        self.started = self.ready = time.monotonic()
+        self.waited = self.trained = 0.0
+        self.losses: list[Tensor] = []
+        self.row: dict[str, float] = {}
+        self.pictures: list[tuple[str, Array, Array, Array]] = []
+        self.sums = torch.zeros(3, dtype=torch.float64)
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser and scheduler by their names in the configuration."""
+        optimiser = build_optimiser(self.config, self.network)
+        return {"optimizer": optimiser, "lr_scheduler": build_schedule(self.config, optimiser, self.steps)}
+
+    def train_dataloader(self) -> DataLoader[Crops]:
+        """The stream of batches, from where the run stands."""
+        return loader(self.images, self.config, self.first, self.workers)
+
+    def val_dataloader(self) -> DataLoader[int]:
+        """Numbers of the validation images, this process's share of them."""
+        mine: Any = range(self.global_rank, len(self.images.validation), self.trainer.world_size)
+        return DataLoader(mine, batch_size=None)
+
+    def on_train_start(self) -> None:
+        """Start the clocks."""
+        self.started = self.ready = time.monotonic()
+
+    def on_train_batch_start(self, batch: Crops, batch_idx: int) -> None:
+        """Take the time spent waiting for data."""
+        self.waited += time.monotonic() - self.ready
+
+    def training_step(self, batch: Crops, batch_idx: int) -> Tensor:
+        """The loss of one batch; each process has its share of the crops."""
+        # A step's noise, augmentation and dropout follow from its number alone.
+        torch.manual_seed((self.config.seed << 40) + batch.index * self.trainer.world_size + self.global_rank)
+        with torch.autocast(self.device.type, enabled=False):
+            noisy, truth = (t[self.global_rank :: self.trainer.world_size] for t in expose(batch, self.config))
+            x, target = normalised(noisy, truth, self.normalisation)
+        y = self.network(x.contiguous(memory_format=torch.channels_last))
+        loss = self.loss(y.float(), target)
+        self.losses.append(loss.detach())
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Crops, batch_idx: int) -> None:
+        """Look at the loss now and then."""
+        if len(self.losses) % CHECK_EVERY == 0 or not batch_idx:
+            self.check()
+        now = time.monotonic()
+        self.trained += now - self.ready
+        self.ready = now
+
+    def check(self) -> float:
+        """The mean loss since the last validation, over all processes.
+
+        Raises
+        ------
+        ValueError
+            If one was not finite.
+        """
+        if not self.losses:
+            return math.nan
+        everyone = self.all_gather(torch.stack(self.losses)).reshape(-1, len(self.losses)).mean(dim=0)  # type: ignore[union-attr]
+        bad = (~torch.isfinite(everyone)).nonzero()
+        if len(bad):
+            batch = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 - len(self.losses) + int(bad[0])
+            raise ValueError(
+                f"step {batch // self.config.accumulate + 1}: the loss is {float(everyone[bad[0]])}; "
+                "the last good checkpoint, if there is one, is as it was: lower --lr, set --clip 1, or look at the data"
+            )
+        return float(everyone.mean())
+
+    def on_validation_epoch_start(self) -> None:
+        """Measure what training did, then begin to add up."""
+        total = self.config.batch * len(self.losses)
+        self.row = {
+            "loss": self.check(),
+            "crops_per_second": total / self.trained if self.trained else 0.0,
+            "waiting": self.waited / self.trained if self.trained else 0.0,
+        }
+        self.losses, self.waited, self.trained = [], 0.0, 0.0
+        self.sums, self.pictures = torch.zeros(3, dtype=torch.float64), []
+
+    def validation_step(self, batch: int, batch_idx: int) -> None:
+        """Restore a whole image, through the very pipeline of the container."""
+        pair = self.images.validation[batch]
+        frame, truth = np.asarray(pair.frames[0], np.float64), np.asarray(pair.truth, np.float64)
+        with torch.autocast(self.device.type, enabled=False):
+            answer = Denoiser(self.network, self.normalisation, self.device)(frame[None])[0]
+        _, scale = self.normalisation.statistics(frame[None])
+        loss = float(((answer - truth) ** 2).mean()) / max(float(scale[0, 0, 0]) ** 2, 1e-30)
+        self.sums += torch.tensor([si_psnr(truth, answer), loss, 1.0], dtype=torch.float64)
+        if batch < PICTURES:
+            self.pictures.append((pair.name, frame, answer, truth))
+
+    def on_validation_epoch_end(self) -> None:
+        """The means over all images of all processes."""
+        sums = self.all_gather(self.sums.float().to(self.device)).reshape(-1, 3).double().sum(dim=0)  # type: ignore[union-attr]
+        quality, loss, _ = (sums / sums[2]).tolist()
+        self.row = {
+            "step": self.trainer.global_step,
+            "minutes": self.minutes,
+            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+            "loss": self.row["loss"],
+            "validation_loss": loss,
+            MONITOR: quality,
+            "crops_per_second": self.row["crops_per_second"],
+            "waiting": self.row["waiting"],
+        }
+        if isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
+            scheduler.step(quality)
+        # The same in all processes already, so there is nothing to reduce.
+        self.log(MONITOR, quality, rank_zero_only=False, sync_dist=False)
+
+    def on_validation_end(self) -> None:
+        """Validation is not waiting for data."""
+        self.ready = time.monotonic()
+
+    @property
+    def minutes(self) -> float:
+        """Wall time of the run so far, earlier parts included."""
+        return (self.seconds + time.monotonic() - self.started) / 60
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the whole configuration and what the model card says of the run."""
+        training, validation = self.images.fields
+        checkpoint["run"] = {
+            "config": dataclasses.asdict(self.config),
+            "normalisation": dataclasses.asdict(self.normalisation),
+            "step": self.trainer.global_step,
+            "batches": self.trainer.fit_loop.epoch_loop.total_batch_idx + 1,
+            "seconds": 60 * self.minutes,
+            "training_fields": training,
+            "validation_fields": validation,
+            "source": self.images.source,
+            "device": str(self.device),
+            MONITOR: self.row.get(MONITOR, math.nan),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the clock of the run that is resumed."""
+        self.seconds = checkpoint["run"]["seconds"]
+
+
+def build(config: Config) -> UNet:
+    """The network of a configuration; without biases they are zero, and stay so."""
+    network = UNet(**config.network)
+    if not config.biases:
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                parameter.requires_grad_(False).zero_()
+    return network
+
+
+def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
+    """Both in network units, by the statistics of the noisy crop, which is all there is in use."""
+    centre, scale = statistics(noisy, normalisation)
+    return (noisy - centre) / scale, (truth - centre) / scale
+
+
+def statistics(noisy: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
+    """What `Normalisation.statistics` gives, on the device: centre and scale (1 if constant), (N, 1, 1, 1)."""
+    x = noisy.double()
+    if normalisation.kind == "dataset":
+        shape = (len(x), 1, 1, 1)
+        return x.new_full(shape, normalisation.mean).float(), x.new_full(shape, normalisation.std).float()
+    centre = x.mean(dim=(2, 3), keepdim=True)
+    scale = x.std(dim=(2, 3), keepdim=True, correction=0)
+    if normalisation.kind == "noise":
+        mixed = x.diff(dim=2).diff(dim=3)
+        noise = (mixed.square().mean(dim=(2, 3), keepdim=True) / 4).sqrt()
+        scale = torch.where(noise > 0, noise, scale)
+    return centre.float(), torch.where(scale <= 1e-12 * centre.abs(), 1.0, scale).float()
+

@@ -1,0 +1,78 @@
+"""The pictures of a run: its learning curve, and crops of what it makes of validation images."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 192  # pixels of a crop of the frame
+
+Array = NDArray[Any]
+
+
+def curve(log: Path, target: Path) -> None:
+    """Loss and validation SI-PSNR against the steps, of a run's `log.csv`, as a PNG."""
+    with log.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns = {k: [float(r[k]) for r in rows] for k in ("step", "loss", "validation_loss", "validation_si_psnr")}
+    figure = _figure(9, 3.5)
+    left, right = figure.subplots(1, 2)
+    for name in ("loss", "validation_loss"):
+        left.plot(columns["step"], columns[name], marker=".", label=name.replace("_", " "))
+    left.set(xlabel="optimiser steps", ylabel="loss (network units)")
+    if all(v > 0 for v in columns["loss"]):
+        left.set_yscale("log")
+    left.legend()
+    right.plot(columns["step"], columns["validation_si_psnr"], marker=".", color="tab:green")
+    right.set(xlabel="optimiser steps", ylabel="validation SI-PSNR (dB)")
+    figure.tight_layout()
+    figure.savefig(target, dpi=110)
+
+
+def montage(pictures: list[tuple[str, Array, Array, Array]], target: Path) -> None:
+    """Centre crops of frame, answer, truth and residual (frame - answer), a row for each image, as a PNG.
+
+    Parameters
+    ----------
+    pictures : list of (str, ndarray, ndarray, ndarray)
+        Name, frame (Y, X), answer and truth (sY, sX) of each image.
+    target : Path
+        The PNG.
+    """
+    if not pictures:
+        return
+    figure = _figure(12, 3.1 * len(pictures))
+    panels = np.atleast_2d(figure.subplots(len(pictures), 4))
+    for row, (name, frame, answer, truth) in zip(panels, pictures, strict=True):
+        scale = truth.shape[0] // frame.shape[0]
+        large = np.kron(frame, np.ones((scale, scale)))
+        low, high = np.percentile(truth, [0.5, 99.8])
+        residual = large - answer
+        reach = float(np.percentile(np.abs(residual), 99)) or 1.0
+        images = ((large, low, high), (answer, low, high), (truth, low, high), (residual, -reach, reach))
+        titles = (f"{name}: frame", "output", "truth", "residual")
+        for axes, title, (image, least, most) in zip(row, titles, images, strict=True):
+            axes.imshow(_centre(image, SIDE * scale), cmap="gray", vmin=least, vmax=most, interpolation="nearest")
+            axes.set_title(title, fontsize=9)
+            axes.set_axis_off()
+    figure.tight_layout()
+    figure.savefig(target, dpi=80)
+
+
+def _centre(image: Array, side: int) -> Array:
+    y, x = ((length - min(length, side)) // 2 for length in image.shape)
+    return image[y : y + side, x : x + side]
+
+
+def _figure(width: float, height: float) -> Any:
+    """A figure that needs no screen and leaves no state behind."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure

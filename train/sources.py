@@ -1,0 +1,77 @@
+"""From a folder, whatever its layout, to the images of a run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from train.config import Config
+from train.data import Pair, read_pairs, split_fields
+from train.layouts import Layout, detect
+from train.stream import Images
+from train.synthetic import Clean, split_clean, validation_pairs
+
+SOURCES = {
+    "w2s-raw": "W2S (Zhou et al. 2020), raw frames and the mean of 400",
+    "w2s-normalised": "W2S (Zhou et al. 2020), normalised",
+    "pairs": "pairs of noisy and clean images",
+    "clean": "clean images with drawn noise",
+}
+
+
+def find_images(data: Path, config: Config, clean: Path | None = None, cache: Path | None = None) -> Images:
+    """What a run on a folder learns from and is validated on.
+
+    Parameters
+    ----------
+    data : Path
+        Any of the layouts that `train.layouts.detect` knows.
+    config : Config
+        Its split, its shares, its frames and its target.
+    clean : Path, optional
+        Folder of clean images for the share `config.synthetic`; of a folder of clean images that folder itself.
+    cache : Path, optional
+        Where the images are kept once they are prepared; without, they are prepared anew.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds nothing usable, or not what the configuration needs.
+    """
+    layout = detect(data, config.average)
+    if layout.kind == "clean":
+        if config.synthetic < 1:
+            raise ValueError(
+                f"{data}: expected noisy images with their truth, found clean images alone: give --synthetic 1 to "
+                "learn from drawn noise"
+            )
+        return _from_clean(data, config)
+    split = split_fields(layout, config)
+    training = read_pairs(layout, split.training, config, cache) if config.synthetic < 1 else []
+    validation = read_pairs(layout, split.validation, config, cache)
+    planes = []
+    if round(config.synthetic * config.batch):
+        if clean is None:
+            raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
+        planes = [image.planes for image in split_clean(clean, 0.0, config.seed, config.scale)[0]]
+    return Images(training, validation, planes, _source(layout, bool(planes)))
+
+
+def _from_clean(data: Path, config: Config) -> Images:
+    training, validation = split_clean(data, config.validation, config.seed, config.scale)
+    return Images([], _pairs(validation, config), [image.planes for image in training], SOURCES["clean"])
+
+
+def _pairs(images: list[Clean], config: Config) -> list[Pair]:
+    drawn = validation_pairs([image.planes for image in images], config.scale, config.seed)
+    return [
+        Pair(image.name, image.name, noisy[None], np.asarray(truth, np.float32), math.nan, math.nan)
+        for image, (noisy, truth) in zip(images, drawn, strict=True)
+    ]
+
+
+def _source(layout: Layout, synthetic: bool) -> str:
+    text = SOURCES[layout.kind]
+    return f"{text}; clean images of other microscopes with drawn noise" if synthetic else text

@@ -1,0 +1,128 @@
+"""The endless stream of training batches: batch number i is the same whoever draws it, and whenever."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from train.augment import augment
+from train.config import Config
+from train.data import Pair, draw_batch
+from train.noise import poisson_frame
+from train.synthetic import degrade, draw_clean
+
+
+@dataclass(frozen=True)
+class Images:
+    """What a run learns from and what it is validated on."""
+
+    training: list[Pair]
+    validation: list[Pair]
+    clean: list[Tensor] = field(default_factory=list)
+    source: str = ""
+
+    @property
+    def fields(self) -> tuple[list[str], list[str]]:
+        """Names of the fields of view of both, for the record."""
+        training, validation = (sorted({p.field for p in pairs}) for pairs in (self.training, self.validation))
+        return training, validation
+
+
+@dataclass(frozen=True)
+class Crops:
+    """One batch as it is drawn on the CPU; what is random noise is drawn on the device, by `expose`."""
+
+    index: int
+    noisy: Tensor  # (N, 1, Y, X), intensity units
+    truth: Tensor  # (N, 1, sY, sX)
+    camera: Tensor  # (N, 2), gain and offset
+    clean: Tensor  # (M, 1, sY, sX), without noise, from 0 to about 1
+
+    def to(self, device: torch.device) -> Crops:
+        """The same on a device."""
+        moved = (t.to(device, non_blocking=True) for t in (self.noisy, self.truth, self.camera, self.clean))
+        return Crops(self.index, *moved)
+
+
+class Stream(IterableDataset[Crops]):
+    """Batches number `first`, `first` + 1, ... without end; several workers take turns.
+
+    Parameters
+    ----------
+    images : Images
+        What to draw from.
+    config : Config
+        Batch, crop, shares and seed.
+    first : int
+        Number of the first batch; a resumed run goes on where it stopped.
+    """
+
+    def __init__(self, images: Images, config: Config, first: int = 0) -> None:
+        super().__init__()
+        self.images, self.config, self.first = images, config, first
+
+    def __iter__(self) -> Iterator[Crops]:
+        worker = get_worker_info()
+        turn, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        for index in itertools.count(self.first + turn, workers):
+            yield self.draw(index)
+
+    def draw(self, index: int) -> Crops:
+        """Batch number `index`."""
+        c, images = self.config, self.images
+        generator = _generator(c, index)
+        synthetic = round(c.synthetic * c.batch)
+        real, empty = c.batch - synthetic, torch.empty(0)
+        noisy, truth, camera, clean = empty, empty, empty, empty
+        if real:
+            options: dict[str, Any] = {"frames": c.frames, "average": c.average, "seed": c.seed}
+            noisy, truth, camera = draw_batch(images.training, index * real, real, c.crop, generator, **options)
+        if synthetic:
+            clean = draw_clean(images.clean, synthetic, c.scale * c.crop, generator)
+        return Crops(index, noisy, truth, camera, clean)
+
+
+def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
+    """Draw the noise that is to be drawn, and augment, on the device of the crops.
+
+    Returns
+    -------
+    noisy, truth : Tensor
+        float32, (batch, 1, Y, X) and (batch, 1, sY, sX), intensity units.
+    """
+    device = crops.truth.device if len(crops.truth) else crops.clean.device
+    generator = _generator(config, crops.index, device)
+    pairs = []
+    if len(crops.noisy):
+        pairs.append((_redrawn(crops, config, generator), crops.truth))
+    if len(crops.clean):
+        pairs.append(degrade(crops.clean, generator, config.scale))
+    noisy, truth = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    return augment(noisy, truth, config, _generator(config, crops.index))
+
+
+def _redrawn(crops: Crops, config: Config, generator: torch.Generator) -> Tensor:
+    """The frames, of a share of which the noise is drawn anew; a camera that is not known keeps its frame."""
+    if config.redraw == 0:
+        return crops.noisy
+    gain, offset = (crops.camera[:, i].view(-1, 1, 1, 1) for i in range(2))
+    known = torch.isfinite(gain)
+    drawn = poisson_frame(crops.truth, gain.where(known, 1.0), offset.where(known, 0.0), generator)
+    anew = torch.rand(gain.shape, generator=generator, device=gain.device) < config.redraw
+    return torch.where(anew & known, drawn, crops.noisy)
+
+
+def _generator(config: Config, index: int, device: torch.device | str = "cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed((config.seed << 40) + index)
+
+
+def loader(images: Images, config: Config, first: int, workers: int) -> DataLoader[Crops]:
+    """Batches as a `DataLoader`, drawn ahead by so many processes (0: by this one, when they are needed)."""
+    options = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
+    return DataLoader(Stream(images, config, first), batch_size=None, num_workers=workers, **options)  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-
 BLOCKS = ("plain", "residual")
 NORMS = ("none", "batch")
 WINDOW = 4  # pixels of the deepest level, the side of an attention window

@@ -194,7 +194,10 @@ def test_twice_the_pixels_keep_gain_offset_and_place() -> None:
     answer = Denoiser(network, Normalisation())(plane[None])[0]
     fine_y, fine_x = (np.mgrid[:80, :100] + 0.5) / 2 - 0.5
     inside = (slice(8, -8), slice(8, -8))
-    assert np.allclose(answer[inside], (1000 + 7.0 * fine_y - 3.0 * fine_x)[inside], atol=0.01)
+    error = (answer - (1000 + 7.0 * fine_y - 3.0 * fine_x))[inside]
+    # torch's bicubic (a = -0.75) is not exact on a ramp; a shift of half a fine pixel would be 1.75 here.
+    assert np.abs(error).max() < 0.5
+    assert abs(error.mean()) < 0.01
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (17, 23)], ids=str)

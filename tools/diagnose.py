@@ -1,4 +1,4 @@
-"""What limits a network: `python tools/diagnose.py CHECKPOINT DATA/w2s`.
+"""What limits a network: `python tools/diagnose.py MODEL DATA/w2s`.
 
 Mean SI-PSNR on its validation fields and on every sixth of its training fields: on the real frames,
 on frames whose noise is drawn anew, and on these rounded and clipped to 8 bits as the real ones are;
@@ -16,23 +16,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from denoiser.device import keep_memory
 from denoiser.metrics import si_psnr
-from denoiser.normalise import Normalisation
+from denoiser.model import load_model
 from denoiser.predict import Denoiser
-from train.data import read_pairs
-from train.fit import build, load_checkpoint
+from train.config import from_record
+from train.data import read_pairs, split_fields
+from train.layouts import detect
 
 
 def main() -> None:
     keep_memory()
-    state = load_checkpoint(Path(sys.argv[1]))
-    network = build(state["config"])
-    network.load_state_dict(state["average"])
-    denoise = Denoiser(network, Normalisation(**state["normalisation"]))
+    model, layout = load_model(Path(sys.argv[1])), detect(Path(sys.argv[2]))
+    config = from_record(model.record["training"]["config"])
+    denoise = Denoiser(model.network, model.normalisation)
     random = np.random.default_rng(0)
-    for name, fovs in (("validation", state["validation_fovs"]), ("training", state["training_fovs"][::6])):
+    split = split_fields(layout, config)
+    for name, fields in (("validation", split.validation), ("training", split.training[::6])):
         rows = []
-        for pair in read_pairs(Path(sys.argv[2]), fovs):
-            truth, real = pair.truth.double().numpy(), pair.noisy.numpy()
+        for pair in read_pairs(layout, fields, config):
+            truth, real = pair.truth.astype(np.float64), np.asarray(pair.frames[0], np.float64)
             drawn = pair.offset + pair.gain * random.poisson(((truth - pair.offset) / pair.gain).clip(0))
             frames = (real, drawn, np.rint(drawn).clip(0, 255))
             answers = [denoise(frame[None])[0] for frame in frames]

@@ -1,4 +1,4 @@
-"""What half precision costs: `python tools/half_precision.py CHECKPOINT DATA/w2s [IMAGES]`."""
+"""What half precision costs: `python tools/half_precision.py MODEL DATA/w2s [IMAGES]`."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from denoiser.metrics import si_psnr
-from denoiser.normalise import Normalisation
+from denoiser.model import load_model
 from denoiser.predict import Denoiser
-from train.data import read_pairs
-from train.fit import build, load_checkpoint
+from train.config import from_record
+from train.data import read_pairs, split_fields
+from train.layouts import detect
 
 
 def main() -> None:
-    state = load_checkpoint(Path(sys.argv[1]))
-    pairs = read_pairs(Path(sys.argv[2]), state["validation_fovs"])[: int(sys.argv[3]) if len(sys.argv) > 3 else None]
-    network = build(state["config"])
-    network.load_state_dict(state["average"])
+    model, layout = load_model(Path(sys.argv[1])), detect(Path(sys.argv[2]))
+    config = from_record(model.record["training"]["config"])
+    pairs = read_pairs(layout, split_fields(layout, config).validation, config)
+    pairs = pairs[: int(sys.argv[3]) if len(sys.argv) > 3 else None]
     answers = {}
     for kind in (None, torch.float16, torch.bfloat16):
-        denoise = Denoiser(network, Normalisation(**state["normalisation"]), autocast=kind)
-        answers[kind] = [denoise(p.noisy.numpy()[None])[0] for p in pairs]
+        denoise = Denoiser(model.network, model.normalisation, autocast=kind)
+        answers[kind] = [denoise(p.frames[:1])[0] for p in pairs]
     for kind, images in answers.items():
-        quality = np.mean([si_psnr(p.truth.numpy(), a) for p, a in zip(pairs, images, strict=True)])
+        quality = np.mean([si_psnr(p.truth, a) for p, a in zip(pairs, images, strict=True)])
         furthest = max(np.abs(a - b).max() / np.ptp(b) for a, b in zip(images, answers[None], strict=True))
         print(f"{kind or 'float32'}: mean SI-PSNR {quality:.3f} dB, furthest pixel {furthest:.1e} of the range")
 

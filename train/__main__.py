@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import logging
 import math
 import sys
@@ -91,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     c = command("noise", _noise, "measure the noise of an image or a stack (photon transfer)")
     c.add_argument("file", type=Path)
     c.add_argument("--plot", type=Path, metavar="PNG", help="draw variance against mean")
+    c.add_argument("--offset", type=float, help="the camera's counts without light, if known: tells the read noise")
 
     c = command("superres", _superres, "set a x2 model beside bicubic enlargement, on held-out SIM images")
     c.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of SIM reconstructions")
@@ -145,7 +145,33 @@ def _fit(arguments: Arguments) -> None:
 
 
 def _evaluate(arguments: Arguments) -> None:
-    raise NotImplementedError
+    from denoiser.device import choose_device
+    from denoiser.model import load_model
+    from denoiser.predict import Denoiser
+    from train.evaluate import evaluate
+    from train.fit import load_checkpoint, load_network, run_normalisation
+    from train.reports import replace_table, save, summary, table, write_csv
+    from train.sources import find_cases
+
+    if arguments.checkpoint:
+        run = load_checkpoint(arguments.checkpoint)["run"]
+        network, normalisation, record = load_network(arguments.checkpoint), run_normalisation(run), run["config"]
+    else:
+        model = load_model(arguments.model)
+        print(f"weights sha256 {model.sha256}\n")
+        network, normalisation, record = model.network, model.normalisation, model.record["training"]["config"]
+    cases = find_cases(arguments.data, configurations.from_record(record), arguments.on)
+    results = evaluate(Denoiser(network, normalisation, choose_device()), cases)
+    print(summary(results))
+    if arguments.out:
+        save(results, arguments.out)
+    if arguments.csv:
+        write_csv(results, arguments.csv)
+    peers = arguments.data / "w2s" / "peers_081_100.csv"
+    if peers.is_file():
+        print(f"\n{table(results, peers)}")
+        if arguments.readme:
+            replace_table(arguments.readme, table(results, peers))
 
 
 def _export(arguments: Arguments) -> None:
@@ -164,9 +190,9 @@ def _ablate(arguments: Arguments) -> None:
 
 
 def _noise(arguments: Arguments) -> None:
-    from train.noise import noise_report
+    from train.diagnosis import noise_report
 
-    print(noise_report(arguments.file, arguments.plot))
+    print(noise_report(arguments.file, arguments.plot, arguments.offset))
 
 
 def _superres(arguments: Arguments) -> None:

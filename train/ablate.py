@@ -16,7 +16,7 @@ import numpy as np
 from denoiser.predict import Denoiser
 from train.callbacks import CHECKPOINT, LOG
 from train.config import Config
-from train.fit import Machine, choose_accelerator, fit, load_checkpoint, load_network
+from train.fit import Machine, choose_accelerator, fit, load_checkpoint, load_network, run_normalisation
 from train.schedule import MONITOR
 from train.sources import find_images
 
@@ -108,13 +108,6 @@ def _timed(denoise: Denoiser, plane: Any) -> float:
     start = time.perf_counter()
     denoise(plane)
     return time.perf_counter() - start
-
-
-def run_normalisation(run: dict[str, Any]) -> Any:
-    """The normalisation that a run used."""
-    from denoiser.normalise import Normalisation
-
-    return Normalisation(**run["normalisation"])
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -209,7 +209,8 @@ def changes(arguments: argparse.Namespace) -> dict[str, Any]:
 def from_record(record: dict[str, Any]) -> Config:
     """The configuration that was saved with a run; fields that it does not know have their defaults."""
     known = {f.name for f in dataclasses.fields(Config)}
-    return Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known}
+    return Config(**values)
 
 
 def recipes() -> str:

@@ -105,7 +105,7 @@ def fit(
     torch.manual_seed(config.seed)
     if machine.processes > 1 and accelerator == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // machine.devices))
-    saved = Normalisation(**state["run"]["normalisation"]) if state else None
+    saved = run_normalisation(state["run"]) if state else None
     module = Restoration(config, steps, images, saved or fit_normalisation(config, images), machine.workers)
     if state:
         module.first = state["run"]["batches"]
@@ -242,6 +242,11 @@ def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:
         if theirs != ours:
             raise ValueError(f"{path}: expected {name}={ours}, found {theirs}: resume with the run's own")
     return state
+
+
+def run_normalisation(run: dict[str, Any]) -> Normalisation:
+    """The normalisation of a checkpoint's run."""
+    return Normalisation(**run["normalisation"])
 
 
 def load_network(path: Path) -> UNet:

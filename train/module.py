@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import time
 from typing import Any
 
@@ -170,6 +171,7 @@ class Restoration(lightning.LightningModule):
             MONITOR: quality,
             "crops_per_second": self.row["crops_per_second"],
             "waiting": self.row["waiting"],
+            "peak_mib": peak_memory(self.device) / 2**20,
         }
         if isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
             scheduler.step(quality)
@@ -206,6 +208,17 @@ class Restoration(lightning.LightningModule):
         self.seconds = checkpoint["run"]["seconds"]
 
 
+def peak_memory(device: torch.device) -> int:
+    """Most bytes held so far: of the GPU's memory, or by this process; 0 where that is not known."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def build(config: Config) -> UNet:
     """The network of a configuration; without biases they are zero, and stay so."""
     network = UNet(**config.network)
@@ -235,4 +248,3 @@ def statistics(noisy: Tensor, normalisation: Normalisation) -> tuple[Tensor, Ten
         noise = (mixed.square().mean(dim=(2, 3), keepdim=True) / 4).sqrt()
         scale = torch.where(noise > 0, noise, scale)
     return centre.float(), torch.where(scale <= 1e-12 * centre.abs(), 1.0, scale).float()
-

@@ -14,9 +14,9 @@ def build_optimiser(config: Config, network: nn.Module) -> torch.optim.Optimizer
     """The optimiser of a configuration."""
     if config.optimiser == "muon":
         return Muon(network, config.lr, config.weight_decay)
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    kinds: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     trained = [p for p in network.parameters() if p.requires_grad]
-    return kinds[config.optimiser](trained, lr=config.lr, weight_decay=config.weight_decay)
+    return kinds[config.optimiser](trained, lr=config.lr, weight_decay=config.weight_decay)  # type: ignore[call-arg]
 
 
 class Muon(torch.optim.Optimizer):
@@ -46,7 +46,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__([{"params": matrices, "muon": True}, {"params": rest, "muon": False}], defaults)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         """Update every parameter that has a gradient, which `closure` computes if it is given."""
         with torch.enable_grad():
             loss = closure() if closure is not None else None

@@ -51,7 +51,7 @@ def montage(pictures: list[tuple[str, Array, Array, Array]], target: Path) -> No
         scale = truth.shape[0] // frame.shape[0]
         large = np.kron(frame, np.ones((scale, scale)))
         low, high = np.percentile(truth, [0.5, 99.8])
-        residual = large - answer
+        residual: Array = large - answer
         reach = float(np.percentile(np.abs(residual), 99)) or 1.0
         images = ((large, low, high), (answer, low, high), (truth, low, high), (residual, -reach, reach))
         titles = (f"{name}: frame", "output", "truth", "residual")

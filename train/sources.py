@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from train.cases import Case, cases_of, w2s_cases
 from train.config import Config
 from train.data import Pair, read_pairs, split_fields
 from train.layouts import Layout, detect
 from train.stream import Images
-from train.synthetic import Clean, split_clean, validation_pairs
+from train.synthetic import Clean, read_named, split_clean, validation_pairs
 
 SOURCES = {
     "w2s-raw": "W2S (Zhou et al. 2020), raw frames and the mean of 400",
@@ -57,6 +58,39 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
             raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
         planes = [image.planes for image in split_clean(clean, 0.0, config.seed, config.scale)[0]]
     return Images(training, validation, planes, _source(layout, bool(planes)))
+
+
+def find_cases(data: Path, config: Config, on: str | None = None) -> list[Case]:
+    """What to measure a model on.
+
+    Parameters
+    ----------
+    data : Path
+        Any layout; or a folder with `w2s` and `w2s-raw16`, whose test images are then taken.
+    config : Config
+        Of the run that made the model: its split says which fields it never saw.
+    on : str, optional
+        "test", "validation" or "all" fields; without, "test" where the split has any, else "validation".
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    if (data / "w2s").is_dir() and (data / "w2s-raw16").is_dir():
+        return w2s_cases(data)
+    layout = detect(data, config.average)
+    if layout.kind == "clean":
+        training, validation = split_clean(data, config.validation, config.seed, config.scale)
+        held_out = read_named(data, held_out=True, scale=config.scale)
+        images = {"validation": validation, "all": [*held_out, *validation, *training]}.get(on or "test", held_out)
+        return [Case(data.name, p.name, 0, np.asarray(p.frames[0]), p.truth) for p in _pairs(images, config)]
+    split = split_fields(layout, config)
+    on = on or ("test" if split.test else "validation")
+    fields = {"test": split.test, "validation": split.validation, "all": layout.fields}[on]
+    if not fields:
+        raise ValueError(f"{data}: expected {on} fields, found none by the split {config.split!r}: take another --on")
+    return cases_of([item for item in layout.items if item.field in fields], config.scale, f"{data.name}, {on}")
 
 
 def _from_clean(data: Path, config: Config) -> Images:

@@ -1,0 +1,182 @@
+"""From a folder in each layout to a model that `inference.py` loads, by the commands that people type."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+import inference
+from demo.simulate import GAIN, OFFSET, simulate_field
+from train.__main__ import main
+
+SMALL = ["--channels", "4", "8", "--crop", "32", "--batch", "2", "--validate-every", "2", "--precision", "float32"]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    monkeypatch.setattr("sys.argv", ["train", *map(str, words)])
+    return main()
+
+
+def field(fov: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of one simulated field, uint16, and an image of twice as many pixels."""
+    _, truth = simulate_field(fov, side=48)
+    light = np.random.default_rng(fov).poisson((truth - OFFSET) / GAIN, (frames, 48, 48))
+    return np.rint(OFFSET + GAIN * light).astype(np.uint16), np.kron(truth, np.ones((2, 2))).astype(np.float32)
+
+
+def raw(folder: Path) -> Path:
+    for fov in range(3, 9):
+        stack, sim = field(fov, 4)
+        (folder / "raw" / f"{fov:03}").mkdir(parents=True)
+        np.save(folder / "raw" / f"{fov:03}" / "wf_channel0.npy", stack)
+        np.save(folder / "raw" / f"{fov:03}" / "sim_channel0.npy", sim)
+    return folder
+
+
+def normalised(folder: Path) -> Path:
+    for fov in range(3, 9):
+        stack, sim = field(fov, 4)
+        for name, image in (("avg1", stack[0]), ("avg2", stack[:2].mean(0)), ("avg400", stack.mean(0)), ("sim", sim)):
+            (folder / name).mkdir(exist_ok=True)
+            np.save(folder / name / f"{fov:03}_0.npy", (image - 154.535) / 66.028)
+    return folder
+
+
+def pairs(folder: Path) -> Path:
+    for fov in range(3, 9):
+        noisy, truth = simulate_field(fov, side=48)
+        for kind, image in (("noisy", noisy), ("clean", np.rint(truth).astype(np.uint16))):
+            (folder / kind).mkdir(exist_ok=True)
+            tifffile.imwrite(folder / kind / f"{fov:03}_0.tif", image)
+    return folder
+
+
+def clean(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    for fov in range(8):
+        tifffile.imwrite(folder / f"{fov}.tif", np.rint(simulate_field(fov, side=48)[1]).astype(np.uint16))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "kind"),
+    [
+        (raw, [], "w2s-raw"),
+        (raw, ["--frames", "random", "--average", 2, "--split", "fields"], "w2s-raw"),
+        (raw, ["--target", "sim", "--scale", 2], "w2s-raw"),
+        (normalised, [], "w2s-normalised"),
+        (normalised, ["--average", 2, "--target", "sim", "--scale", 2], "w2s-normalised"),
+        (pairs, ["--normalisation", "dataset"], "pairs"),
+        (clean, ["--synthetic", 1], "clean"),
+    ],
+)
+def test_prepare_fit_resume_evaluate_export_and_infer(
+    make, options, kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[no-untyped-def]
+    data, out, cache = make(tmp_path / "data" if make is clean else tmp_path), tmp_path / "run", tmp_path / "cache"
+    common = ["--data", data, "--cache", cache, *SMALL, *options]
+    assert run(monkeypatch, "prepare", *common) == 0
+    said = capsys.readouterr().out
+    assert kind in said
+    assert "48" in said
+    assert run(monkeypatch, "fit", *common, "--out", out, "--steps", 2) == 0
+    assert run(monkeypatch, "fit", "--data", data, "--cache", cache, "--out", out, "--resume", "--steps", 4) == 0
+    state = torch.load(out / "checkpoint.ckpt", weights_only=True)["run"]
+    assert state["step"] == 4
+    assert not set(state["training_fields"]) & set(state["validation_fields"])
+    assert len(state["config"]["channels"]) == 2, "a resumed run goes on with its own configuration"
+    checkpoint = out / "checkpoint.ckpt"
+    assert run(monkeypatch, "evaluate", "--data", data, "--checkpoint", checkpoint, "--out", tmp_path / "figures") == 0
+    record = json.loads((tmp_path / "figures" / "evaluation.json").read_text())
+    images = record["images"]
+    assert len(images) >= 1
+    assert all(np.isfinite(image[k]) for image in images for k in ("si_psnr", "ssim", "rmse", "micro_ssim"))
+    assert (tmp_path / "figures" / "evaluation.csv").is_file()
+    assert (tmp_path / "figures" / "evaluation.png").is_file()
+    assert run(monkeypatch, "export", "--checkpoint", checkpoint, "--model", tmp_path / "model") == 0
+    source = tmp_path / "frame.tif"
+    frame = simulate_field(1, side=40)[0]
+    tifffile.imwrite(source, frame)
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["inference", *map(str, ("--input", source, "--output", tmp_path / "o", "--model", tmp_path / "model"))],
+    )
+    assert inference.main() == 0
+    scale = 2 if "--scale" in options else 1
+    answer = tifffile.imread(tmp_path / "o" / "frame.tif")
+    assert answer.shape == (40 * scale, 40 * scale)
+    assert abs(answer.mean() - frame.mean()) < 0.5 * frame.std()
+
+
+def test_evaluate_measures_a_model_folder_too(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = json.loads((tiny_model / "model.json").read_text())
+    (tiny_model / "model.json").write_text(json.dumps({**record, "training": {"config": {"validation": 0.5}}}))
+    folder = pairs(tmp_path)
+    words = ("--data", folder, "--model", tiny_model, "--on", "all", "--csv", tmp_path / "all.csv")
+    assert run(monkeypatch, "evaluate", *words) == 0
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 7
+
+
+def test_ablate_trains_a_grid_and_draws_up_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("train.ablate.SPEED_SIDE", 64)
+    words = ["--data", pairs(tmp_path), "--out", tmp_path / "runs", "--minutes", 1, "--no-cache", *SMALL, "--steps", 2]
+    grid = ["--grid", "loss=mse,l1", "channels=4x8,4x8x8"]
+    assert run(monkeypatch, "ablate", *words, *grid) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == (tmp_path / "runs" / "ablation.md").read_text().splitlines()
+    assert len(lines) == 2 + 4
+    quality = [float(line.split("|")[2]) for line in lines[2:]]
+    assert quality == sorted(quality, reverse=True)
+    assert sum("loss=l1 channels=4x8x8" in line for line in lines) == 1
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("checkpoint.ckpt")}
+    assert len(before) == 4
+    assert run(monkeypatch, "ablate", *words, *grid) == 0
+    assert all(p.stat().st_mtime_ns == t for p, t in before.items()), "what is measured is not trained again"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fit", "--data", "nowhere", "--out", "o"], "nowhere"),
+        (["fit", "--data", ".", "--out", "o", "--batch", "0"], "batch: expected 1 to"),
+        (["fit", "--data", ".", "--out", "o", "--resume"], "o/checkpoint.ckpt: expected a checkpoint, found no file"),
+        (["fit", "--data", ".", "--out", "o", "--synthetic", "0.5"], "--clean"),
+        (["prepare", "--data", "nowhere"], "nowhere"),
+        (["export", "--checkpoint", "c.ckpt", "--model", "m"], "c.ckpt: expected a checkpoint, found no file"),
+        (["evaluate", "--data", ".", "--model", "m"], "m/model.json: expected a model record"),
+        (["ablate", "--data", ".", "--out", "o", "--minutes", "1", "--grid", "speed=1"], "grid: expected FIELD=VALUE"),
+        (
+            ["ablate", "--data", ".", "--out", "o", "--minutes", "1", "--grid", "lr=x"],
+            "grid: lr: expected float, found 'x'",
+        ),
+        (["noise", "nothing.tif"], "nothing.tif"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_1(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(pairs(tmp_path))
+    assert run(monkeypatch, *words) == 1
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert message in error[0]
+    assert error[0].startswith(f"python -m train {words[0]}: ")
+    assert not (tmp_path / "o").exists()
+
+
+def test_recipes_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "recipes") == 0
+    assert "super-resolution: " in capsys.readouterr().out

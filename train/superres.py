@@ -1,0 +1,169 @@
+"""Set a network that doubles the pixels beside denoising and bicubic enlargement, on held-out SIM images."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from denoiser.device import choose_device
+from denoiser.metrics import si_psnr, ssim
+from denoiser.model import load_model
+from denoiser.predict import Denoiser
+from train.evaluate import enlarge
+from train.synthetic import DOSES, FINE, degrade, read_named
+
+ROOT = Path(__file__).resolve().parents[1]
+SIGMA = 2.2  # width of the point spread function, in pixels of the truth: the middle of what is trained with
+SEED = 2
+SIDE = 96  # pixels of the frame that the figure shows
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A frame (Y, X) of so many photo-electrons a pixel in the mean, and its truth (2Y, 2X)."""
+
+    image: str
+    photons: float
+    frame: Array
+    truth: Array
+
+
+@dataclass(frozen=True)
+class Result:
+    """SI-PSNR in dB and SSIM of what one method makes of one frame."""
+
+    image: str
+    photons: float
+    method: str
+    si_psnr: float
+    ssim: float
+
+
+def measure(model: Path, data: Path) -> list[Result]:
+    """Every held-out image at every dose, by every method.
+
+    Parameters
+    ----------
+    model : Path
+        Folder of a model of scale 2.
+    data : Path
+        Folder of clean images. Of one that has super-resolved ones (`train.synthetic.FINE`) only
+        those are taken. The training never sees the held-out files.
+
+    Raises
+    ------
+    ValueError
+        If the model is missing or of another scale, or there are no images.
+    """
+    methods = _methods(model)
+    results = []
+    for case in _cases(data):
+        for method, answer in _answers(methods, case.frame).items():
+            figures = si_psnr(case.truth, answer), ssim(case.truth, answer)
+            results.append(Result(case.image, case.photons, method, *figures))
+    return results
+
+
+def table(results: list[Result]) -> str:
+    """A Markdown table of the means: a row for each method, a column for each dose."""
+    doses = sorted({r.photons for r in results})
+    images = len({r.image for r in results})
+    titles = [f"{dose:g} photo-electrons" for dose in doses]
+    lines = [
+        f"| mean SI-PSNR (dB) / SSIM of {images} images | " + " | ".join(titles) + " |",
+        "|---" * (1 + len(doses)) + "|",
+    ]
+    for method in dict.fromkeys(r.method for r in results):
+        cells = []
+        for dose in doses:
+            rows = [(r.si_psnr, r.ssim) for r in results if (r.method, r.photons) == (method, dose)]
+            quality, similarity = np.mean(rows, axis=0)
+            cells.append(f"{quality:.2f} / {similarity:.3f}")
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_csv(results: list[Result], path: Path) -> None:
+    """Per-image values."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "photons", "method", "si_psnr", "ssim"])
+        for r in results:
+            writer.writerow([r.image, f"{r.photons:g}", r.method, f"{r.si_psnr:.4f}", f"{r.ssim:.4f}"])
+
+
+def figure(model: Path, data: Path, target: Path) -> None:
+    """Crops of the first held-out image as a PNG: a row for each dose, a column for each method and the truth."""
+    from matplotlib.figure import Figure
+
+    methods, cases = _methods(model), list(_cases(data))
+    cases = [case for case in cases if case.image == cases[0].image]
+    columns = len(methods) + 3  # and the frame, bicubic, and the truth
+    picture = Figure(figsize=(2.6 * columns, 2.8 * len(cases)))
+    panels = picture.subplots(len(cases), columns, squeeze=False)
+    for row, case in zip(panels, cases, strict=True):
+        frame = f"frame, {case.photons:g} photo-electrons"
+        images = {frame: np.kron(case.frame, np.ones((2, 2))), **_answers(methods, case.frame), "truth": case.truth}
+        for axes, (title, image) in zip(row, images.items(), strict=True):
+            crop = _centre(image, 2 * SIDE)
+            # Each by its own range: the methods differ in sharpness, and so in how bright a line is.
+            low, high = np.percentile(crop, [0.5, 99.8])
+            axes.imshow(crop, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axes.set_title(title, fontsize=7)
+            axes.set_axis_off()
+    picture.tight_layout()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    picture.savefig(target, dpi=100)
+
+
+def _methods(model: Path) -> dict[str, Denoiser]:
+    """The networks by the names that the table has for what they are used in."""
+    folders = {
+        "shipped network, then bicubic": ROOT / "resources",
+        "general network, then bicubic": ROOT / "models" / "general",
+        "this network": model,
+    }
+    networks = {}
+    for name, folder in folders.items():
+        loaded = load_model(folder)
+        networks[name] = Denoiser(loaded.network, loaded.normalisation, choose_device())
+    if (scale := networks["this network"].network.scale) != 2:
+        raise ValueError(f"{model}: expected a model of scale 2, found scale {scale}: train one with --scale 2")
+    return networks
+
+
+def _answers(methods: dict[str, Denoiser], frame: Array) -> dict[str, Array]:
+    """(2Y, 2X) of each method, bicubic enlargement of the frame itself first."""
+    answers: dict[str, Array] = {"bicubic": enlarge(frame[None], 2)[0]}
+    for name, denoiser in methods.items():
+        answers[name] = enlarge(denoiser(frame[None]), 2 // denoiser.network.scale)[0]
+    return answers
+
+
+def _cases(data: Path) -> Iterator[Case]:
+    """The middle plane of each held-out file at each dose, its noise the same every time."""
+    folders = [data / name for name in FINE if (data / name).is_dir()]
+    images = [image for folder in folders or [data] for image in read_named(folder, held_out=True, scale=2)]
+    for i, image in enumerate(images):
+        plane = image.planes[len(image.planes) // 2]
+        y, x = (side // 2 * 2 for side in plane.shape)
+        for photons in DOSES[2]:
+            # The same seed, and so the same share of background, at every dose.
+            generator = torch.Generator().manual_seed((SEED << 20) + i)
+            frame, truth = degrade(plane[None, None, :y, :x], generator, 2, photons, SIGMA)
+            yield Case(image.name, photons, frame[0, 0].numpy(), truth[0, 0].numpy())
+
+
+def _centre(image: Array, side: int) -> Array:
+    y, x = ((length - min(length, side)) // 2 for length in image.shape)
+    return image[y : y + side, x : x + side]

@@ -11,8 +11,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from demo.simulate import simulate_field
-from train.data import W2S_TEST
-from train.synthetic import read_clean
+from train.images.clean import read_clean
+from train.images.split import W2S_TEST
 
 PHOTONS = (5, 20, 80, 320)  # photo-electrons of the brightest structures of the clean images
 READ_NOISE = 1.0  # electrons

@@ -8,9 +8,9 @@ import pytest
 
 from denoiser.model import Model
 from denoiser.predict import Denoiser
-from train.cases import RAW, W2S, w2s_cases
-from train.evaluate import Result, evaluate, means
-from train.reports import BARS, replace_table, table, write_csv
+from train.measure.cases import RAW, W2S, w2s_cases
+from train.measure.evaluate import Result, evaluate, means
+from train.measure.reports import BARS, replace_table, table, write_csv
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from compare.methods import METHODS, Method, noise_level, poisson_gaussian, stab
 from compare.sets import PHOTONS, Case, cases, training_crops
 from demo.simulate import GAIN, OFFSET, simulate_field
 from denoiser.metrics import si_psnr
-from train.data import W2S_TEST
+from train.images.split import W2S_TEST
 
 
 def test_gain_and_offset_are_found_blindly() -> None:

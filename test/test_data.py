@@ -12,8 +12,10 @@ import torch
 
 from demo.simulate import GAIN, OFFSET, simulate_field
 from train.config import Config
-from train.data import W2S_OVERLAPS, W2S_TEST, NumpyDataset, Pair, draw_batch, read_pairs, split_fields
-from train.layouts import Item, Layout, detect
+from train.images.dataset import NumpyDataset
+from train.images.layouts import Item, Layout, detect
+from train.images.pairs import Pair, draw_batch, read_pairs
+from train.images.split import W2S_OVERLAPS, W2S_TEST, split_fields
 
 OWN = Config(match=False)  # each truth in its own units
 

@@ -18,9 +18,9 @@ from denoiser.metrics import affine_fit, psnr_affine, rmse, si_psnr, ssim, st_sn
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from denoiser.unet import UNet
-from train.cases import Case, cases_of
-from train.evaluate import Result, evaluate
-from train.reports import FIGURES, save, summary, write_csv
+from train.measure.cases import Case, cases_of
+from train.measure.evaluate import Result, evaluate
+from train.measure.reports import FIGURES, save, summary, write_csv
 
 SCRIPT = Path(__file__).with_name("evaluate") / "evaluate.py"
 

@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from train.diagnosis import Diagnosis, diagnose, noise_report, plot
-from train.noise import (
+from train.noise.camera import (
     W2S_CAMERA,
     Camera,
     average_frames,
@@ -21,7 +20,8 @@ from train.noise import (
     poisson_frame,
     row_noise,
 )
-from train.transfer import fit_line, transfer_of_frames, transfer_of_images
+from train.noise.diagnosis import Diagnosis, diagnose, noise_report, plot
+from train.noise.transfer import fit_line, transfer_of_frames, transfer_of_images
 
 GAINS, READ_ELECTRONS = (0.5, 13.4), (0.0, 3.0)
 OFFSET = 103.4

@@ -12,8 +12,9 @@ from denoiser.metrics import si_psnr, ssim
 from denoiser.model import load_model, save_model
 from denoiser.predict import Denoiser
 from denoiser.unet import UNet
-from train.superres import _cases, figure, measure, table, write_csv
-from train.synthetic import DOSES, split_clean
+from train.images.clean import split_clean
+from train.measure.superres import _cases, figure, measure, table, write_csv
+from train.noise.synthetic import DOSES
 
 METHODS = ["bicubic", "shipped network, then bicubic", "general network, then bicubic", "this network"]
 

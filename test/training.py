@@ -9,7 +9,7 @@ import torch
 
 from demo.simulate import GAIN, OFFSET, simulate_field
 from train.config import Config
-from train.data import Pair
+from train.images.pairs import Pair
 from train.stream import Images
 
 TINY = Config(

@@ -19,8 +19,9 @@ from denoiser.metrics import si_psnr
 from denoiser.model import load_model
 from denoiser.predict import Denoiser
 from train.config import from_record
-from train.data import read_pairs, split_fields
-from train.layouts import detect
+from train.images.layouts import detect
+from train.images.pairs import read_pairs
+from train.images.split import split_fields
 
 
 def main() -> None:

@@ -122,7 +122,7 @@ def _machine(arguments: Arguments) -> Any:
 
 
 def _prepare(arguments: Arguments) -> None:
-    from train.prepare import prepare
+    from train.images.prepare import prepare
 
     print(prepare(arguments.data, configurations.configuration(arguments), arguments.cache))
 
@@ -133,7 +133,7 @@ def _recipes(arguments: Arguments) -> None:
 
 def _fit(arguments: Arguments) -> None:
     from train.fit import fit, resumed
-    from train.sources import find_images
+    from train.images.sources import find_images
 
     if arguments.resume:
         config = resumed(arguments.out, configurations.changes(arguments))
@@ -148,10 +148,10 @@ def _evaluate(arguments: Arguments) -> None:
     from denoiser.device import choose_device
     from denoiser.model import load_model
     from denoiser.predict import Denoiser
-    from train.evaluate import evaluate
     from train.fit import load_checkpoint, load_network, run_normalisation
-    from train.reports import replace_table, save, summary, table, write_csv
-    from train.sources import find_cases
+    from train.images.sources import find_cases
+    from train.measure.evaluate import evaluate
+    from train.measure.reports import replace_table, save, summary, table, write_csv
 
     if arguments.checkpoint:
         run = load_checkpoint(arguments.checkpoint)["run"]
@@ -190,13 +190,13 @@ def _ablate(arguments: Arguments) -> None:
 
 
 def _noise(arguments: Arguments) -> None:
-    from train.diagnosis import noise_report
+    from train.noise.diagnosis import noise_report
 
     print(noise_report(arguments.file, arguments.plot, arguments.offset))
 
 
 def _superres(arguments: Arguments) -> None:
-    from train.superres import figure, measure, table, write_csv
+    from train.measure.superres import figure, measure, table, write_csv
 
     results = measure(arguments.model, arguments.data)
     print(table(results))

@@ -17,8 +17,8 @@ from denoiser.predict import Denoiser
 from train.callbacks import CHECKPOINT, LOG
 from train.config import Config
 from train.fit import Machine, choose_accelerator, fit, load_checkpoint, load_network, run_normalisation
+from train.images.sources import find_images
 from train.schedule import MONITOR
-from train.sources import find_images
 
 log = logging.getLogger(__name__)
 

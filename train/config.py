@@ -37,7 +37,7 @@ class Config:
     redraw
         Share of the crops whose noise is drawn anew from the truth; the rest are real frames.
     synthetic
-        Share of each batch that is clean images with drawn noise (`train.synthetic`).
+        Share of each batch that is clean images with drawn noise (`train.noise.synthetic`).
     flips, turns
         Mirror crops, turn them by quarters.
     elastic

@@ -22,8 +22,8 @@ from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT, callbacks
 from train.config import NETWORK, Config, from_record
+from train.images.statistics import Moments
 from train.module import Restoration, build
-from train.statistics import Moments
 from train.stream import Images
 
 log = logging.getLogger(__name__)

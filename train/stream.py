@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from train.augment import augment
 from train.config import Config
-from train.data import Pair, draw_batch
-from train.noise import poisson_frame
-from train.synthetic import degrade, draw_clean
+from train.images.clean import draw_clean
+from train.images.pairs import Pair, draw_batch
+from train.noise.camera import poisson_frame
+from train.noise.synthetic import degrade
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The figures of `train.evaluate` as tables, JSON, CSV and a picture."""
+"""The figures of `train.measure.evaluate` as tables, JSON, CSV and a picture."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from train.cases import RAW, W2S
-from train.evaluate import Result, means
+from train.measure.cases import RAW, W2S
+from train.measure.evaluate import Result, means
 
 BARS = {W2S: 32.3, RAW: 35.2}
 FIGURES = {  # name in a result: name for people, format

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from train.config import Config
-from train.layouts import Layout
+from train.images.layouts import Layout
 
 # The same field, or overlapping ones, under two numbers: one side of a split holds them all.
 W2S_OVERLAPS = (

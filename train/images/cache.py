@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from denoiser.memory import disk_free
 from train.config import Config
-from train.frames import Images, read_images, target_of
-from train.layouts import Item, Layout, open_image
-from train.statistics import Moments
+from train.images.frames import Images, read_images, target_of
+from train.images.layouts import Item, Layout, open_image
+from train.images.statistics import Moments
 
 log = logging.getLogger(__name__)
 

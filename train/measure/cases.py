@@ -11,15 +11,15 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from train.data import W2S_TEST
-from train.layouts import open_image
+from train.images.layouts import open_image
+from train.images.split import W2S_TEST
 
 Image = NDArray[Any]
 W2S, RAW = "W2S FOV 081-100", "w2s-raw16"
 
 
 class Item(Protocol):
-    """What `cases_of` asks of an image of `train.layouts`."""
+    """What `cases_of` asks of an image of `train.images.layouts`."""
 
     @property
     def name(self) -> str: ...
@@ -75,7 +75,7 @@ def w2s_cases(data: Path) -> list[Case]:
 
 
 def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> list[Case]:
-    """Cases of the images of a folder (`train.layouts`), for a model that enlarges so much.
+    """Cases of the images of a folder (`train.images.layouts`), for a model that enlarges so much.
 
     Without a truth of its own, an image is measured against the mean of its stack; a model that enlarges, against
     the SIM image.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.config import Config
-from train.layouts import Item, open_image
-from train.statistics import mean_frame
+from train.images.layouts import Item, open_image
+from train.images.statistics import mean_frame
 
 Images = tuple[NDArray[Any], NDArray[Any]]
 

@@ -13,24 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from train.cache import open_cache
 from train.config import Config
-from train.dataset import NumpyDataset
-from train.frames import read_images, target_of
-from train.layouts import Item, Layout, scale_of
-from train.noise import photon_transfer
-from train.split import W2S_OVERLAPS, W2S_TEST, Split, split_fields
-
-__all__ = [
-    "W2S_OVERLAPS",
-    "W2S_TEST",
-    "NumpyDataset",
-    "Pair",
-    "Split",
-    "draw_batch",
-    "read_pairs",
-    "split_fields",
-]
+from train.images.cache import open_cache
+from train.images.frames import read_images, target_of
+from train.images.layouts import Item, Layout, scale_of
+from train.noise.camera import photon_transfer
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +59,7 @@ def read_pairs(layout: Layout, fields: Collection[str], config: Config, cache: P
     Parameters
     ----------
     layout : Layout
-        What `train.layouts.detect` found.
+        What `train.images.layouts.detect` found.
     fields : collection of str
         Fields of view, as `split_fields` names them.
     config : Config

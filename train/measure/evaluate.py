@@ -18,7 +18,7 @@ from torch.nn import functional
 from denoiser.metrics import affine_fit, micro_ssim, psnr_affine, rmse, si_psnr, ssim, st_snr
 from denoiser.pipeline import denoise_file
 from denoiser.predict import Denoiser, fill_invalid
-from train.cases import Case, Image, as_file, read_case
+from train.measure.cases import Case, Image, as_file, read_case
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def evaluate(denoiser: Denoiser, cases: Iterable[Case], micro: bool = True) -> l
     denoiser : Denoiser
         The model.
     cases : iterable of Case
-        See `train.cases`.
+        See `train.measure.cases`.
     micro : bool
         Whether to compute MicroSSIM, which takes longer than all else.
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.cache import FIELDS, open_cache
 from train.config import Config
-from train.layouts import Item, Layout, detect, open_image, scale_of
-from train.split import split_fields
-from train.statistics import Moments
+from train.images.cache import FIELDS, open_cache
+from train.images.layouts import Item, Layout, detect, open_image, scale_of
+from train.images.split import split_fields
+from train.images.statistics import Moments
 
 SHOWN = 20  # names in a list, then the rest is counted
 
@@ -94,7 +94,7 @@ def survey(layout: Layout) -> Survey:
 
 
 def _mismatches(item: Item, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """What `train.frames.read_images` would not take: other than a frame or a stack, and one plane to fit it."""
+    """What `train.images.frames.read_images` would not take: other than a frame or a stack, and one plane to fit it."""
     reasons = []
     for role in [role for role in ("truth", "sim") if role in shapes and "noisy" in shapes]:
         frame, truth = shapes["noisy"], shapes[role]

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from train.cases import Case, cases_of, w2s_cases
 from train.config import Config
-from train.data import Pair, read_pairs, split_fields
-from train.layouts import Layout, detect
+from train.images.clean import Clean, read_named, split_clean
+from train.images.layouts import Layout, detect
+from train.images.pairs import Pair, read_pairs
+from train.images.split import split_fields
+from train.measure.cases import Case, cases_of, w2s_cases
+from train.noise.synthetic import validation_pairs
 from train.stream import Images
-from train.synthetic import Clean, read_named, split_clean, validation_pairs
 
 SOURCES = {
     "w2s-raw": "W2S (Zhou et al. 2020), raw frames and the mean of 400",
@@ -28,7 +30,7 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     Parameters
     ----------
     data : Path
-        Any of the layouts that `train.layouts.detect` knows.
+        Any of the layouts that `train.images.layouts.detect` knows.
     config : Config
         Its split, its shares, its frames and its target.
     clean : Path, optional

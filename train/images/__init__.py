@@ -1,0 +1,1 @@
+"""What a run learns from: found in any layout, split by field, prepared, and cut into crops."""

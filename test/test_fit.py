@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from train.config import RECIPES, Config
+from train.config import RECIPES, Config, from_record
 from train.export import export
 from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit, load_checkpoint, load_network
 from train.module import Restoration, build, statistics
@@ -46,6 +47,9 @@ def test_forty_steps_reduce_the_loss_and_leave_a_record(tmp_path: Path) -> None:
     assert list((tmp_path / "tensorboard").glob("events*"))
     run = load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]
     assert run["config"] == dataclasses.asdict(TINY)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert from_record(record["config"]) == TINY
+    assert record["validation_fields"] == ["002"]
     assert (run["training_fields"], run["validation_fields"]) == (["001"], ["002"])
 
 

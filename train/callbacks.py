@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
+import platform
 import time
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
@@ -87,6 +90,12 @@ class Record(Callback):
     def __init__(self, out: Path, every: int) -> None:
         self.out, self.every, self.count = out, every, 0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write `run.json`: the configuration and the split, for people to read."""
+        if trainer.is_global_zero and isinstance(pl_module, Restoration):
+            text = json.dumps({**pl_module.record(), **versions()}, indent=1)
+            (self.out / "run.json").write_text(text + "\n", encoding="utf-8")
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what was measured."""
         if not trainer.is_global_zero or not isinstance(pl_module, Restoration):
@@ -113,6 +122,11 @@ class Bar(TQDMProgressBar):
     def total_train_batches(self) -> int | float:
         """Batches of the run: the stream itself has no end."""
         return self.steps * self.trainer.accumulate_grad_batches
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    return {"torch": torch.__version__, "lightning": lightning.__version__, "python": platform.python_version()}
 
 
 def append_row(path: Path, row: dict[str, float]) -> None:

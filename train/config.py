@@ -38,6 +38,9 @@ class Config:
         Share of the crops whose noise is drawn anew from the truth; the rest are real frames.
     synthetic
         Share of each batch that is clean images with drawn noise (`train.noise.synthetic`).
+    photons, read_noise, correlated, rows
+        Of that noise: least and most photo-electrons (of the brightest pixel; for scale 2 in the mean), most
+        read noise in electrons, shares of the crops with blurred noise and with rows.
     flips, turns
         Mirror crops, turn them by quarters.
     elastic
@@ -88,6 +91,10 @@ class Config:
     validation: float = 0.1
     redraw: float = 0.0
     synthetic: float = 0.0
+    photons: tuple[float, float] = (3.0, 500.0)
+    read_noise: float = 3.0
+    correlated: float = 0.25
+    rows: float = 0.1
     flips: bool = True
     turns: bool = True
     elastic: float = 0.0
@@ -120,6 +127,8 @@ class Config:
         for name, low, high in BOUNDS:
             if not low <= (found := getattr(self, name)) <= high:
                 raise ValueError(f"{name}: expected {low:g} to {high:g}, found {found:g}")
+        if len(self.photons) != 2 or not 0 < self.photons[0] <= self.photons[1]:
+            raise ValueError(f"photons: expected two positive numbers, least and most, found {self.photons}")
 
     @property
     def network(self) -> dict[str, Any]:
@@ -139,7 +148,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 MANY = 1e9
 BOUNDS = (
-    ("average", 1, 400), ("validation", 0, 0.9), ("redraw", 0, 1), ("synthetic", 0, 1), ("elastic", 0, 100),
+    ("average", 1, 400), ("validation", 0, 0.9), ("redraw", 0, 1), ("synthetic", 0, 1), ("read_noise", 0, MANY),
+    ("correlated", 0, 1), ("rows", 0, 1), ("elastic", 0, 100),
     ("gain", 0, 0.99), ("offset", 0, MANY), ("steps", 1, MANY), ("epochs", 0, MANY), ("batch", 1, MANY),
     ("accumulate", 1, MANY), ("crop", 0, MANY), ("lr", 0, 1), ("weight_decay", 0, 1), ("warmup", 0, MANY),
     ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("patience", 0, MANY), ("validate_every", 1, MANY),
@@ -163,8 +173,8 @@ RECIPES: dict[str, tuple[str, Config]] = {
     "super-resolution": (
         "denoise and double the pixels at once; from a folder of clean images, or W2S with --target sim",
         Config(
-            channels=(16, 32, 64, 128, 256), scale=2, synthetic=1.0, split="fields", exclude=(), steps=3000,
-            validate_every=250, validation=0.25,
+            channels=(16, 32, 64, 128, 256), scale=2, synthetic=1.0, photons=(0.6, 16.0), split="fields",
+            exclude=(), steps=3000, validate_every=250, validation=0.25,
         ),
     ),
     "quick": (
@@ -184,7 +194,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if isinstance(field.default, bool):
             fields.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=default)
         elif isinstance(field.default, tuple):
-            fields.add_argument(option, type=int, nargs="*", metavar="N", help=default)
+            fields.add_argument(option, type=type(field.default[0]), nargs="*", metavar="N", help=default)
         else:
             fields.add_argument(option, type=type(field.default), choices=CHOICES.get(field.name), help=default)
 

@@ -125,7 +125,7 @@ class Restoration(lightning.LightningModule):
         """
         if not self.losses:
             return math.nan
-        everyone = self.all_gather(torch.stack(self.losses)).reshape(-1, len(self.losses)).mean(dim=0)  # type: ignore[union-attr]
+        everyone = self.trainer.strategy.reduce(torch.stack(self.losses), reduce_op="mean")
         bad = (~torch.isfinite(everyone)).nonzero()
         if len(bad):
             batch = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 - len(self.losses) + int(bad[0])
@@ -160,7 +160,7 @@ class Restoration(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """The means over all images of all processes."""
-        sums = self.all_gather(self.sums.float().to(self.device)).reshape(-1, 3).double().sum(dim=0)  # type: ignore[union-attr]
+        sums = self.trainer.strategy.reduce(self.sums.to(self.device), reduce_op="sum")
         quality, loss, _ = (sums / sums[2]).tolist()
         self.row = {
             "step": self.trainer.global_step,
@@ -175,8 +175,7 @@ class Restoration(lightning.LightningModule):
         }
         if isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
             scheduler.step(quality)
-        # The same in all processes already, so there is nothing to reduce.
-        self.log(MONITOR, quality, rank_zero_only=False, sync_dist=False)
+        self.log(MONITOR, quality, sync_dist=True)
 
     def on_validation_end(self) -> None:
         """Validation is not waiting for data."""
@@ -188,19 +187,25 @@ class Restoration(lightning.LightningModule):
         return (self.seconds + time.monotonic() - self.started) / 60
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the whole configuration and what the model card says of the run."""
-        training, validation = self.images.fields
+        """Save the whole configuration, the split, and what the model card says of the run."""
         checkpoint["run"] = {
-            "config": dataclasses.asdict(self.config),
-            "normalisation": dataclasses.asdict(self.normalisation),
+            **self.record(),
             "step": self.trainer.global_step,
             "batches": self.trainer.fit_loop.epoch_loop.total_batch_idx + 1,
             "seconds": 60 * self.minutes,
+            MONITOR: self.row.get(MONITOR, math.nan),
+        }
+
+    def record(self) -> dict[str, Any]:
+        """What decides a run, in plain types."""
+        training, validation = self.images.fields
+        return {
+            "config": dataclasses.asdict(self.config),
+            "normalisation": dataclasses.asdict(self.normalisation),
             "training_fields": training,
             "validation_fields": validation,
             "source": self.images.source,
             "device": str(self.device),
-            MONITOR: self.row.get(MONITOR, math.nan),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

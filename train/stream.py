@@ -16,7 +16,7 @@ from train.config import Config
 from train.images.clean import draw_clean
 from train.images.pairs import Pair, draw_batch
 from train.noise.camera import poisson_frame
-from train.noise.synthetic import degrade
+from train.noise.synthetic import Cameras, degrade
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
     if len(crops.noisy):
         pairs.append((_redrawn(crops, config, generator), crops.truth))
     if len(crops.clean):
-        pairs.append(degrade(crops.clean, generator, config.scale))
+        cameras = Cameras(config.photons, config.read_noise, config.correlated, config.rows)
+        pairs.append(degrade(crops.clean, generator, config.scale, cameras=cameras))
     noisy, truth = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     return augment(noisy, truth, config, _generator(config, crops.index))
 

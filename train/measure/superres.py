@@ -20,7 +20,7 @@ from train.images.clean import FINE, read_named
 from train.measure.evaluate import enlarge
 from train.noise.synthetic import DOSES, degrade
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SIGMA = 2.2  # width of the point spread function, in pixels of the truth: the middle of what is trained with
 SEED = 2
 SIDE = 96  # pixels of the frame that the figure shows

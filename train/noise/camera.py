@@ -111,7 +111,7 @@ def average_frames(mean: Tensor, frames: int, camera: Camera, generator: torch.G
     return expose(mean, one.gain, one.offset, one.read_noise, generator)
 
 
-def correlate(noise: Tensor, sigma: Number, keep_variance: bool = True) -> Tensor:
+def correlate(noise: Tensor, sigma: Number, keep_variance: bool = True, reach: int | None = None) -> Tensor:
     """Noise whose neighbours resemble each other: convolved with a Gaussian.
 
     White noise gets a correlation of about exp(-1 / (4 sigma ** 2)) between neighbours.
@@ -125,10 +125,12 @@ def correlate(noise: Tensor, sigma: Number, keep_variance: bool = True) -> Tenso
     keep_variance : bool
         Keep the variance of white noise, away from the edges. Otherwise the mean is kept and the variance
         falls, as by a camera's or a microscope's interpolation.
+    reach : int, optional
+        Taps to each side; without, three times the largest sigma.
     """
     count = len(noise)
     sigmas = torch.as_tensor(sigma, dtype=noise.dtype, device=noise.device).expand(count, 1, 1, 1)
-    radius = max(1, math.ceil(3 * float(sigmas.max())))
+    radius = reach or max(1, math.ceil(3 * float(sigmas.max())))
     taps = torch.arange(-radius, radius + 1, device=noise.device)
     kernel = torch.exp(-((taps / sigmas.clamp(min=1e-3)) ** 2) / 2)  # (N, 1, 1, taps)
     kernel = kernel / (kernel.norm(dim=-1, keepdim=True) if keep_variance else kernel.sum(dim=-1, keepdim=True))

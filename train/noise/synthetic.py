@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+
+from train.noise.camera import correlate, row_noise
 
 # Photo-electrons a pixel in the mean, as W2S's frames have them, and the width of a wide-field
 # microscope's point spread function in pixels of the super-resolved image.
@@ -24,12 +27,37 @@ DOSES = {1: (5.0, 15.0, 50.0, 150.0), 2: (1.0, 4.0, 16.0)}
 LARGEST = 512  # side of a validation image in pixels of the input
 
 
+@dataclass(frozen=True)
+class Cameras:
+    """What cameras there are.
+
+    Attributes
+    ----------
+    photons : tuple of float
+        Least and most photo-electrons, drawn evenly in their logarithm: of the brightest pixel, or for
+        scale 2 in the mean.
+    read_noise : float
+        Most of it, in electrons; every second crop has some. None for scale 2.
+    correlated, rows : float
+        Share of the crops whose noise is blurred (as by resampling), and that has rows. None for scale 2.
+    """
+
+    photons: tuple[float, float] = (3.0, 500.0)
+    read_noise: float = 3.0
+    correlated: float = 0.25
+    rows: float = 0.1
+
+
+ANY_CAMERA = Cameras()
+
+
 def degrade(
     truth: Tensor,
     generator: torch.Generator,
     scale: int = 1,
     dose: float | None = None,
     sigma: float | None = None,
+    cameras: Cameras | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Photograph clean crops, each with a dose, a background and a camera of its own.
 
@@ -46,6 +74,8 @@ def degrade(
         scale 2 in the mean.
     sigma : float, optional
         For scale 2, width of the point spread function in pixels of the truth, the same for all.
+    cameras : Cameras, optional
+        What cameras there are; without, any that W2S or other microscopes may have.
 
     Returns
     -------
@@ -60,16 +90,18 @@ def degrade(
         For scale 2, if Y or X is odd or too small to be blurred.
     """
     if scale == 1:
-        return camera(truth, generator, dose)
-    return wide_field(truth, generator, (dose, dose) if dose else PHOTONS, (sigma, sigma) if sigma else SIGMA)
+        return camera(truth, generator, dose, cameras or ANY_CAMERA)
+    photons = (dose, dose) if dose else cameras.photons if cameras else PHOTONS
+    return wide_field(truth, generator, photons, (sigma, sigma) if sigma else SIGMA)
 
 
-def camera(truth: Tensor, generator: torch.Generator, brightest: float | None = None) -> tuple[Tensor, Tensor]:
-    """A frame of the truth's own pixels, from any camera; parameters as those of `degrade`.
+def camera(
+    truth: Tensor, generator: torch.Generator, brightest: float | None = None, cameras: Cameras = ANY_CAMERA
+) -> tuple[Tensor, Tensor]:
+    """A frame of the truth's own pixels; parameters as those of `degrade`.
 
-    The dose of the brightest is 3 to 500 photo-electrons, the background up to half of it, the read
-    noise in every second crop up to three electrons, the noise of a quarter blurred (as by
-    resampling), and that of a tenth has rows.
+    The background is up to half of the brightest pixel; blurred noise is blurred by 0.4 to 1 pixel, and rows
+    have 0.1 to 0.7 times the spread of the rest of the noise.
     """
     column = (len(truth), 1, 1, 1)
 
@@ -79,15 +111,15 @@ def camera(truth: Tensor, generator: torch.Generator, brightest: float | None = 
     def some(share: float) -> Tensor:
         return torch.rand(column, generator=generator, device=truth.device) < share
 
-    dose = brightest or 10 ** uniform(np.log10(3), np.log10(500))
+    dose = brightest or 10 ** uniform(*np.log10(cameras.photons))
     mean = dose * (truth + 10 ** uniform(-2.5, np.log10(0.5)))
     noise = torch.poisson(mean, generator=generator) - mean
     white = torch.randn(truth.shape, generator=generator, device=truth.device)
-    noise = noise + some(0.5) * uniform(0, 3) * white
-    noise = torch.where(some(0.25), _blurred(noise, uniform(0.4, 1.0)), noise)
-    row = torch.randn((len(truth), 1, truth.shape[2], 1), generator=generator, device=truth.device)
+    noise = noise + some(0.5) * uniform(0, cameras.read_noise) * white
+    noise = torch.where(some(cameras.correlated), correlate(noise, uniform(0.4, 1.0), False, 3), noise)
+    row = row_noise(truth, 1.0, generator)
     spread = noise.std(dim=(2, 3), keepdim=True)
-    return mean + noise + some(0.1) * uniform(0.1, 0.7) * spread * row, mean
+    return mean + noise + some(cameras.rows) * uniform(0.1, 0.7) * spread * row, mean
 
 
 def wide_field(
@@ -139,7 +171,7 @@ def wide_field(
     background = uniform(*BACKGROUND)
     light = truth / truth.mean(dim=(2, 3), keepdim=True).clamp(min=DARKEST)
     mean = dose * ((1 - background) * light + background)
-    expected = functional.avg_pool2d(_blurred(mean, uniform(*sigma), REACH), 2)
+    expected = functional.avg_pool2d(correlate(mean, uniform(*sigma), False, REACH), 2)
     return torch.poisson(expected, generator=generator), mean
 
 
@@ -173,14 +205,3 @@ def validation_pairs(
         noisy, truth = degrade(crop, generator, scale, DOSES[scale][i % len(DOSES[scale])])
         pairs.append((noisy[0, 0].cpu().numpy(), truth[0, 0].cpu().numpy()))
     return pairs
-
-
-def _blurred(image: Tensor, sigma: Tensor, reach: int = 3) -> Tensor:
-    """Convolved with a Gaussian of `sigma` pixels, (N, 1, 1, 1), cut off at `reach`; mirrored at the border."""
-    taps = torch.arange(-reach, reach + 1, device=image.device)
-    kernel = torch.exp(-((taps / sigma) ** 2) / 2)  # (N, 1, 1, 2 * reach + 1)
-    kernel = kernel / kernel.sum(dim=-1, keepdim=True)
-    count = len(image)
-    image = functional.pad(image.transpose(0, 1), (reach, reach, reach, reach), mode="reflect")
-    image = functional.conv2d(image, kernel, groups=count)
-    return functional.conv2d(image, kernel.transpose(2, 3), groups=count).transpose(0, 1)

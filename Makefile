@@ -27,14 +27,16 @@ lint: $(VENV)/.dev ## ruff, mypy (strict on the library), hadolint
 test-container: $(VENV)/.train ## build the image, run it locked down, save, load and run it again (MEASURE=1: a table)
 	tools/test_container.sh $(PY)
 
-package: .venv-package/.done ## make the bioimage.io package, in runs/package, and its zip (GITHUB_USER=its maintainer)
+package: .venv-package/.done ## make the bioimage.io packages, in runs/, and their zips (GITHUB_USER=its maintainer)
 	.venv-package/bin/python -m package $(GITHUB_USER)
 
 test-package: package ## have bioimageio.core test the package's three formats
-	for format in $(FORMATS); do .venv-package/bin/bioimageio test rdf.yaml --weight-format $$format || exit 1; done
+	for rdf in rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
+	  .venv-package/bin/bioimageio test $$rdf --weight-format $$format || exit 1; done; done
 
 test-consumers: test-package .venv-core096/.done ## the same in the oldest core, and every consumer against inference.py
-	for format in $(FORMATS); do .venv-core096/bin/bioimageio test rdf.yaml --weight-format $$format || exit 1; done
+	for rdf in rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
+	  .venv-core096/bin/bioimageio test $$rdf --weight-format $$format || exit 1; done; done
 	.venv-package/bin/python -W ignore test/consumers.py
 	.venv-core096/bin/python -W ignore test/consumers.py core-pytorch_state_dict core-torchscript core-onnx
 
@@ -62,8 +64,7 @@ readme: $(VENV)/.train ## make the README's picture and table
 	$(PY) -m train evaluate --data "$(DATA)" --csv docs/evaluation.csv --readme README.md
 
 train: $(VENV)/.train ## train a network as the shipped one was, into runs/train (PROCESSES=2: on two CPU cores)
-	$(if $(PROCESSES),OMP_NUM_THREADS=1 $(PY) -m torch.distributed.run --standalone --nproc-per-node $(PROCESSES),$(PY)) \
-	  -m train fit --data "$(DATA)/w2s" --out runs/train
+	$(PY) -m train fit --data "$(DATA)/w2s" --out runs/train $(if $(PROCESSES),--devices $(PROCESSES))
 
 clean: ## remove environments, runs and outputs
 	rm -rf $(VENV) .venv-sbom .venv-package .venv-core096 .venv-compare runs test/output .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,6 @@
-"""`python -m package [GITHUB_USER]`: make the bioimage.io package of the network in `resources/`, as folder and zip.
+"""`python -m package [GITHUB_USER]`: make the bioimage.io packages of the shipped networks, as folders and zips.
 
-The package names GITHUB_USER as its maintainer, which bioimage.io wants to know when it is published.
+The packages name GITHUB_USER as their maintainer, which bioimage.io wants to know when they are published.
 """
 
 from __future__ import annotations
@@ -21,11 +21,20 @@ from ruyaml import YAML
 from denoiser import __version__
 from denoiser.model import load_model
 from denoiser.unet import StandardisedUNet
-from package.description import CITATIONS, NAME, describe, figures_of, moved
+from package.description import (
+    CITATIONS,
+    Package,
+    denoising,
+    describe,
+    figures_of,
+    moved,
+    super_resolution,
+    superres_figures_of,
+)
 from package.weights import standardised, write_onnx, write_torchscript
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / "runs" / "package"
+RUNS = ROOT / "runs"
 FIELD = ROOT / "test" / "input" / "interface_0" / "images" / "image-stack-unstructured-noise" / "simulated.tif"
 TEST_SIDE = 256  # pixels of the field's corner that are the test tensor
 TOLERANCE = 1e-4  # of the test output's range
@@ -34,38 +43,51 @@ Image = NDArray[np.float32]
 
 
 def main(maintainer: str | None = None) -> int:
-    """Write every file anew, then `rdf.yaml` beside them, the zip, and `rdf.yaml` at the top level."""
-    model = load_model(ROOT / "resources")
+    """Both packages; the first is described by `rdf.yaml` at the top level, too."""
+    package = denoising(figures_of(ROOT / "docs" / "evaluation.csv"))
+    description = build(ROOT / "resources", RUNS / "package", package, maintainer)
+    _write_yaml(ROOT / "rdf.yaml", moved(description, Path("runs/package")))
+    package = super_resolution(superres_figures_of(ROOT / "docs" / "super-resolution.csv"))
+    build(ROOT / "models" / "super-resolution", RUNS / "package-super-resolution", package, maintainer)
+    return 0
+
+
+def build(source: Path, folder: Path, package: Package, maintainer: str | None) -> dict[str, Any]:
+    """Write every file of a model's package anew, then `rdf.yaml` beside them and the zip; gives what it says."""
+    model = load_model(source)
     network = standardised(model)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for source in (ROOT / "resources" / "weights.pt", ROOT / "denoiser" / "unet.py"):
-        shutil.copyfile(source, FOLDER / source.name)
-    write_torchscript(network, FOLDER / "weights.torchscript.pt")
-    write_onnx(network, FOLDER / "weights.onnx")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in (source / "weights.pt", ROOT / "denoiser" / "unet.py"):
+        shutil.copyfile(file, folder / file.name)
+    write_torchscript(network, folder / "weights.torchscript.pt")
+    write_onnx(network, folder / "weights.onnx")
 
     field = tifffile.imread(FIELD).astype(np.float32)
     answer = _run(network, field)
     test = field[:TEST_SIDE, :TEST_SIDE]
     test_answer = _run(network, test)
-    np.save(FOLDER / "test_input.npy", test[None, None])
-    np.save(FOLDER / "test_output.npy", test_answer[None, None])
+    np.save(folder / "test_input.npy", test[None, None])
+    np.save(folder / "test_output.npy", test_answer[None, None])
     for name, image in (("sample_input", field), ("sample_output", answer)):
-        tifffile.imwrite(FOLDER / f"{name}.tif", image[None, None], photometric="minisblack", metadata={"axes": "SCYX"})
-    (FOLDER / "cover.png").write_bytes(_cover(field, answer))
-    figures = figures_of(ROOT / "docs" / "evaluation.csv")
-    (FOLDER / "README.md").write_text(_readme(figures), encoding="utf-8")
+        tifffile.imwrite(folder / f"{name}.tif", image[None, None], photometric="minisblack", metadata={"axes": "SCYX"})
+    (folder / "cover.png").write_bytes(_cover(np.kron(field, np.ones((network.scale, network.scale))), answer))
+    (folder / "README.md").write_text(_readme(package), encoding="utf-8")
 
     tolerance = float(TOLERANCE * np.ptp(test_answer))
-    description = describe(FOLDER, model, network, figures, tolerance, maintainer)
-    top = moved(description, FOLDER.relative_to(ROOT))
-    before = YAML(typ="safe").load(ROOT / "rdf.yaml") if (ROOT / "rdf.yaml").is_file() else {}
-    if before.keys() == top.keys() and {**before, "timestamp": top["timestamp"]} == top:  # nothing new: no new time
-        description["timestamp"] = top["timestamp"] = before["timestamp"]
-    _write_yaml(FOLDER / "rdf.yaml", description)
-    _write_yaml(ROOT / "rdf.yaml", top)
-    archive = _zip()
-    print(f"{FOLDER}\n{archive} ({archive.stat().st_size / 1e6:.1f} MB)")
-    return 0
+    description = describe(folder, model, network, package, tolerance, maintainer)
+    description["timestamp"] = _timestamp(folder / "rdf.yaml", description)
+    _write_yaml(folder / "rdf.yaml", description)
+    archive = _zip(folder)
+    print(f"{folder}\n{archive} ({archive.stat().st_size / 1e6:.1f} MB)")
+    return description
+
+
+def _timestamp(rdf: Path, description: dict[str, Any]) -> str:
+    """That of the description that is there, if nothing else is new; else the new one's."""
+    time = description["timestamp"]
+    before = (YAML(typ="safe").load(rdf) or {}) if rdf.is_file() else {}
+    same = before.keys() == description.keys() and {**before, "timestamp": time} == description
+    return str(before["timestamp"] if same else time)
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:
@@ -95,22 +117,22 @@ def _cover(noisy: Image, denoised: Image) -> bytes:
     return bytes(imagecodecs.png_encode(grey.astype(np.uint8)))
 
 
-def _readme(figures: dict[str, str]) -> str:
-    measured = "\n".join(f"| {name} | {text} |" for name, text in figures.items())
+def _readme(package: Package) -> str:
+    measured = "\n".join(f"| {name} | {text} |" for name, text in package.figures.items())
     cite = "\n".join(f"- {text} doi:{doi}" for text, doi in CITATIONS)
-    return f"""# {NAME}
+    return f"""# {package.name}
 
 ## Description
 
-A residual U-Net that estimates from one noisy fluorescence image what many frames would average to. It brings each
-image to zero mean and unit standard deviation by itself and undoes that at the end: no pre- or postprocessing is
-needed, the answer is in the intensity units of the input, and any gain or offset of the camera is followed. Any size
-is taken. The pictures that come with it are simulated.
+{package.description}
+
+It brings each image to zero mean and unit standard deviation by itself and undoes that at the end: no pre- or
+postprocessing is needed, the answer is in the intensity units of the input, and any gain or offset of the camera is
+followed. Any size is taken. The pictures that come with it are simulated.
 
 ## Intended Use
 
-Two-dimensional fluorescence images with Poisson noise, widefield above all; stacks plane by plane. Not for counting
-photons, nor for the statistics of the noise: it estimates a mean.
+{package.intended}
 
 ## Validation
 
@@ -126,8 +148,7 @@ whole image at once; prefer whole images where memory allows.
 
 ## Limitations
 
-Noise that is correlated from pixel to pixel or along rows was not in the training data, and stays. Trained on fixed
-cells in widefield: on other microscopes look at the residual, which should show noise and no structure.
+{package.limitations}
 
 ## Citation
 
@@ -135,12 +156,13 @@ cells in widefield: on other microscopes look at the residual, which should show
 """
 
 
-def _zip() -> Path:
+def _zip(folder: Path) -> Path:
     """The folder's files, in the order of their names."""
-    archive = FOLDER.with_name(f"w2s-denoiser-{__version__}.bioimageio.zip")
+    name = folder.name.replace("package", "w2s-denoiser")
+    archive = folder.with_name(f"{name}-{__version__}.bioimageio.zip")
     temporary = archive.with_suffix(".part")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted(FOLDER.iterdir()):
+        for path in sorted(folder.iterdir()):
             file.write(path, path.name)
     temporary.replace(archive)
     return archive

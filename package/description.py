@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import csv
 import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from denoiser import __version__
-from denoiser.model import Model, sha256
+from denoiser.model import ARGUMENTS, Model, sha256
 from denoiser.unet import StandardisedUNet
 from package.weights import ONNX_OPSET
 
-NAME = "W2S U-Net denoiser for fluorescence microscopy"
 CITATIONS = [
     (
         "Zhou R., El Helou M., Sage D., Laroche T., Seitz A., Süsstrunk S. (2020): W2S: Microscopy Data with Joint "
@@ -32,17 +32,73 @@ CITATIONS = [
     ),
 ]
 COMMITTED = {"weights.pt": "resources/weights.pt", "unet.py": "denoiser/unet.py"}
+LIMITATIONS = (
+    "Noise that is correlated from pixel to pixel or along rows was not in the training data, and stays. Trained on "
+    "fixed cells in widefield; look at the residual on other microscopes."
+)
 TAGS = [
     *("fluorescence-light-microscopy", "widefield", "2d", "cells", "denoising", "image-restoration"),
     *("unet", "pytorch", "deepimagej", "fiji"),
 ]
 
 
+@dataclass(frozen=True)
+class Package:
+    """What people are told of a network, besides what its record says.
+
+    Attributes
+    ----------
+    name, description, limitations
+        As in `rdf.yaml`.
+    intended
+        What the README says that it is for.
+    figures
+        What was measured on images that it never saw, by the name of the set.
+    tags
+        Besides `TAGS`.
+    """
+
+    name: str
+    description: str
+    intended: str
+    limitations: str
+    figures: dict[str, str]
+    tags: tuple[str, ...] = ()
+
+
+def denoising(figures: dict[str, str]) -> Package:
+    """The shipped network's."""
+    return Package(
+        "W2S U-Net denoiser for fluorescence microscopy",
+        "A U-Net that estimates from one noisy fluorescence image what many frames would average to, in the "
+        "image's own intensity units. Trained on W2S: one raw widefield frame in, the mean of 400 as truth.",
+        "Two-dimensional fluorescence images with Poisson noise, widefield above all; stacks plane by plane. Not for "
+        "counting photons, nor for the statistics of the noise: it estimates a mean.",
+        LIMITATIONS,
+        figures,
+    )
+
+
+def super_resolution(figures: dict[str, str]) -> Package:
+    """That of the network that doubles the pixels."""
+    return Package(
+        "U-Net that denoises and doubles the pixels of fluorescence images",
+        "A U-Net that estimates from one noisy widefield image what a SIM reconstruction of twice as many pixels in Y "
+        "and X would show. Trained on SIM images of microtubules, blurred, binned and given Poisson noise.",
+        "To show what joint denoising and super-resolution can do on filaments, and to start training from. It has "
+        "seen microtubules alone: on other structures it may draw filaments that are not there. Not for measurements.",
+        "Trained on simulated frames of six cells' microtubules (a Gaussian point spread function, no read noise): "
+        "other structures, other optics and real frames were not in its training.",
+        figures,
+        ("super-resolution",),
+    )
+
+
 def describe(
     folder: Path,
     model: Model,
     network: StandardisedUNet,
-    figures: dict[str, str],
+    package: Package,
     tolerance: float,
     maintainer: str | None = None,
 ) -> dict[str, Any]:
@@ -53,11 +109,11 @@ def describe(
     folder : Path
         The package's folder, which holds the other files already.
     model : Model
-        The shipped model.
+        The model.
     network : StandardisedUNet
         The same in intensity units, for its halo and its grid.
-    figures : dict
-        What was measured on the test images, by the name of the set.
+    package : Package
+        What people are told of it.
     tolerance : float
         Furthest that a format's answer may be from the test output, in intensity units.
     maintainer : str, optional
@@ -72,8 +128,10 @@ def describe(
     # A tile must hold more than the halo on both sides of it.
     least = 2 * network.halo + network.multiple
     space = [{"type": "space", "id": axis, "size": {"min": least, "step": network.multiple}} for axis in "yx"]
+    finer = {"scale": 1 / network.scale} if network.scale > 1 else {}
+    halo = network.scale * network.halo
     follows = [
-        {"type": "space", "id": axis, "size": {"tensor_id": "noisy", "axis_id": axis}, "halo": network.halo}
+        {"type": "space", "id": axis, "size": {"tensor_id": "noisy", "axis_id": axis}, "halo": halo, **finer}
         for axis in "yx"
     ]
     first = [{"type": "batch"}, {"type": "channel", "channel_names": ["intensity"]}]
@@ -81,18 +139,15 @@ def describe(
     return {
         "format_version": "0.5.4",
         "type": "model",
-        "name": NAME,
-        "description": (
-            "A U-Net that estimates from one noisy fluorescence image what many frames would average to, in the "
-            "image's own intensity units. Trained on W2S: one raw widefield frame in, the mean of 400 as truth."
-        ),
+        "name": package.name,
+        "description": package.description,
         "version": __version__,
         "timestamp": datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat(),
         "authors": [{"name": "The authors of w2s-denoiser"}],
         **({"maintainers": [{"github_user": maintainer}]} if maintainer else {}),
         "cite": [{"text": text, "doi": doi} for text, doi in CITATIONS],
         "license": "MIT",
-        "tags": TAGS,
+        "tags": [*TAGS, *package.tags],
         "covers": ["cover.png"],
         "documentation": "README.md",
         "inputs": [
@@ -122,7 +177,7 @@ def describe(
                 "architecture": {
                     **file("unet.py"),
                     "callable": type(network).__name__,
-                    "kwargs": {"channels": architecture["channels"], "unshuffle": architecture["unshuffle"]},
+                    "kwargs": {name: architecture[name] for name in ARGUMENTS if name in architecture},
                 },
             },
             "torchscript": {
@@ -144,11 +199,8 @@ def describe(
                     "device": training["device"],
                     **{k: training["config"][k] for k in ("batch", "crop", "lr", "loss", "seed")},
                 },
-                "evaluation": figures,
-                "limitations": (
-                    "Noise that is correlated from pixel to pixel or along rows was not in the training data, and "
-                    "stays. Trained on fixed cells in widefield; look at the residual on other microscopes."
-                ),
+                "evaluation": package.figures,
+                "limitations": package.limitations,
             }
         },
     }
@@ -166,6 +218,22 @@ def figures_of(path: Path) -> dict[str, str]:
         figures[name] = (
             f"mean of {count} images: SI-PSNR {a:.2f} dB noisy, {c:.2f} dB denoised; SSIM {b:.3f} and {d:.3f}"
         )
+    return figures
+
+
+def superres_figures_of(path: Path) -> dict[str, str]:
+    """Mean SI-PSNR and SSIM of each method at each dose, of the table that `train superres` measured."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    figures = {}
+    for photons in dict.fromkeys(row["photons"] for row in rows):
+        cells = []
+        for method in dict.fromkeys(row["method"] for row in rows):
+            chosen = [r for r in rows if (r["photons"], r["method"]) == (photons, method)]
+            quality, similarity = (float(np.mean([float(r[k]) for r in chosen])) for k in ("si_psnr", "ssim"))
+            cells.append(f"{method} {quality:.2f} dB / {similarity:.3f}")
+        images = len({row["image"] for row in rows})
+        figures[f"{images} held-out cells, {photons} photo-electrons a pixel"] = "SI-PSNR / SSIM: " + "; ".join(cells)
     return figures
 
 
@@ -210,7 +278,7 @@ def disagreements(description: dict[str, Any], root: Path, model: Model) -> list
         "weights.pytorch_state_dict.sha256": (weights["sha256"], model.sha256),
         "architecture.kwargs": (
             dict(weights["architecture"]["kwargs"]),
-            {k: architecture[k] for k in ("channels", "unshuffle")},
+            {name: architecture[name] for name in ARGUMENTS if name in architecture},
         ),
         "config.bioimageio.evaluation": (
             dict(description["config"]["bioimageio"]["evaluation"]),

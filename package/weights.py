@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 
-from denoiser.model import Model
+from denoiser.model import ARGUMENTS, Model
 from denoiser.unet import StandardisedUNet
 
 ONNX_OPSET = 17
 
 
 def standardised(model: Model) -> StandardisedUNet:
-    """The shipped network, in intensity units; its state dict is the very file in `resources/`.
+    """A model's network in intensity units; its state dict is the model's own file.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def standardised(model: Model) -> StandardisedUNet:
     if model.normalisation.kind != "plane":
         raise ValueError(f"package: expected a model with normalisation 'plane', found {model.normalisation.kind!r}")
     architecture = model.record["architecture"]
-    network = StandardisedUNet(tuple(architecture["channels"]), architecture["unshuffle"])
+    network = StandardisedUNet(**{name: architecture[name] for name in ARGUMENTS if name in architecture})
     network.load_state_dict(model.network.state_dict())
     return network.eval()
 

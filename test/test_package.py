@@ -20,7 +20,7 @@ from denoiser.model import Model, sha256
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from denoiser.unet import StandardisedUNet, UNet
-from package.description import describe, disagreements
+from package.description import denoising, describe, disagreements, super_resolution
 from package.weights import standardised
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,7 +66,7 @@ def test_the_architecture_stands_alone(tmp_path: Path, shipped: Model) -> None:
 def test_what_the_package_says_follows_from_the_model(shipped: Model, tmp_path: Path) -> None:
     for name in [*FILES, "sample_input.tif", "sample_output.tif"]:
         (tmp_path / name).write_text(name)
-    rdf = describe(tmp_path, shipped, standardised(shipped), {"set": "1 dB"}, 0.5)
+    rdf = describe(tmp_path, shipped, standardised(shipped), denoising({"set": "1 dB"}), 0.5)
     json.dumps(rdf)  # plain types only
     assert rdf["weights"]["onnx"]["sha256"] == sha256(tmp_path / "weights.onnx")
     (space,) = {(a["size"]["min"], a["size"]["step"]) for a in rdf["inputs"][0]["axes"] if a["type"] == "space"}
@@ -76,10 +76,25 @@ def test_what_the_package_says_follows_from_the_model(shipped: Model, tmp_path: 
     assert space[0] % space[1] == 0 == space[1] % shipped.network.multiple
     assert "+" not in rdf["weights"]["torchscript"]["pytorch_version"]
     assert "maintainers" not in rdf
-    rdf = describe(tmp_path, shipped, standardised(shipped), {}, 0.5, "somebody")
+    rdf = describe(tmp_path, shipped, standardised(shipped), denoising({}), 0.5, "somebody")
     assert rdf["maintainers"] == [{"github_user": "somebody"}]
     kwargs = rdf["weights"]["pytorch_state_dict"]["architecture"]["kwargs"]
     assert StandardisedUNet(**kwargs).state_dict().keys() == shipped.network.state_dict().keys()
+
+
+def test_a_package_that_doubles_the_pixels_says_so(tmp_path: Path, shipped: Model) -> None:
+    for name in [*FILES, "sample_input.tif", "sample_output.tif"]:
+        (tmp_path / name).write_text(name)
+    architecture = {"channels": [4, 8], "unshuffle": 1, "scale": 2}
+    model = Model(
+        UNet((4, 8), scale=2), Normalisation("plane"), "", None, {**shipped.record, "architecture": architecture}
+    )
+    network = standardised(model)
+    rdf = describe(tmp_path, model, network, super_resolution({}), 0.5)
+    spaces = [a for a in rdf["outputs"][0]["axes"] if a["type"] == "space"]
+    assert {(a["scale"], a["halo"]) for a in spaces} == {(0.5, 2 * network.halo)}
+    assert rdf["weights"]["pytorch_state_dict"]["architecture"]["kwargs"] == architecture
+    assert "super-resolution" in rdf["tags"]
 
 
 @pytest.fixture

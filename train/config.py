@@ -7,6 +7,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from denoiser.model import ARGUMENTS
+
 
 @dataclass(frozen=True)
 class Config:
@@ -133,10 +135,9 @@ class Config:
     @property
     def network(self) -> dict[str, Any]:
         """The arguments of `denoiser.unet.UNet`."""
-        return {name: getattr(self, name) for name in NETWORK}
+        return {name: getattr(self, name) for name in ARGUMENTS}
 
 
-NETWORK = ("channels", "unshuffle", "block", "norm", "residual", "attention", "dropout", "scale")
 CHOICES: dict[str, tuple[str, ...]] = {
     "normalisation": ("plane", "noise", "dataset"),
     "frames": ("first", "random"),

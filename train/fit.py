@@ -17,11 +17,11 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from denoiser.device import choose_device
-from denoiser.model import load_model
+from denoiser.model import ARGUMENTS, load_model
 from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT, callbacks
-from train.config import NETWORK, Config, from_record
+from train.config import Config, from_record
 from train.images.statistics import Moments
 from train.module import Restoration, build
 from train.stream import Images
@@ -237,7 +237,7 @@ def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:
         raise ValueError(
             f"{path}: expected a checkpoint of 'train fit', found another or damaged file ({reason})"
         ) from error
-    for name in (*NETWORK, "biases", "normalisation") if config else ():
+    for name in (*ARGUMENTS, "biases", "normalisation") if config else ():
         theirs, ours = getattr(found, name), getattr(config, name)
         if theirs != ours:
             raise ValueError(f"{path}: expected {name}={ours}, found {theirs}: resume with the run's own")

@@ -15,8 +15,8 @@ import torch
 from train.config import RECIPES, Config, from_record
 from train.export import export
 from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit, load_checkpoint, load_network
+from train.images.pairs import Images
 from train.module import Restoration, build, statistics
-from train.stream import Images
 
 from training import TINY, images, pair, weights  # isort: skip
 
@@ -103,13 +103,12 @@ def test_time_is_up_after_one_step_and_there_is_a_checkpoint(tmp_path: Path) -> 
     assert load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]["step"] == 3
 
 
-@pytest.mark.parametrize("dropout", [0.0])
-def test_two_processes_equal_one(tmp_path: Path, dropout: float) -> None:
+def test_two_processes_equal_one(tmp_path: Path) -> None:
     """Each computes half of the same batches (gloo); in float32 only the order of the sums differs."""
-    config = dataclasses.replace(TINY, steps=10, dropout=dropout)
+    config = dataclasses.replace(TINY, steps=10)
     one = weights(fit(config, images((1, 3), (2, 4, 5)), tmp_path / "one"))
     script = Path(__file__).with_name("two_processes.py")
-    command = [sys.executable, str(script), str(tmp_path / "two"), str(dropout)]
+    command = [sys.executable, str(script), str(tmp_path / "two")]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stderr
     two = weights(tmp_path / "two" / "checkpoint.ckpt")

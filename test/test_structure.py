@@ -52,6 +52,20 @@ def test_nothing_imports_training_but_training() -> None:
         assert not {name for name in imported(path) if name.split(".")[0] == "train"}, path
 
 
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("noise", {"noise"}),
+        ("images", {"images", "noise", "config"}),
+        ("measure", {"measure", "images", "noise", "config"}),
+    ],
+)
+def test_the_parts_of_the_training_system_import_one_way(folder: str, allowed: set[str]) -> None:
+    for path in (ROOT / "train" / folder).glob("*.py"):
+        own = {name.split(".")[1] for name in imported(path) if name.startswith("train.")}
+        assert own <= allowed, path
+
+
 def test_inference_needs_only_the_runtime_requirements() -> None:
     heavy = {"skimage", "scipy", "matplotlib", "train", "demo"}
     for path in [ROOT / "inference.py", *(ROOT / "denoiser").glob("*.py")]:

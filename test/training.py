@@ -9,8 +9,7 @@ import torch
 
 from demo.simulate import GAIN, OFFSET, simulate_field
 from train.config import Config
-from train.images.pairs import Pair
-from train.stream import Images
+from train.images.pairs import Images, Pair
 
 TINY = Config(
     channels=(16, 32),

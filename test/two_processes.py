@@ -13,5 +13,5 @@ from training import TINY, images
 from train.fit import Machine, fit
 
 if __name__ == "__main__":
-    config = dataclasses.replace(TINY, steps=10, dropout=float(sys.argv[2]))
+    config = dataclasses.replace(TINY, steps=10)
     fit(config, images((1, 3), (2, 4, 5)), Path(sys.argv[1]), machine=Machine("cpu", devices=2))

@@ -149,7 +149,7 @@ def _evaluate(arguments: Arguments) -> None:
     from denoiser.model import load_model
     from denoiser.predict import Denoiser
     from train.fit import load_checkpoint, load_network, run_normalisation
-    from train.images.sources import find_cases
+    from train.measure.cases import find_cases
     from train.measure.evaluate import evaluate
     from train.measure.reports import replace_table, save, summary, table, write_csv
 

@@ -22,9 +22,9 @@ from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT, callbacks
 from train.config import Config, from_record
+from train.images.pairs import Images
 from train.images.statistics import Moments
 from train.module import Restoration, build
-from train.stream import Images
 
 log = logging.getLogger(__name__)
 

@@ -21,10 +21,11 @@ from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from denoiser.unet import UNet
 from train.config import Config
+from train.images.pairs import Images
 from train.losses import build_loss
 from train.optimiser import build_optimiser
 from train.schedule import MONITOR, build_schedule
-from train.stream import Crops, Images, expose, loader
+from train.stream import Crops, expose, loader
 
 Array = NDArray[Any]
 PICTURES = 4  # validation images whose crops are kept for the montage

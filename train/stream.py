@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,25 +14,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from train.augment import augment
 from train.config import Config
 from train.images.clean import draw_clean
-from train.images.pairs import Pair, draw_batch
+from train.images.pairs import Images, draw_batch
 from train.noise.camera import poisson_frame
 from train.noise.synthetic import Cameras, degrade
-
-
-@dataclass(frozen=True)
-class Images:
-    """What a run learns from and what it is validated on."""
-
-    training: list[Pair]
-    validation: list[Pair]
-    clean: list[Tensor] = field(default_factory=list)
-    source: str = ""
-
-    @property
-    def fields(self) -> tuple[list[str], list[str]]:
-        """Names of the fields of view of both, for the record."""
-        training, validation = (sorted({p.field for p in pairs}) for pairs in (self.training, self.validation))
-        return training, validation
 
 
 @dataclass(frozen=True)

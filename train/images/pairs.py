@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,22 @@ class Pair:
     def scale(self) -> int:
         """Pixels of the truth to one of the frame, along a side: 1 or 2."""
         return scale_of(self.name, self.frames.shape[-2:], self.truth.shape)
+
+
+@dataclass(frozen=True)
+class Images:
+    """What a run learns from and what it is validated on."""
+
+    training: list[Pair]
+    validation: list[Pair]
+    clean: list[Tensor] = field(default_factory=list)
+    source: str = ""
+
+    @property
+    def fields(self) -> tuple[list[str], list[str]]:
+        """Names of the fields of view of both, for the record."""
+        training, validation = (sorted({p.field for p in pairs}) for pairs in (self.training, self.validation))
+        return training, validation
 
 
 def read_pairs(layout: Layout, fields: Collection[str], config: Config, cache: Path | None = None) -> list[Pair]:

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from train.config import Config
-from train.images.clean import Clean, read_named, split_clean
+from train.images.clean import Clean, split_clean
 from train.images.layouts import Layout, detect
-from train.images.pairs import Pair, read_pairs
+from train.images.pairs import Images, Pair, read_pairs
 from train.images.split import split_fields
-from train.measure.cases import Case, cases_of, w2s_cases
 from train.noise.synthetic import validation_pairs
-from train.stream import Images
 
 SOURCES = {
     "w2s-raw": "W2S (Zhou et al. 2020), raw frames and the mean of 400",
@@ -62,45 +60,13 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     return Images(training, validation, planes, _source(layout, bool(planes)))
 
 
-def find_cases(data: Path, config: Config, on: str | None = None) -> list[Case]:
-    """What to measure a model on.
-
-    Parameters
-    ----------
-    data : Path
-        Any layout; or a folder with `w2s` and `w2s-raw16`, whose test images are then taken.
-    config : Config
-        Of the run that made the model: its split says which fields it never saw.
-    on : str, optional
-        "test", "validation" or "all" fields; without, "test" where the split has any, else "validation".
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
-    if (data / "w2s").is_dir() and (data / "w2s-raw16").is_dir():
-        return w2s_cases(data)
-    layout = detect(data, config.average)
-    if layout.kind == "clean":
-        training, validation = split_clean(data, config.validation, config.seed, config.scale)
-        held_out = read_named(data, held_out=True, scale=config.scale)
-        images = {"validation": validation, "all": [*held_out, *validation, *training]}.get(on or "test", held_out)
-        return [Case(data.name, p.name, 0, np.asarray(p.frames[0]), p.truth) for p in _pairs(images, config)]
-    split = split_fields(layout, config)
-    on = on or ("test" if split.test else "validation")
-    fields = {"test": split.test, "validation": split.validation, "all": layout.fields}[on]
-    if not fields:
-        raise ValueError(f"{data}: expected {on} fields, found none by the split {config.split!r}: take another --on")
-    return cases_of([item for item in layout.items if item.field in fields], config.scale, f"{data.name}, {on}")
-
-
 def _from_clean(data: Path, config: Config) -> Images:
     training, validation = split_clean(data, config.validation, config.seed, config.scale)
-    return Images([], _pairs(validation, config), [image.planes for image in training], SOURCES["clean"])
+    return Images([], drawn_pairs(validation, config), [image.planes for image in training], SOURCES["clean"])
 
 
-def _pairs(images: list[Clean], config: Config) -> list[Pair]:
+def drawn_pairs(images: list[Clean], config: Config) -> list[Pair]:
+    """Pairs of clean images, of their middle planes, and of frames of them whose noise is the same each time."""
     drawn = validation_pairs([image.planes for image in images], config.scale, config.seed)
     return [
         Pair(image.name, image.name, noisy[None], np.asarray(truth, np.float32), math.nan, math.nan)

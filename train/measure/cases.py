@@ -11,8 +11,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from train.images.layouts import open_image
-from train.images.split import W2S_TEST
+from train.config import Config
+from train.images.clean import read_named, split_clean
+from train.images.layouts import detect, open_image
+from train.images.sources import drawn_pairs
+from train.images.split import W2S_TEST, split_fields
 
 Image = NDArray[Any]
 W2S, RAW = "W2S FOV 081-100", "w2s-raw16"
@@ -94,6 +97,39 @@ def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> lis
         wanted = "noisy images and their truth" if scale == 1 else f"noisy images and truths {scale} times as large"
         raise ValueError(f"evaluate: expected {wanted}, found none in {name}: name other data")
     return cases
+
+
+def find_cases(data: Path, config: Config, on: str | None = None) -> list[Case]:
+    """What to measure a model on.
+
+    Parameters
+    ----------
+    data : Path
+        Any layout; or a folder with `w2s` and `w2s-raw16`, whose test images are then taken.
+    config : Config
+        Of the run that made the model: its split says which fields it never saw.
+    on : str, optional
+        "test", "validation" or "all" fields; without, "test" where the split has any, else "validation".
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    if (data / "w2s").is_dir() and (data / "w2s-raw16").is_dir():
+        return w2s_cases(data)
+    layout = detect(data, config.average)
+    if layout.kind == "clean":
+        training, validation = split_clean(data, config.validation, config.seed, config.scale)
+        held_out = read_named(data, held_out=True, scale=config.scale)
+        images = {"validation": validation, "all": [*held_out, *validation, *training]}.get(on or "test", held_out)
+        return [Case(data.name, p.name, 0, np.asarray(p.frames[0]), p.truth) for p in drawn_pairs(images, config)]
+    split = split_fields(layout, config)
+    on = on or ("test" if split.test else "validation")
+    fields = {"test": split.test, "validation": split.validation, "all": layout.fields}[on]
+    if not fields:
+        raise ValueError(f"{data}: expected {on} fields, found none by the split {config.split!r}: take another --on")
+    return cases_of([item for item in layout.items if item.field in fields], config.scale, f"{data.name}, {on}")
 
 
 def read_case(case: Case, scale: int = 1) -> tuple[Image, Image]:

@@ -39,6 +39,7 @@ test-consumers: test-package .venv-core096/.done ## the same in the oldest core,
 	  .venv-core096/bin/bioimageio test $$rdf --weight-format $$format || exit 1; done; done
 	.venv-package/bin/python -W ignore test/consumers.py
 	.venv-core096/bin/python -W ignore test/consumers.py core-pytorch_state_dict core-torchscript core-onnx
+	.venv-package/bin/python -W ignore test/consumers.py super-resolution
 
 sbom: ## list what the image holds of Python (CycloneDX), into runs/sbom.json
 	python3 -m venv .venv-sbom && .venv-sbom/bin/python -m pip install --quiet -r requirements-sbom.txt

@@ -1,4 +1,4 @@
-"""Real consumers of the package against inference.py: `python test/consumers.py [CONSUMER ...]`.
+"""Real consumers of the package against inference.py: `python test/consumers.py [super-resolution] [CONSUMER ...]`.
 
 Each consumer answers the same images as inference.py: simulated fields of odd and even sizes, and a batch of
 three raw frames where ../shared/data is. Prints the furthest pixel, as a share of the answer's range; more
@@ -29,8 +29,11 @@ from denoiser.model import load_model
 from package.description import disagreements
 
 RAW = ROOT.parent / "shared" / "data" / "w2s-raw16" / "w2s_noisy_0.tiff"
-PACKAGE = ROOT / "runs" / "package"
-HALO, ALLOWED = 112, 1e-4
+DOUBLES = sys.argv[1:2] == ["super-resolution"]  # the package of the network that doubles the pixels, not of the first
+PACKAGE = ROOT / "runs" / ("package-super-resolution" if DOUBLES else "package")
+MODEL = ROOT / "models" / "super-resolution" if DOUBLES else ROOT / "resources"
+SCALE = 2 if DOUBLES else 1
+HALO, ALLOWED = 112 * SCALE, 1e-4
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -53,8 +56,9 @@ def reference(image: np.ndarray) -> np.ndarray:
         source.mkdir()
         tifffile.imwrite(source / "x.tif", image[:, 0], photometric="minisblack")
         command = [sys.executable, str(ROOT / "inference.py"), "--input", str(source), "--output", str(target)]
-        subprocess.run(command, check=True, capture_output=True)
-        return tifffile.imread(target / "x.tif").reshape(image.shape)
+        subprocess.run([*command, "--model", str(MODEL)], check=True, capture_output=True)
+        height, width = (SCALE * side for side in image.shape[2:])
+        return tifffile.imread(target / "x.tif").reshape(*image.shape[:2], height, width)
 
 
 def torchscript() -> tuple[str, Predict]:
@@ -113,7 +117,7 @@ def main(names: list[str]) -> int:
     if not (PACKAGE / "rdf.yaml").is_file():
         print(f"{PACKAGE}: expected the package, found none: run 'make package'")
         return 1
-    if said := disagreements(YAML(typ="safe").load(ROOT / "rdf.yaml"), ROOT, load_model(ROOT / "resources")):
+    if not DOUBLES and (said := disagreements(YAML(typ="safe").load(ROOT / "rdf.yaml"), ROOT, load_model(MODEL))):
         print("\n".join(said))
         return 1
     try:
@@ -135,4 +139,4 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[2:] if DOUBLES else sys.argv[1:]))

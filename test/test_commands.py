@@ -12,6 +12,7 @@ import torch
 import inference
 from demo.simulate import GAIN, OFFSET, simulate_field
 from train.__main__ import main
+from train.ablate import parse_grid
 
 SMALL = ["--channels", "4", "8", "--crop", "32", "--batch", "2", "--validate-every", "2", "--precision", "float32"]
 
@@ -87,7 +88,9 @@ def test_prepare_fit_resume_evaluate_export_and_infer(
     assert run(monkeypatch, "fit", "--data", data, "--cache", cache, "--out", out, "--resume", "--steps", 4) == 0
     state = torch.load(out / "checkpoint.ckpt", weights_only=True)["run"]
     assert state["step"] == 4
-    assert not set(state["training_fields"]) & set(state["validation_fields"])
+    learned_from = {*state["training_fields"], *state["clean_images"]}
+    assert learned_from
+    assert not learned_from & set(state["validation_fields"])
     assert len(state["config"]["channels"]) == 2, "a resumed run goes on with its own configuration"
     checkpoint = out / "checkpoint.ckpt"
     assert run(monkeypatch, "evaluate", "--data", data, "--checkpoint", checkpoint, "--out", tmp_path / "figures") == 0
@@ -141,6 +144,14 @@ def test_ablate_trains_a_grid_and_draws_up_the_table(
     assert len(before) == 4
     assert run(monkeypatch, "ablate", *words, *grid) == 0
     assert all(p.stat().st_mtime_ns == t for p, t in before.items()), "what is measured is not trained again"
+
+
+def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
+    words = ["loss=mse,l1", "biases=false", "channels=4x8,8x8"]
+    assert len(parse_grid(words)) == 4
+    assert {"loss": "l1", "biases": False, "channels": (8, 8)} in parse_grid(words)
+    assert parse_grid(words, each=True)[:3] == [{}, {"loss": "mse"}, {"loss": "l1"}]
+    assert len(parse_grid(words, each=True)) == 6
 
 
 @pytest.mark.parametrize(

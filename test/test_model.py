@@ -1,5 +1,6 @@
 """A model folder is loaded whole and unharmed, or refused with a reason."""
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -7,8 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from denoiser.metrics import si_psnr
 from denoiser.model import ModelError, find_model, load_model, save_model, sha256
+from denoiser.predict import Denoiser
 from denoiser.unet import UNet
+from train.images.clean import read_named
+from train.measure.superres import cases
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def change(folder: Path, **fields: object) -> None:
@@ -139,6 +146,25 @@ def test_the_shipped_model_is_small_and_says_how_it_was_trained(shipped: object)
     assert (resources / record["weights"]["file"]).stat().st_size < 16e6
     fovs = set(record["training"]["training_fovs"]) | set(record["training"]["validation_fovs"])
     assert fovs == set(range(3, 81)), "trained and validated on the fields of the official split, 1 and 2 left out"
+
+
+def test_the_network_that_doubles_the_pixels_is_small_and_never_saw_the_held_out_cells(data: Path) -> None:
+    """And it makes of a held-out cell what the committed table says."""
+    folder = ROOT / "models" / "super-resolution"
+    model = load_model(folder)
+    assert (folder / "weights.pt").stat().st_size < 16e6
+    assert model.network.scale == 2
+    training = model.record["training"]
+    held_out = {image.name for image in read_named(data / "clean" / "biosr-mt", held_out=True, scale=2)}
+    assert len(held_out) == 3
+    assert not held_out & {*training["clean_images"], *training["validation_fields"]}
+    assert len(training["clean_images"]) == 6
+    with (ROOT / "docs" / "super-resolution.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    case = next(cases(data / "clean"))
+    (row,) = [r for r in rows if (r["image"], r["photons"]) == (case.image, "1") and r["method"] == "this network"]
+    answer = Denoiser(model.network, model.normalisation)(case.frame[None])[0]
+    assert si_psnr(case.truth, answer) == pytest.approx(float(row["si_psnr"]), abs=0.02)
 
 
 def test_the_general_network_loads_and_has_no_biases() -> None:

@@ -13,7 +13,7 @@ from denoiser.model import load_model, save_model
 from denoiser.predict import Denoiser
 from denoiser.unet import UNet
 from train.images.clean import split_clean
-from train.measure.superres import _cases, figure, measure, table, write_csv
+from train.measure.superres import cases, figure, measure, table, write_csv
 from train.noise.synthetic import DOSES
 
 METHODS = ["bicubic", "shipped network, then bicubic", "general network, then bicubic", "this network"]
@@ -60,7 +60,7 @@ def test_every_method_on_every_held_out_image_and_dose(clean: Path, doubling: Pa
 
 
 def test_figures_are_those_of_the_answer(clean: Path, doubling: Path) -> None:
-    case = next(_cases(clean))
+    case = next(cases(clean))
     assert (case.frame.shape, case.truth.shape) == ((60, 50), (120, 100))
     assert case.truth.mean() == pytest.approx(case.photons, rel=1e-4)
     model = load_model(doubling)
@@ -92,8 +92,8 @@ def test_a_model_of_another_scale_is_named(clean: Path, tiny_model: Path) -> Non
 
 
 def test_the_real_cells_are_never_trained_on(data: Path) -> None:
-    cases = list(_cases(data / "clean"))
+    found = list(cases(data / "clean"))
     seen = {Path(image.name).name for part in split_clean(data / "clean", 0.2, 0, scale=2) for image in part}
-    assert {c.image for c in cases} == {f"Cell_{i}_SIM_gt.tif" for i in ("001", "011", "052")}
-    assert not {c.image for c in cases} & seen
-    assert all(c.frame.shape == (502, 502) for c in cases)
+    assert {c.image for c in found} == {f"Cell_{i}_SIM_gt.tif" for i in ("001", "011", "052")}
+    assert not {c.image for c in found} & seen
+    assert all(c.frame.shape == (502, 502) for c in found)

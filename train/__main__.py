@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--clean", type=Path, metavar="DIR", help="clean images, for the share --synthetic")
     c.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the runs and ablation.md")
     c.add_argument("--minutes", type=float, required=True, help="of training for each")
+    c.add_argument("--each", action="store_true", help="one change at a time, instead of every combination")
     c.add_argument("--grid", nargs="+", default=[], metavar="FIELD=A,B", help="as loss=mse,l1 channels=16x32x64,32x64")
     _add_machine(c)
     configurations.add_arguments(c)
@@ -183,7 +184,7 @@ def _export(arguments: Arguments) -> None:
 def _ablate(arguments: Arguments) -> None:
     from train.ablate import ablate, parse_grid, table
 
-    config, grid = configurations.configuration(arguments), parse_grid(arguments.grid)
+    config, grid = configurations.configuration(arguments), parse_grid(arguments.grid, arguments.each)
     sources = {"clean": arguments.clean, "cache": arguments.cache}
     machine = _machine(arguments)
     print(table(ablate(config, grid, arguments.data, arguments.out, arguments.minutes, machine, **sources)))

@@ -36,8 +36,10 @@ class Outcome:
     megapixels_per_second: float
 
 
-def parse_grid(words: list[str]) -> list[dict[str, Any]]:
+def parse_grid(words: list[str], each: bool = False) -> list[dict[str, Any]]:
     """The changes of each configuration of a grid: ["loss=mse,l1", "lr=1e-3,2e-3"] gives four.
+
+    With `each` a single change at a time, after the configuration as it is: five.
 
     A value of several numbers, as `channels` has it, is written 16x32x64.
 
@@ -54,6 +56,8 @@ def parse_grid(words: list[str]) -> list[dict[str, Any]]:
         if not found or name not in defaults:
             raise ValueError(f"grid: expected FIELD=VALUE,VALUE with a field of {', '.join(defaults)}, found {word!r}")
         axes.append([(name, _value(name, text, defaults[name])) for text in values.split(",")])
+    if each:
+        return [{}, *({name: value} for axis in axes for name, value in axis)]
     return [dict(point) for point in itertools.product(*axes)]
 
 

@@ -199,12 +199,10 @@ class Restoration(lightning.LightningModule):
 
     def record(self) -> dict[str, Any]:
         """What decides a run, in plain types."""
-        training, validation = self.images.fields
         return {
             "config": dataclasses.asdict(self.config),
             "normalisation": dataclasses.asdict(self.normalisation),
-            "training_fields": training,
-            "validation_fields": validation,
+            **self.images.split,
             "source": self.images.source,
             "device": str(self.device),
         }

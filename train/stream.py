@@ -51,6 +51,7 @@ class Stream(IterableDataset[Crops]):
     def __init__(self, images: Images, config: Config, first: int = 0) -> None:
         super().__init__()
         self.images, self.config, self.first = images, config, first
+        self.clean = [image.planes for image in images.clean]
 
     def __iter__(self) -> Iterator[Crops]:
         worker = get_worker_info()
@@ -69,7 +70,7 @@ class Stream(IterableDataset[Crops]):
             options: dict[str, Any] = {"frames": c.frames, "average": c.average, "seed": c.seed}
             noisy, truth, camera = draw_batch(images.training, index * real, real, c.crop, generator, **options)
         if synthetic:
-            clean = draw_clean(images.clean, synthetic, c.scale * c.crop, generator)
+            clean = draw_clean(self.clean, synthetic, c.scale * c.crop, generator)
         return Crops(index, noisy, truth, camera, clean)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from train.config import Config
 from train.images.cache import open_cache
+from train.images.clean import Clean
 from train.images.frames import read_images, target_of
 from train.images.layouts import Item, Layout, scale_of
 from train.noise.camera import photon_transfer
@@ -59,14 +60,17 @@ class Images:
 
     training: list[Pair]
     validation: list[Pair]
-    clean: list[Tensor] = field(default_factory=list)
+    clean: list[Clean] = field(default_factory=list)
     source: str = ""
 
     @property
-    def fields(self) -> tuple[list[str], list[str]]:
-        """Names of the fields of view of both, for the record."""
-        training, validation = (sorted({p.field for p in pairs}) for pairs in (self.training, self.validation))
-        return training, validation
+    def split(self) -> dict[str, list[str]]:
+        """The fields of view of both, and the clean images that noise is drawn on, for the record."""
+        return {
+            "training_fields": sorted({p.field for p in self.training}),
+            "validation_fields": sorted({p.field for p in self.validation}),
+            "clean_images": [image.name for image in self.clean],
+        }
 
 
 def read_pairs(layout: Layout, fields: Collection[str], config: Config, cache: Path | None = None) -> list[Pair]:

@@ -52,17 +52,17 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     split = split_fields(layout, config)
     training = read_pairs(layout, split.training, config, cache) if config.synthetic < 1 else []
     validation = read_pairs(layout, split.validation, config, cache)
-    planes = []
+    drawn_on: list[Clean] = []
     if round(config.synthetic * config.batch):
         if clean is None:
             raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
-        planes = [image.planes for image in split_clean(clean, 0.0, config.seed, config.scale)[0]]
-    return Images(training, validation, planes, _source(layout, bool(planes)))
+        drawn_on = split_clean(clean, 0.0, config.seed, config.scale)[0]
+    return Images(training, validation, drawn_on, _source(layout, bool(drawn_on)))
 
 
 def _from_clean(data: Path, config: Config) -> Images:
     training, validation = split_clean(data, config.validation, config.seed, config.scale)
-    return Images([], drawn_pairs(validation, config), [image.planes for image in training], SOURCES["clean"])
+    return Images([], drawn_pairs(validation, config), training, SOURCES["clean"])
 
 
 def drawn_pairs(images: list[Clean], config: Config) -> list[Pair]:

@@ -67,7 +67,7 @@ def measure(model: Path, data: Path) -> list[Result]:
     """
     methods = _methods(model)
     results = []
-    for case in _cases(data):
+    for case in cases(data):
         for method, answer in _answers(methods, case.frame).items():
             figures = si_psnr(case.truth, answer), ssim(case.truth, answer)
             results.append(Result(case.image, case.photons, method, *figures))
@@ -107,12 +107,12 @@ def figure(model: Path, data: Path, target: Path) -> None:
     """Crops of the first held-out image as a PNG: a row for each dose, a column for each method and the truth."""
     from matplotlib.figure import Figure
 
-    methods, cases = _methods(model), list(_cases(data))
-    cases = [case for case in cases if case.image == cases[0].image]
+    methods, found = _methods(model), list(cases(data))
+    found = [case for case in found if case.image == found[0].image]
     columns = len(methods) + 3  # and the frame, bicubic, and the truth
-    picture = Figure(figsize=(2.6 * columns, 2.8 * len(cases)))
-    panels = picture.subplots(len(cases), columns, squeeze=False)
-    for row, case in zip(panels, cases, strict=True):
+    picture = Figure(figsize=(2.6 * columns, 2.8 * len(found)))
+    panels = picture.subplots(len(found), columns, squeeze=False)
+    for row, case in zip(panels, found, strict=True):
         frame = f"frame, {case.photons:g} photo-electrons"
         images = {frame: np.kron(case.frame, np.ones((2, 2))), **_answers(methods, case.frame), "truth": case.truth}
         for axes, (title, image) in zip(row, images.items(), strict=True):
@@ -151,7 +151,7 @@ def _answers(methods: dict[str, Denoiser], frame: Array) -> dict[str, Array]:
     return answers
 
 
-def _cases(data: Path) -> Iterator[Case]:
+def cases(data: Path) -> Iterator[Case]:
     """The middle plane of each held-out file at each dose, its noise the same every time."""
     folders = [data / name for name in FINE if (data / name).is_dir()]
     images = [image for folder in folders or [data] for image in read_named(folder, held_out=True, scale=2)]

@@ -40,10 +40,11 @@ def write_torchscript(network: StandardisedUNet, path: Path) -> None:
         warnings.simplefilter("ignore")  # TorchScript is deprecated, but the spec has no newer format
         trace = torch.jit.trace(network, _example(), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(trace, str(temporary))
-    # The debug records hold paths of this machine, and the loader does without them.
+    # The debug records hold paths of this machine and lines of this code, and the loader does without them; the
+    # serialization id is a checksum over them, too.
     with zipfile.ZipFile(temporary) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as target:
         for entry in source.infolist():
-            if not entry.filename.endswith(".debug_pkl"):
+            if not entry.filename.endswith((".debug_pkl", "/serialization_id")):
                 name = path.stem + entry.filename[entry.filename.index("/") :]
                 target.writestr(zipfile.ZipInfo(name), source.read(entry))
     temporary.unlink()

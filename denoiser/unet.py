@@ -211,9 +211,10 @@ class StandardisedUNet(UNet):
         Tensor
             (N, 1, scale * Y, scale * X), the same intensity units.
         """
-        centre = x.mean(dim=(1, 2, 3), keepdim=True)
+        # Row by row first: some runtimes add up a million numbers one after the other, in float32.
+        centre = x.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
         contrast = x - centre
-        spread = contrast.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        spread = contrast.square().mean(dim=3, keepdim=True).mean(dim=2, keepdim=True).sqrt()
         # What rounding leaves of a constant image is not contrast.
         flat = spread <= 1e-6 * centre.abs()
         z: Tensor = super().forward(contrast / spread.masked_fill(flat, 1.0))

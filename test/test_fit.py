@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from train.checkpoint import load_checkpoint, load_network
 from train.config import RECIPES, Config, from_record
 from train.export import export
-from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit, load_checkpoint, load_network
+from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit
 from train.images.pairs import Images
 from train.module import Restoration, build, statistics
 

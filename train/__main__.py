@@ -133,7 +133,8 @@ def _recipes(arguments: Arguments) -> None:
 
 
 def _fit(arguments: Arguments) -> None:
-    from train.fit import fit, resumed
+    from train.checkpoint import resumed
+    from train.fit import fit
     from train.images.sources import find_images
 
     if arguments.resume:
@@ -149,7 +150,7 @@ def _evaluate(arguments: Arguments) -> None:
     from denoiser.device import choose_device
     from denoiser.model import load_model
     from denoiser.predict import Denoiser
-    from train.fit import load_checkpoint, load_network, run_normalisation
+    from train.checkpoint import load_checkpoint, load_network, run_normalisation
     from train.measure.cases import find_cases
     from train.measure.evaluate import evaluate
     from train.measure.reports import replace_table, save, summary, table, write_csv

@@ -15,8 +15,9 @@ import numpy as np
 
 from denoiser.predict import Denoiser
 from train.callbacks import CHECKPOINT, LOG
+from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import Config
-from train.fit import Machine, choose_accelerator, fit, load_checkpoint, load_network, run_normalisation
+from train.fit import Machine, choose_accelerator, fit
 from train.images.sources import find_images
 from train.schedule import MONITOR
 

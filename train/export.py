@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from denoiser.model import save_model
+from train.checkpoint import load_checkpoint, load_network
 from train.config import from_record
-from train.fit import load_checkpoint, load_network
 from train.schedule import MONITOR
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import os
@@ -10,21 +9,21 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from denoiser.device import choose_device
-from denoiser.model import ARGUMENTS, load_model
+from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT, callbacks
-from train.config import Config, from_record
+from train.checkpoint import load_checkpoint, load_network, run_normalisation
+from train.config import Config
 from train.images.pairs import Images
 from train.images.statistics import Moments
-from train.module import Restoration, build
+from train.module import Restoration
 
 log = logging.getLogger(__name__)
 
@@ -219,44 +218,6 @@ def load_initial(network: UNet, path: Path) -> None:
         raise ValueError(f"{path}: expected weights of the network that is to be trained: {found}") from error
 
 
-def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:
-    """Read a checkpoint, and hold that it is one of this configuration's network.
-
-    Raises
-    ------
-    ValueError
-        If it is missing, damaged, or of another network.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a checkpoint, found no file: train first, or give the right folder")
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found = from_record(state["run"]["config"])
-    except Exception as error:  # damaged bytes make the unpickler raise anything
-        reason = (str(error).splitlines() or [repr(error)])[0]
-        raise ValueError(
-            f"{path}: expected a checkpoint of 'train fit', found another or damaged file ({reason})"
-        ) from error
-    for name in (*ARGUMENTS, "biases", "normalisation") if config else ():
-        theirs, ours = getattr(found, name), getattr(config, name)
-        if theirs != ours:
-            raise ValueError(f"{path}: expected {name}={ours}, found {theirs}: resume with the run's own")
-    return state
-
-
-def run_normalisation(run: dict[str, Any]) -> Normalisation:
-    """The normalisation of a checkpoint's run."""
-    return Normalisation(**run["normalisation"])
-
-
-def load_network(path: Path) -> UNet:
-    """The network of a checkpoint, with its averaged weights if the run averaged them."""
-    state = load_checkpoint(path)
-    network = build(from_record(state["run"]["config"]))
-    network.load_state_dict({k.removeprefix("network."): v for k, v in state["state_dict"].items()})
-    return network
-
-
 def _bar() -> bool:
     return sys.stderr.isatty()
 
@@ -276,9 +237,3 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for text in ("does not have many workers", r"Checkpoint directory .* exists", "isinstance.treespec, LeafSpec"):
         warnings.filterwarnings("ignore", f".*{text}")
-
-
-def resumed(out: Path, changes: dict[str, Any]) -> Config:
-    """The configuration that was saved with a run, with the changes that a command line makes."""
-    saved = from_record(load_checkpoint(out / CHECKPOINT)["run"]["config"])
-    return dataclasses.replace(saved, **changes)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from denoiser.memory import disk_free
 from train.config import Config
-from train.images.frames import Images, read_images, target_of
+from train.images.frames import Loaded, read_images, target_of
 from train.images.layouts import Item, Layout, open_image
 from train.images.statistics import Moments
 
@@ -50,7 +50,7 @@ class Cache:
     std: float
     dtypes: dict[str, str]
 
-    def read(self, item: Item, kind: str, config: Config) -> Images:
+    def read(self, item: Item, kind: str, config: Config) -> Loaded:
         """What `read_images` gives, from the disk; what is not stored comes from its source."""
         if f"{item.name}.truth" not in self.dtypes:
             return read_images(item, kind, config)

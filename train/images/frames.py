@@ -12,7 +12,7 @@ from train.config import Config
 from train.images.layouts import Item, open_image
 from train.images.statistics import mean_frame
 
-Images = tuple[NDArray[Any], NDArray[Any]]
+Loaded = tuple[NDArray[Any], NDArray[Any]]
 
 
 def target_of(item: Item, kind: str, config: Config) -> Path | None:
@@ -31,7 +31,7 @@ def target_of(item: Item, kind: str, config: Config) -> Path | None:
     return path
 
 
-def read_images(item: Item, kind: str, config: Config) -> Images:
+def read_images(item: Item, kind: str, config: Config) -> Loaded:
     """The frames and the truth of an image, in the units of their files.
 
     Returns

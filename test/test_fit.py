@@ -17,7 +17,7 @@ from train.config import RECIPES, Config, from_record
 from train.export import export
 from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit
 from train.images.pairs import Images
-from train.module import Restoration, build, statistics
+from train.module import LEAST_NOISE, Restoration, balanced, build, statistics
 
 from training import TINY, images, pair, weights  # isort: skip
 
@@ -222,6 +222,7 @@ def test_a_gpu_that_is_absent_is_named() -> None:
         ({"synthetic": 0.5}, "synthetic: expected clean images for it, found none: give --clean"),
         ({"scale": 2}, r"expected a truth 2 times as large as the frame, found \(96, 96\)"),
         ({"redraw": 0.5, "scale": 2}, "redraw: expected a truth with the frame's pixels"),
+        ({"balance": 0.5, "scale": 2}, "balance: expected a truth with the frame's pixels"),
         ({"crop": 200}, "002_0|001_0.*200"),
     ],
 )
@@ -252,6 +253,15 @@ def test_without_biases_the_network_is_homogeneous() -> None:
     x = torch.randn(2, 1, 16, 16)
     with torch.no_grad():
         assert torch.allclose(network(3 * x), 3 * network(x), atol=1e-5)
+
+
+def test_errors_count_in_units_of_the_noise() -> None:
+    target = torch.zeros(3, 1, 64, 64)
+    noise = torch.tensor([1.0, 0.1, 0.0]).view(3, 1, 1, 1)
+    x = noise * torch.randn(3, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    y, truth = balanced(target + 0.3, x, target, 0.5)
+    errors = (y - truth).mean(dim=(1, 2, 3)).tolist()
+    assert errors == pytest.approx([0.3, 0.3 / 0.1**0.5, 0.3 / LEAST_NOISE**0.5], rel=0.02)
 
 
 @pytest.mark.parametrize("kind", ["plane", "noise", "dataset"])

@@ -41,6 +41,25 @@ def test_a_share_of_the_noise_is_drawn_anew(share: float, low: int, high: int) -
         assert float(errors.var()) == pytest.approx(float(GAIN**2 * photons), rel=0.1)
 
 
+def test_redrawn_frames_are_like_the_mean_of_several() -> None:
+    config = dataclasses.replace(TINY, redraw=1.0, levels=(4.0, 4.0), batch=200, flips=False, turns=False)
+    noisy, truth = expose(Stream(images(), config).draw(0), config)
+    photons = ((truth - pair(1).offset) / GAIN).mean()
+    assert float((noisy - truth).var()) == pytest.approx(float(GAIN**2 * photons / 4), rel=0.1)
+    config = dataclasses.replace(config, levels=(1.0, 400.0))
+    noisy, truth = expose(Stream(images(), config).draw(0), config)
+    spread = (noisy - truth).std(dim=(1, 2, 3))
+    assert 10 < float(spread.max() / spread.min()) < 40, "a twentieth of the noise at most"
+
+
+def test_no_truth_is_darker_than_no_light() -> None:
+    data = images()
+    data.training[0] = dataclasses.replace(data.training[0], offset=float(data.training[0].truth.max()))
+    config = dataclasses.replace(TINY, redraw=1.0, levels=(1e6, 1e6), flips=False, turns=False)
+    noisy, truth = expose(Stream(data, config).draw(0), config)
+    assert float((noisy - truth).abs().max()) < 0.05 * float(truth.max())
+
+
 def test_a_camera_that_is_not_known_keeps_its_frames() -> None:
     data = images()
     data.training[0] = dataclasses.replace(data.training[0], gain=float("nan"), offset=float("nan"))

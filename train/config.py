@@ -38,6 +38,8 @@ class Config:
         Share of the fields of view kept for validation.
     redraw
         Share of the crops whose noise is drawn anew from the truth; the rest are real frames.
+    levels
+        Least and most frames whose mean such a crop is like, drawn evenly in the logarithm (1 16: avg1 to avg16).
     synthetic
         Share of each batch that is clean images with drawn noise (`train.noise.synthetic`).
     photons, read_noise, correlated, rows
@@ -64,6 +66,9 @@ class Config:
     loss, mix
         "mse", "l1", "charbonnier", "ssim", "ms-ssim", "perceptual", or two as "mse+ssim": (1 - mix) * the first
         plus mix * the second.
+    balance
+        Errors are divided by this power of the crop's noise before the loss: 0 counts them as they are, so that
+        the noisiest crops decide, 1 in units of the noise.
     precision
         "float32", "bfloat16" or "float16" (autocast), or "auto": bfloat16 where the processor has it.
     patience
@@ -92,6 +97,7 @@ class Config:
     exclude: tuple[int, ...] = (1, 2)
     validation: float = 0.1
     redraw: float = 0.0
+    levels: tuple[float, float] = (1.0, 1.0)
     synthetic: float = 0.0
     photons: tuple[float, float] = (3.0, 500.0)
     read_noise: float = 3.0
@@ -116,6 +122,7 @@ class Config:
     ema: float = 0.998
     loss: str = "mse"
     mix: float = 0.1
+    balance: float = 0.0
     precision: str = "auto"
     patience: int = 0
     validate_every: int = 1000
@@ -129,8 +136,10 @@ class Config:
         for name, low, high in BOUNDS:
             if not low <= (found := getattr(self, name)) <= high:
                 raise ValueError(f"{name}: expected {low:g} to {high:g}, found {found:g}")
-        if len(self.photons) != 2 or not 0 < self.photons[0] <= self.photons[1]:
-            raise ValueError(f"photons: expected two positive numbers, least and most, found {self.photons}")
+        for name in ("photons", "levels"):
+            found = getattr(self, name)
+            if len(found) != 2 or not 0 < found[0] <= found[1]:
+                raise ValueError(f"{name}: expected two positive numbers, least and most, found {found}")
 
     @property
     def network(self) -> dict[str, Any]:
@@ -153,7 +162,7 @@ BOUNDS = (
     ("correlated", 0, 1), ("rows", 0, 1), ("elastic", 0, 100),
     ("gain", 0, 0.99), ("offset", 0, MANY), ("steps", 1, MANY), ("epochs", 0, MANY), ("batch", 1, MANY),
     ("accumulate", 1, MANY), ("crop", 0, MANY), ("lr", 0, 1), ("weight_decay", 0, 1), ("warmup", 0, MANY),
-    ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("patience", 0, MANY), ("validate_every", 1, MANY),
+    ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("balance", 0, 1), ("patience", 0, MANY), ("validate_every", 1, MANY),
     ("montage_every", 1, MANY), ("seed", 0, 2**22),
 )  # fmt: skip
 

@@ -188,6 +188,8 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         raise ValueError("crop 0 (whole images) does not go with --synthetic: give --crop")
     if config.redraw and config.scale > 1:
         raise ValueError("redraw: expected a truth with the frame's pixels, found scale 2: give --redraw 0")
+    if config.balance and config.scale > 1:
+        raise ValueError("balance: expected a truth with the frame's pixels, found scale 2: give --balance 0")
     wrong = [p for p in (*images.training, *images.validation) if p.scale != config.scale]
     if wrong:
         raise ValueError(

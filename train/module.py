@@ -29,6 +29,7 @@ from train.stream import Crops, expose, loader
 
 Array = NDArray[Any]
 PICTURES = 4  # validation images whose crops are kept for the montage
+LEAST_NOISE = 0.03  # of a crop, in its standard deviations, as `balance` sees it
 CHECK_EVERY = 16  # batches between looks at the loss, each of which a GPU has to wait for
 
 
@@ -104,7 +105,10 @@ class Restoration(lightning.LightningModule):
             noisy, truth = (t[self.global_rank :: self.trainer.world_size] for t in expose(batch, self.config))
             x, target = normalised(noisy, truth, self.normalisation)
         y = self.network(x.contiguous(memory_format=torch.channels_last))
-        loss = self.loss(y.float(), target)
+        y = y.float()
+        if self.config.balance > 0:
+            y, target = balanced(y, x, target, self.config.balance)
+        loss = self.loss(y, target)
         self.losses.append(loss.detach())
         return loss
 
@@ -237,6 +241,15 @@ def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tu
     """Both in network units, by the statistics of the noisy crop, which is all there is in use."""
     centre, scale = statistics(noisy, normalisation)
     return (noisy - centre) / scale, (truth - centre) / scale
+
+
+def balanced(y: Tensor, x: Tensor, target: Tensor, power: float) -> tuple[Tensor, Tensor]:
+    """Answer and truth, (N, 1, Y, X), each crop divided by a power of its noise in network units.
+
+    The noise is the root mean square of `x - target`, at least `LEAST_NOISE`, as a crop may have none.
+    """
+    noise = (x - target).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_NOISE)
+    return y / noise**power, target / noise**power
 
 
 def statistics(noisy: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +101,13 @@ def _redrawn(crops: Crops, config: Config, generator: torch.Generator) -> Tensor
         return crops.noisy
     gain, offset = (crops.camera[:, i].view(-1, 1, 1, 1) for i in range(2))
     known = torch.isfinite(gain)
-    drawn = poisson_frame(crops.truth, gain.where(known, 1.0), offset.where(known, 0.0), generator)
+    if config.levels != (1.0, 1.0):
+        low, high = (math.log(frames) for frames in config.levels)
+        draw = torch.rand(gain.shape, generator=generator, device=gain.device)
+        gain = gain / (low + (high - low) * draw).exp()
+    # Where the truth is darker than the offset that was measured, that was too high.
+    offset = torch.minimum(offset.where(known, 0.0), crops.truth.amin(dim=(2, 3), keepdim=True))
+    drawn = poisson_frame(crops.truth, gain.where(known, 1.0), offset, generator)
     anew = torch.rand(gain.shape, generator=generator, device=gain.device) < config.redraw
     return torch.where(anew & known, drawn, crops.noisy)
 

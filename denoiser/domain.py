@@ -1,0 +1,106 @@
+"""What images a network was trained on, in a few figures, and whether an image lies outside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoiser.normalise import noise_std
+
+LARGEST = 512  # side of what is looked at in the middle of a plane
+SMALLEST = 16  # side below which nothing is said
+RARE = 0.005  # share of the training images below a range, and above it: they may be flukes
+
+
+@dataclass(frozen=True)
+class Trait:
+    """How a figure is told: its name, what a range is widened by, and what an image outside of it is in for."""
+
+    name: str
+    margin: float
+    below: str
+    above: str
+
+
+TRAITS = {
+    "noise": Trait("noise (of the contrast)", 0.03, "it may be smoothed needlessly", "fine structure may be lost"),
+    "correlation_x": Trait("correlation of the noise in X", 0.05, "noise may be left", "noise may be left"),
+    "correlation_y": Trait("correlation of the noise in Y", 0.05, "noise may be left", "noise may be left"),
+    "saturated": Trait("share of saturated pixels", 0.01, "nothing to fear", "the brightest structures are cut off, and stay so"),
+}
+
+
+def traits(plane: NDArray[Any]) -> dict[str, float]:
+    """Figures of an image that no gain and no offset changes.
+
+    Parameters
+    ----------
+    plane : ndarray
+        (Y, X), any real dtype, finite values; of a large one the middle is looked at.
+
+    Returns
+    -------
+    dict
+        By the names of `TRAITS`. `noise`: its standard deviation in that of the plane, by second
+        differences, for which fine structure is noise. `correlation_x`, `correlation_y`: of what these
+        differences see with its next neighbour; 0 for white noise. `saturated`: share of the pixels at the
+        maximum. Nothing for planes that are constant or smaller than 16 pixels a side.
+    """
+    height, width = plane.shape
+    y, x = max(0, height - LARGEST) // 2, max(0, width - LARGEST) // 2
+    image = np.asarray(plane[y : y + LARGEST, x : x + LARGEST], dtype=np.float64)
+    spread = float(image.std())
+    if min(image.shape) < SMALLEST or spread <= 1e-9 * abs(float(image.mean())):
+        return {}
+    mixed = np.diff(np.diff(image, axis=0), axis=1)
+    return {
+        "noise": float(noise_std(image[None])[0, 0, 0]) / spread,
+        "correlation_x": _correlation(mixed.T),
+        "correlation_y": _correlation(mixed),
+        "saturated": float((image == image.max()).mean()),
+    }
+
+
+def _correlation(mixed: NDArray[np.float64]) -> float:
+    """Correlation c of noise between rows, from its second differences', which is (2 c - 1) / (2 - 2 c)."""
+    power = float((mixed**2).mean())
+    lag = float((mixed[1:] * mixed[:-1]).mean()) / power if power > 0 else -0.5
+    return (1 + 2 * lag) / (2 + 2 * lag) if lag > -1 else -1.0
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The ranges of the traits of training images: what a network knows.
+
+    Attributes
+    ----------
+    ranges : dict
+        Least and greatest value by the names of `TRAITS`; a trait without a range is not looked at.
+    """
+
+    ranges: dict[str, tuple[float, float]]
+
+    @staticmethod
+    def of(images: Iterable[NDArray[Any]]) -> Domain:
+        """The ranges in which all but a few of the images lie, each (Y, X)."""
+        seen = [found for image in images if (found := traits(image))]
+        ranges = {}
+        for name, trait in TRAITS.items() if seen else ():
+            low, high = np.quantile([found[name] for found in seen], (RARE, 1 - RARE))
+            ranges[name] = (round(float(low) - trait.margin, 4), round(float(high) + trait.margin, 4))
+        return Domain(ranges)
+
+    def outside(self, plane: NDArray[Any]) -> list[str]:
+        """What of a plane (Y, X) lies outside, with the figures and what to expect; nothing if none does."""
+        words = []
+        for name, found in traits(plane).items():
+            low, high = self.ranges.get(name, (-np.inf, np.inf))
+            if not low <= found <= high:
+                trait = TRAITS[name]
+                expect = trait.below if found < low else trait.above
+                words.append(f"{trait.name} {found:.2g}, trained on {low:.2g} to {high:.2g}: {expect}")
+        return words

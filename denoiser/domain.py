@@ -30,7 +30,7 @@ TRAITS = {
     "noise": Trait("noise (of the contrast)", 0.03, "it may be smoothed needlessly", "fine structure may be lost"),
     "correlation_x": Trait("correlation of the noise in X", 0.05, "noise may be left", "noise may be left"),
     "correlation_y": Trait("correlation of the noise in Y", 0.05, "noise may be left", "noise may be left"),
-    "saturated": Trait("share of saturated pixels", 0.01, "nothing to fear", "the brightest structures are cut off, and stay so"),
+    "saturated": Trait("share of saturated pixels", 0.01, "nothing to fear", "the brightest structures stay cut off"),
 }
 
 
@@ -53,8 +53,7 @@ def traits(plane: NDArray[Any]) -> dict[str, float]:
     height, width = plane.shape
     y, x = max(0, height - LARGEST) // 2, max(0, width - LARGEST) // 2
     image = np.asarray(plane[y : y + LARGEST, x : x + LARGEST], dtype=np.float64)
-    spread = float(image.std())
-    if min(image.shape) < SMALLEST or spread <= 1e-9 * abs(float(image.mean())):
+    if min(image.shape) < SMALLEST or (spread := float(image.std())) <= 1e-9 * abs(float(image.mean())):
         return {}
     mixed = np.diff(np.diff(image, axis=0), axis=1)
     return {

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from denoiser.domain import Domain
 from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 
@@ -28,13 +29,14 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its weights, its normalisation, and what is written about it."""
+    """A network with its weights, its normalisation, what it knows, and what is written about it."""
 
     network: UNet
     normalisation: Normalisation
     sha256: str
     autocast: torch.dtype | None
     record: dict[str, Any]
+    domain: Domain = field(default_factory=lambda: Domain({}))
 
 
 def find_model(candidates: list[Path]) -> Path:
@@ -70,7 +72,8 @@ def load_model(folder: Path) -> Model:
         network = _build(architecture)
         normalisation = Normalisation(**record["normalisation"])
         autocast = AUTOCAST[record.get("autocast")]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        domain = Domain({name: (float(low), float(high)) for name, (low, high) in record.get("domain", {}).items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path}: expected a model record of format {FORMAT}, found {error!r}") from error
     try:
         found = sha256(file)
@@ -87,7 +90,7 @@ def load_model(folder: Path) -> Model:
         raise ModelError(
             f"{file}: expected the weights of the network in {path}, found {_first_line(error)}"
         ) from error
-    return Model(network, normalisation, found, autocast, record)
+    return Model(network, normalisation, found, autocast, record, domain)
 
 
 def _build(architecture: dict[str, Any]) -> UNet:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from denoiser.domain import Domain
 from denoiser.images import open_stack
 from denoiser.memory import available, disk_free
-from denoiser.predict import Denoiser, invalid
+from denoiser.predict import Denoiser, fill_invalid, invalid
 from denoiser.stack import Stack
 from denoiser.tiff import write_tiff
 
@@ -23,12 +24,23 @@ PLANE_BYTES, TILE_BYTES = {1: 92, 2: 180}, {1: 560, 2: 1250}
 
 @dataclass
 class Report:
-    """What was seen on the way: the file's own description and the number of invalid pixels."""
+    """What was seen on the way.
+
+    Attributes
+    ----------
+    shape, dtype, axes
+        As the file has them.
+    invalid : int
+        Pixels that are NaN, infinite or too large.
+    outside : list of str
+        What of the first plane that is unlike the network's training images is so.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     axes: str
     invalid: int = 0
+    outside: list[str] = field(default_factory=list)
 
     @property
     def pixels(self) -> int:
@@ -41,6 +53,7 @@ def denoise_file(
     source: Path,
     target: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    domain: Domain | None = None,
 ) -> Report:
     """Denoise every plane of a file, holding only a few planes at a time.
 
@@ -52,6 +65,8 @@ def denoise_file(
         What to read, and the TIFF to write.
     progress : callable
         Told the planes done and the planes in all.
+    domain : Domain, optional
+        Of the network: the first plane of each block is held against it.
 
     Raises
     ------
@@ -64,7 +79,9 @@ def denoise_file(
     with open_stack(source) as stack:
         _check_room(denoiser, source, target, stack)
         report = Report(stack.shape, str(stack.dtype), stack.axes)
-        write_tiff(target, stack, _denoised(denoiser, stack, report, progress), denoiser.network.scale)
+        write_tiff(
+            target, stack, _denoised(denoiser, stack, report, progress, domain or Domain({})), denoiser.network.scale
+        )
     return report
 
 
@@ -87,11 +104,12 @@ def _check_room(denoiser: Denoiser, source: Path, target: Path, stack: Stack) ->
 
 
 def _denoised(
-    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None]
+    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None], domain: Domain
 ) -> Iterator[NDArray[np.float32]]:
     done = 0
     for block in stack.blocks(BLOCK_PIXELS):
         report.invalid += int(invalid(block).sum())
+        report.outside = report.outside or domain.outside(fill_invalid(block[:1])[0])
         yield from denoiser(block)
         done += len(block)
         progress(done, stack.count)

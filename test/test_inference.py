@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 
 import inference
 from denoiser import pipeline
+from denoiser.domain import Domain
 from denoiser.model import save_model
 from denoiser.normalise import Normalisation
 from denoiser.pipeline import denoise_file
@@ -186,9 +188,33 @@ def test_an_unforeseen_failure_is_told_and_the_next_image_is_done(
         raise RuntimeError("nobody thought of this")
 
     monkeypatch.setattr(inference, "denoise_file", fail)
-    assert not inference.denoise(Denoiser(UNet((4, 8)), Normalisation()), Job(tmp_path / "x.tif", tmp_path / "y.tif"))
+    assert not inference.denoise(
+        Denoiser(UNet((4, 8)), Normalisation()), Job(tmp_path / "x.tif", tmp_path / "y.tif"), Domain({})
+    )
     assert "x.tif -> " in caplog.text
     assert "nobody thought of this" in caplog.text
+
+
+def test_an_image_unlike_the_training_images_is_named(tmp_path: Path, tiny_model: Path) -> None:
+    """It is denoised all the same."""
+    noise = np.random.default_rng(0).standard_normal((64, 64))
+    put(tmp_path / "in" / "like.tif", 100 + 10 * noise)
+    put(tmp_path / "in" / "unlike.tif", np.stack([np.linspace(0, 9, 4096).reshape(64, 64), 100 + 10 * noise]))
+    record = json.loads((tiny_model / "model.json").read_text())
+    (tiny_model / "model.json").write_text(json.dumps({**record, "domain": {"noise": [0.5, 1.5]}}))
+    result = run("--input", tmp_path / "in", "--output", tmp_path / "out", "--model", tiny_model)
+    assert result.returncode == 0, result.stderr
+    assert "like.tif: unlike" not in result.stderr.replace("unlike.tif", "")
+    warning = re.search(
+        r"WARNING .*unlike\.tif: unlike what the network was trained on: noise .* (\S+), ", result.stderr
+    )
+    assert warning, result.stderr
+    assert float(warning[1]) < 0.1
+    assert (tmp_path / "out" / "unlike.tif").is_file()
+    (tiny_model / "model.json").write_text(json.dumps({**record, "domain": ["noise", 0.5]}))
+    damaged = run("--input", tmp_path / "in", "--output", tmp_path / "out2", "--model", tiny_model)
+    assert damaged.returncode == 2
+    assert "expected a model record of format 1" in damaged.stderr
 
 
 def test_a_model_that_doubles_the_pixels(tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ MAY_IMPORT = {
     "denoiser/device.py": set(),
     "denoiser/memory.py": set(),
     "denoiser/sockets.py": {"denoiser.images"},
-    "denoiser/model.py": {"denoiser.unet", "denoiser.normalise"},
+    "denoiser/domain.py": {"denoiser.normalise"},
+    "denoiser/model.py": {"denoiser.domain", "denoiser.unet", "denoiser.normalise"},
     "denoiser/predict.py": {"denoiser.unet", "denoiser.normalise", "denoiser.tiling"},
     "denoiser/pipeline.py": {
+        "denoiser.domain",
         "denoiser.images",
         "denoiser.memory",
         "denoiser.predict",

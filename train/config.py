@@ -162,8 +162,8 @@ BOUNDS = (
     ("correlated", 0, 1), ("rows", 0, 1), ("elastic", 0, 100),
     ("gain", 0, 0.99), ("offset", 0, MANY), ("steps", 1, MANY), ("epochs", 0, MANY), ("batch", 1, MANY),
     ("accumulate", 1, MANY), ("crop", 0, MANY), ("lr", 0, 1), ("weight_decay", 0, 1), ("warmup", 0, MANY),
-    ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("balance", 0, 1), ("patience", 0, MANY), ("validate_every", 1, MANY),
-    ("montage_every", 1, MANY), ("seed", 0, 2**22),
+    ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("balance", 0, 1), ("patience", 0, MANY),
+    ("validate_every", 1, MANY), ("montage_every", 1, MANY), ("seed", 0, 2**22),
 )  # fmt: skip
 
 RECIPES: dict[str, tuple[str, Config]] = {

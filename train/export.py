@@ -28,6 +28,7 @@ def export(checkpoint: Path, folder: Path, name: str, autocast: str | None = Non
             "halo": network.halo,
         },
         "autocast": autocast,
+        "domain": run.get("domain", {}),
         "training": {
             "data": run["source"],
             "note": note,

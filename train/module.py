@@ -6,6 +6,7 @@ import dataclasses
 import math
 import sys
 import time
+from functools import cached_property
 from typing import Any
 
 import lightning
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
+from denoiser.domain import Domain
 from denoiser.metrics import si_psnr
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
@@ -25,11 +27,12 @@ from train.images.pairs import Images
 from train.losses import build_loss
 from train.optimiser import build_optimiser
 from train.schedule import MONITOR, build_schedule
-from train.stream import Crops, expose, loader
+from train.stream import Crops, Stream, expose, loader
 
 Array = NDArray[Any]
 PICTURES = 4  # validation images whose crops are kept for the montage
 LEAST_NOISE = 0.03  # of a crop, in its standard deviations, as `balance` sees it
+SAMPLES = 256  # crops that tell what the network is trained on
 CHECK_EVERY = 16  # batches between looks at the loss, each of which a GPU has to wait for
 
 
@@ -208,8 +211,16 @@ class Restoration(lightning.LightningModule):
             "normalisation": dataclasses.asdict(self.normalisation),
             **self.images.split,
             "source": self.images.source,
+            "domain": self.domain.ranges,
             "device": str(self.device),
         }
+
+    @cached_property
+    def domain(self) -> Domain:
+        """Of the first crops of the stream, as they are after noise and augmentation."""
+        stream = Stream(self.images, self.config)
+        batches = range(-(-SAMPLES // self.config.batch))
+        return Domain.of(crop[0].numpy() for i in batches for crop in expose(stream.draw(i), self.config)[0])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the clock of the run that is resumed."""

@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from train.checkpoint import load_checkpoint, load_network
+from denoiser.metrics import si_psnr
+from denoiser.predict import Denoiser
+from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import RECIPES, Config, from_record
 from train.export import export
 from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit
+from train.images.clean import Clean
 from train.images.pairs import Images
+from train.images.sources import drawn_pairs
 from train.module import LEAST_NOISE, Restoration, balanced, build, statistics
 
 from training import TINY, images, pair, weights  # isort: skip
@@ -253,6 +257,20 @@ def test_without_biases_the_network_is_homogeneous() -> None:
     x = torch.randn(2, 1, 16, 16)
     with torch.no_grad():
         assert torch.allclose(network(3 * x), 3 * network(x), atol=1e-5)
+
+
+def test_clean_images_that_were_not_trained_on_are_looked_at_besides(tmp_path: Path) -> None:
+    clean = [Clean(name, torch.from_numpy(pair(i).truth)[None] / 300) for i, name in ((5, "five"), (6, "six"))]
+    config = dataclasses.replace(TINY, synthetic=0.5, steps=20, validate_every=20)
+    data = dataclasses.replace(images(), clean=clean[:1], drawn=drawn_pairs(clean[1:], config))
+    fit(config, data, tmp_path)
+    (row,) = rows(tmp_path)
+    run = load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]
+    assert (run["clean_images"], run["validation_clean_images"]) == (["five"], ["six"])
+    denoise = Denoiser(load_network(tmp_path / "checkpoint.ckpt"), run_normalisation(run))
+    for name, looked_at in (("validation_si_psnr", data.validation[0]), ("drawn_si_psnr", data.drawn[0])):
+        answer = denoise(looked_at.frames.astype(np.float64))[0]
+        assert row[name] == pytest.approx(si_psnr(looked_at.truth.astype(np.float64), answer), abs=1e-4)
 
 
 def test_errors_count_in_units_of_the_noise() -> None:

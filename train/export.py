@@ -14,6 +14,8 @@ from train.checkpoint import load_checkpoint, load_network
 from train.config import from_record
 from train.schedule import MONITOR
 
+SPLIT = ("training_fields", "validation_fields", "clean_images", "validation_clean_images")
+
 
 def export(checkpoint: Path, folder: Path, name: str, autocast: str | None = None, note: str = "") -> None:
     """Write the weights of a checkpoint (their average, if the run averaged) and the record of how they came about."""
@@ -35,7 +37,7 @@ def export(checkpoint: Path, folder: Path, name: str, autocast: str | None = Non
             "config": run["config"],
             "steps": run["step"],
             "minutes": round(run["seconds"] / 60, 1),
-            **{name: run[name] for name in ("training_fields", "validation_fields", "clean_images")},
+            **{name: run.get(name, []) for name in SPLIT},
             MONITOR: round(run[MONITOR], 3),
             "device": run["device"],
             "torch": torch.__version__,

@@ -76,7 +76,7 @@ class Restoration(lightning.LightningModule):
         self.losses: list[Tensor] = []
         self.row: dict[str, float] = {}
         self.pictures: list[tuple[str, Array, Array, Array]] = []
-        self.sums = torch.zeros(3, dtype=torch.float64)
+        self.sums = torch.zeros(2, 3, dtype=torch.float64)  # of the validation images, and of drawn ones
 
     def configure_optimizers(self) -> Any:
         """Optimiser and scheduler by their names in the configuration."""
@@ -89,7 +89,8 @@ class Restoration(lightning.LightningModule):
 
     def val_dataloader(self) -> DataLoader[int]:
         """Numbers of the validation images, this process's share of them."""
-        mine: Any = range(self.global_rank, len(self.images.validation), self.trainer.world_size)
+        count = len(self.images.validation) + len(self.images.drawn)
+        mine: Any = range(self.global_rank, count, self.trainer.world_size)
         return DataLoader(mine, batch_size=None)
 
     def on_train_start(self) -> None:
@@ -152,24 +153,25 @@ class Restoration(lightning.LightningModule):
             "waiting": self.waited / self.trained if self.trained else 0.0,
         }
         self.losses, self.waited, self.trained = [], 0.0, 0.0
-        self.sums, self.pictures = torch.zeros(3, dtype=torch.float64), []
+        self.sums, self.pictures = torch.zeros(2, 3, dtype=torch.float64), []
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
         """Restore a whole image, through the very pipeline of the container."""
-        pair = self.images.validation[batch]
+        real = len(self.images.validation)
+        pair = self.images.validation[batch] if batch < real else self.images.drawn[batch - real]
         frame, truth = np.asarray(pair.frames[0], np.float64), np.asarray(pair.truth, np.float64)
         with torch.autocast(self.device.type, enabled=False):
             answer = Denoiser(self.network, self.normalisation, self.device)(frame[None])[0]
         _, scale = self.normalisation.statistics(frame[None])
         loss = float(((answer - truth) ** 2).mean()) / max(float(scale[0, 0, 0]) ** 2, 1e-30)
-        self.sums += torch.tensor([si_psnr(truth, answer), loss, 1.0], dtype=torch.float64)
+        self.sums[int(batch >= real)] += torch.tensor([si_psnr(truth, answer), loss, 1.0], dtype=torch.float64)
         if batch < PICTURES:
             self.pictures.append((pair.name, frame, answer, truth))
 
     def on_validation_epoch_end(self) -> None:
         """The means over all images of all processes."""
         sums = self.trainer.strategy.reduce(self.sums.to(self.device), reduce_op="sum")
-        quality, loss, _ = (sums / sums[2]).tolist()
+        quality, loss, _ = (sums[0] / sums[0, 2]).tolist()
         self.row = {
             "step": self.trainer.global_step,
             "minutes": self.minutes,
@@ -177,6 +179,7 @@ class Restoration(lightning.LightningModule):
             "loss": self.row["loss"],
             "validation_loss": loss,
             MONITOR: quality,
+            **({"drawn_si_psnr": float(sums[1, 0] / sums[1, 2])} if self.images.drawn else {}),
             "crops_per_second": self.row["crops_per_second"],
             "waiting": self.row["waiting"],
             "peak_mib": peak_memory(self.device) / 2**20,

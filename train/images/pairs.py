@@ -56,11 +56,24 @@ class Pair:
 
 @dataclass(frozen=True)
 class Images:
-    """What a run learns from and what it is validated on."""
+    """What a run learns from and what it is validated on.
+
+    Attributes
+    ----------
+    training, validation : list of Pair
+        Of different fields of view.
+    clean : list of Clean
+        Images that noise is drawn on for the share `synthetic` of the batches.
+    drawn : list of Pair
+        Others of these, with drawn noise, to look at besides; the best step is chosen without them.
+    source : str
+        What they are, for the record.
+    """
 
     training: list[Pair]
     validation: list[Pair]
     clean: list[Clean] = field(default_factory=list)
+    drawn: list[Pair] = field(default_factory=list)
     source: str = ""
 
     @property
@@ -70,6 +83,7 @@ class Images:
             "training_fields": sorted({p.field for p in self.training}),
             "validation_fields": sorted({p.field for p in self.validation}),
             "clean_images": [image.name for image in self.clean],
+            "validation_clean_images": [pair.name for pair in self.drawn],
         }
 
 

@@ -53,16 +53,17 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     training = read_pairs(layout, split.training, config, cache) if config.synthetic < 1 else []
     validation = read_pairs(layout, split.validation, config, cache)
     drawn_on: list[Clean] = []
+    unseen: list[Clean] = []
     if round(config.synthetic * config.batch):
         if clean is None:
             raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
-        drawn_on = split_clean(clean, 0.0, config.seed, config.scale)[0]
-    return Images(training, validation, drawn_on, _source(layout, bool(drawn_on)))
+        drawn_on, unseen = split_clean(clean, config.validation, config.seed, config.scale)
+    return Images(training, validation, drawn_on, drawn_pairs(unseen, config), _source(layout, bool(drawn_on)))
 
 
 def _from_clean(data: Path, config: Config) -> Images:
     training, validation = split_clean(data, config.validation, config.seed, config.scale)
-    return Images([], drawn_pairs(validation, config), training, SOURCES["clean"])
+    return Images([], drawn_pairs(validation, config), training, source=SOURCES["clean"])
 
 
 def drawn_pairs(images: list[Clean], config: Config) -> list[Pair]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from denoiser.metrics import si_psnr
+from denoiser.model import load_model
 from denoiser.predict import Denoiser
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import RECIPES, Config, from_record
@@ -250,6 +251,22 @@ def test_starts_from_a_checkpoint_or_a_model_folder_of_the_same_network(tmp_path
         assert all(torch.equal(v, again[k]) for k, v in weights(checkpoint).items())
         with pytest.raises(ValueError, match=rf"{initial.name}: expected weights of the network .* size mismatch"):
             fit(dataclasses.replace(TINY, channels=(16, 24)), images(), tmp_path / "third", initial=initial)
+
+
+def test_a_network_and_its_forerunner_can_be_averaged(tmp_path: Path) -> None:
+    first = fit(TINY, images(), tmp_path / "first")
+    second = fit(dataclasses.replace(TINY, seed=1), images(), tmp_path / "second", initial=first)
+    export(second, tmp_path / "model", "blend", note="Two stages.", blend=(first, 0.25))
+    blended = load_model(tmp_path / "model")
+    assert blended.record["training"]["note"] == "Two stages. 0.25 of the weights are those of a forerunner"
+    one, two = load_network(first).state_dict(), load_network(second).state_dict()
+    for key, value in blended.network.state_dict().items():
+        assert torch.allclose(value, 0.25 * one[key] + 0.75 * two[key], atol=1e-6), key
+    with pytest.raises(ValueError, match=r"blend: expected a share from 0 to 1, found 1\.5"):
+        export(second, tmp_path / "model", "blend", blend=(first, 1.5))
+    other = fit(dataclasses.replace(TINY, steps=1, channels=(16, 24)), images(), tmp_path / "other")
+    with pytest.raises(ValueError, match=r"other.*: expected channels=\(16, 32\), found \(16, 24\)"):
+        export(second, tmp_path / "model", "blend", blend=(other, 0.5))
 
 
 def test_without_biases_the_network_is_homogeneous() -> None:

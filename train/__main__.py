@@ -77,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--name", default="U-Net")
     c.add_argument("--autocast", choices=["float16", "bfloat16"], help="half precision on CUDA")
     c.add_argument("--note", default="", help="what the record should say of earlier stages")
+    c.add_argument("--blend", type=Path, metavar="FILE", help="average the weights with those of this checkpoint")
+    c.add_argument("--share", type=float, default=0.5, help="of --blend in that average (default 0.5)")
 
     c = command("ablate", _ablate, "train a grid of configurations for a fixed time each, and draw up the table")
     _add_data(c)
@@ -179,7 +181,8 @@ def _evaluate(arguments: Arguments) -> None:
 def _export(arguments: Arguments) -> None:
     from train.export import export
 
-    export(arguments.checkpoint, arguments.model, arguments.name, arguments.autocast, arguments.note)
+    a = arguments
+    export(a.checkpoint, a.model, a.name, a.autocast, a.note, (a.blend, a.share) if a.blend else None)
 
 
 def _ablate(arguments: Arguments) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from denoiser.model import save_model
+from denoiser.unet import UNet
 from train.checkpoint import load_checkpoint, load_network
 from train.config import from_record
 from train.schedule import MONITOR
@@ -17,10 +18,42 @@ from train.schedule import MONITOR
 SPLIT = ("training_fields", "validation_fields", "clean_images", "validation_clean_images")
 
 
-def export(checkpoint: Path, folder: Path, name: str, autocast: str | None = None, note: str = "") -> None:
-    """Write the weights of a checkpoint (their average, if the run averaged) and the record of how they came about."""
+def export(
+    checkpoint: Path,
+    folder: Path,
+    name: str,
+    autocast: str | None = None,
+    note: str = "",
+    blend: tuple[Path, float] | None = None,
+) -> None:
+    """Write the weights of a checkpoint and the record of how they came about.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        Its averaged weights are taken, if the run averaged them.
+    folder : Path
+        Gets `model.json` and `weights.pt`.
+    name, note : str
+        Of the network; what the record should say of earlier stages.
+    autocast : str, optional
+        "float16" or "bfloat16" for half precision on CUDA.
+    blend : (Path, float), optional
+        A checkpoint that this one was started from, and its share in the weights: a network that was trained
+        on with other images and its forerunner, averaged, keep most of what each is good at (Wortsman et al., 2022).
+
+    Raises
+    ------
+    ValueError
+        If a checkpoint cannot be read, or the two are not of one network.
+    """
     run = load_checkpoint(checkpoint)["run"]
     network = load_network(checkpoint)
+    if blend:
+        forerunner, share = blend
+        load_checkpoint(forerunner, from_record(run["config"]))
+        average(network, load_network(forerunner), share)
+        note = f"{note} {share:g} of the weights are those of a forerunner".strip()
     record = {
         "name": name,
         "architecture": {
@@ -47,6 +80,17 @@ def export(checkpoint: Path, folder: Path, name: str, autocast: str | None = Non
         },
     }
     save_model(folder, network, run["normalisation"], record)
+
+
+@torch.no_grad()
+def average(network: UNet, other: UNet, share: float) -> None:
+    """Move the weights of a network towards those of another, by a share of the way from 0 to 1."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"blend: expected a share from 0 to 1, found {share:g}")
+    theirs = other.state_dict()
+    for key, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(theirs[key], share)
 
 
 def _commit() -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from compare.figure import draw
 from compare.methods import GENERAL, METHODS, NOISY, OURS, OURS_EIGHT, Method, ours
 from compare.sets import Case, cases, training_crops
 from denoiser.device import keep_memory
@@ -62,8 +63,10 @@ def main() -> int:
             method = ours(folder, name == OURS_EIGHT)
         rows, setting = measure(method, arguments.data, arguments.sets)
         write(arguments.results / f"{_slug(name)}.csv", name, setting, rows)
-    text = table({name: read(path) for name, path in _measured(arguments.results).items()})
+    measured = {name: read(path) for name, path in _measured(arguments.results).items()}
+    text = table(measured)
     print(text)
+    draw(points(measured), (OURS, OURS_EIGHT, GENERAL), arguments.results / "speed.png")
     if arguments.results == RESULTS:
         (RESULTS / "table.md").write_text(text + "\n", encoding="utf-8")
     return 0
@@ -136,9 +139,23 @@ def table(results: dict[str, list[Row]]) -> str:
             quality, structure = _mean(rows, s)
             text = f"{quality:.2f} / {structure:.3f}"
             cells.append("" if np.isnan(quality) else f"**{text}**" if quality == best[s] else text)
-        speed = sum(r.megapixels for r in rows) / max(sum(r.seconds for r in rows), 1e-9)
+        speed = _speed(rows)
         lines.append(f"| {name} | {' | '.join(cells)} | {'' if name == NOISY else f'{speed:.2g}'} |")
     return "\n".join(lines)
+
+
+def points(results: dict[str, list[Row]]) -> dict[str, dict[str, tuple[float, float]]]:
+    """MPix/s and mean SI-PSNR by set and method, without the input itself."""
+    sets = list(dict.fromkeys(r.set for rows in results.values() for r in rows))
+    found: dict[str, dict[str, tuple[float, float]]] = {s: {} for s in sets}
+    for name, rows in results.items():
+        for s in {r.set for r in rows} if name != NOISY else ():
+            found[s][name] = _speed(rows), _mean(rows, s)[0]
+    return found
+
+
+def _speed(rows: list[Row]) -> float:
+    return sum(r.megapixels for r in rows) / max(sum(r.seconds for r in rows), 1e-9)
 
 
 def _mean(rows: list[Row], name: str) -> tuple[float, float]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compare.__main__ import Row, choose, read, table, write
+from compare.__main__ import Row, choose, points, read, table, write
+from compare.figure import draw
 from compare.methods import METHODS, Method, noise_level, poisson_gaussian, stabilise, unstabilise
 from compare.sets import PHOTONS, Case, cases, training_crops
 from demo.simulate import GAIN, OFFSET, simulate_field
@@ -62,6 +63,14 @@ def test_the_table_shows_means_and_marks_the_best() -> None:
     other = [Row("a", "1", 29.0, 0.9, 0.5, 0.25)]
     lines = table({"mine": mine, "other": other}).splitlines()
     assert lines[2:] == ["| mine | **31.00 / 0.700** | 0.5 |", "| other | 29.00 / 0.900 | 0.5 |"]
+
+
+def test_the_figure_shows_every_method_where_it_was_measured(tmp_path: Path) -> None:
+    rows = [Row("a", "1", 30.0, 0.8, 0.5, 0.25), Row("b", "1", 20.0, 0.8, 0.5, 0.75)]
+    found = points({"noisy input": rows, "mine": rows, "other": rows[:1]})
+    assert found == {"a": {"mine": (1.0, 30.0), "other": (0.5, 30.0)}, "b": {"mine": (1.0, 20.0)}}
+    draw(found, ("mine",), tmp_path / "speed.png")
+    assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_sets_are_whole_and_never_trained_on(data: Path) -> None:

@@ -16,7 +16,6 @@ import torch
 
 from denoiser import __version__
 from denoiser.device import choose_device, describe, keep_memory
-from denoiser.domain import Domain
 from denoiser.model import Model, ModelError, find_model, load_model
 from denoiser.pipeline import denoise_file
 from denoiser.predict import Denoiser
@@ -44,7 +43,7 @@ def main() -> int:
     denoiser = prepare(model)
     for problem in problems:
         log.error("%s", problem)
-    failures = len(problems) + sum(not denoise(denoiser, job, model.domain) for job in jobs)
+    failures = len(problems) + sum(not denoise(denoiser, job) for job in jobs)
     total = len(jobs) + len(problems)
     log.info("%d of %d images denoised, peak memory %d MiB", total - failures, total, peak_memory() >> 20)
     return FAILED if failures else 0
@@ -80,11 +79,12 @@ def prepare(model: Model) -> Denoiser:
         __version__, platform.python_version(), torch.__version__, np.__version__, tifffile.__version__,
     )  # fmt: skip
     log.info("device %s", describe(device))
-    log.info(
-        "model %s, scale %d, weights sha256 %s",
-        model.record.get("name", "without a name"), model.network.scale, model.sha256,
-    )  # fmt: skip
-    return Denoiser(model.network, model.normalisation, device, model.autocast if device.type == "cuda" else None)
+    for part in (model, model.beyond) if model.beyond else (model,):
+        log.info(
+            "model %s, scale %d, weights sha256 %s",
+            part.record.get("name", "without a name"), part.network.scale, part.sha256,
+        )  # fmt: skip
+    return Denoiser.of(model, device)
 
 
 def peak_memory() -> int:
@@ -97,12 +97,12 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def denoise(denoiser: Denoiser, job: Job, domain: Domain) -> bool:
+def denoise(denoiser: Denoiser, job: Job) -> bool:
     """Do one job, and say how it went; a failure is named and leaves nothing behind."""
     start = time.perf_counter()
     with Progress(job.source.name) as progress:
         try:
-            report = denoise_file(denoiser, job.source, job.target, progress, domain)
+            report = denoise_file(denoiser, job.source, job.target, progress)
         except (ValueError, OSError, MemoryError, torch.cuda.OutOfMemoryError) as error:
             log.error("%s", _with_names(error, job))
             return False
@@ -112,7 +112,9 @@ def denoise(denoiser: Denoiser, job: Job, domain: Domain) -> bool:
     seconds = time.perf_counter() - start
     if report.invalid:
         log.warning("%s: %d pixels are NaN, infinite or beyond float32; filled in", job.source, report.invalid)
-    for words in report.outside:
+    if denoiser.beyond:
+        log.info("%s: by the network %s", job.source, report.network)
+    for words in report.unlike:
         log.warning("%s: unlike what the network was trained on: %s", job.source, words)
     log.info(
         "%s -> %s: shape %s, %s, axes %s, %.2f s, %.2f MPix/s",

@@ -59,7 +59,7 @@ def main() -> int:
         if name in METHODS:
             method = METHODS[name]
         else:
-            folder = ROOT / "models" / "general" if name == GENERAL else arguments.model
+            folder = arguments.model / "beyond" if name == GENERAL else arguments.model
             method = ours(folder, name == OURS_EIGHT)
         rows, setting = measure(method, arguments.data, arguments.sets)
         write(arguments.results / f"{_slug(name)}.csv", name, setting, rows)

@@ -17,7 +17,7 @@ from denoiser.predict import Denoiser
 
 Image = NDArray[np.float64]
 OURS, OURS_EIGHT, NOISY = "this network", "this network, eight-fold", "noisy input"
-GENERAL = "general network"  # models/general
+GENERAL = "its general network alone"  # resources/beyond
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,11 @@ def _wavelet(image: Image, strength: float) -> Image:
 
 
 def ours(model: Path, eight: bool) -> Method:
-    """The network of a model folder, alone or averaged over the eight turns and flips."""
-    loaded = load_model(model)
-    device = choose_device()
-    denoise = Denoiser(loaded.network, loaded.normalisation, device)
+    """The network of a model folder that suits the image, alone or averaged over the eight turns and flips."""
+    denoiser = Denoiser.of(load_model(model), choose_device())
 
     def run(image: Image, setting: None) -> Image:
+        denoise, _ = denoiser.suited(image[None])
         if not eight:
             return np.asarray(denoise(image[None])[0], dtype=np.float64)
         answers = []

@@ -26,10 +26,14 @@ class Trait:
     above: str
 
 
+UNKNOWN = "it was not measured on such images"
 TRAITS = {
     "noise": Trait("noise (of the contrast)", 0.03, "it may be smoothed needlessly", "fine structure may be lost"),
     "correlation_x": Trait("correlation of the noise in X", 0.05, "noise may be left", "noise may be left"),
     "correlation_y": Trait("correlation of the noise in Y", 0.05, "noise may be left", "noise may be left"),
+    "rows": Trait("spread of the rows", 0.15, UNKNOWN, "noise of whole rows may be left"),
+    "columns": Trait("spread of the columns", 0.15, UNKNOWN, "noise of whole columns may be left"),
+    "fine": Trait("fine structure", 0.015, UNKNOWN, "fine structure may be smeared"),
     "saturated": Trait("share of saturated pixels", 0.01, "nothing to fear", "the brightest structures stay cut off"),
 }
 
@@ -45,10 +49,16 @@ def traits(plane: NDArray[Any]) -> dict[str, float]:
     Returns
     -------
     dict
-        By the names of `TRAITS`. `noise`: its standard deviation in that of the plane, by second
-        differences, for which fine structure is noise. `correlation_x`, `correlation_y`: of what these
-        differences see with its next neighbour; 0 for white noise. `saturated`: share of the pixels at the
-        maximum. Nothing for planes that are constant or smaller than 16 pixels a side.
+        By the names of `TRAITS`; nothing for planes that are constant or smaller than 16 pixels a side.
+
+        - `noise`: its standard deviation in that of the plane, by second differences, for which fine
+          structure is noise.
+        - `correlation_x`, `correlation_y`: of what these differences see with its next neighbour; 0 for
+          white noise.
+        - `rows`, `columns`: spread of their means from one to the next, in that which white noise gives them.
+        - `fine`: what the differences see of 2x2 binned pixels, in what white noise alone would leave: more
+          than 1 if there is structure of a few pixels, or noise that neighbours share.
+        - `saturated`: share of the pixels at the maximum.
     """
     height, width = plane.shape
     y, x = max(0, height - LARGEST) // 2, max(0, width - LARGEST) // 2
@@ -56,10 +66,14 @@ def traits(plane: NDArray[Any]) -> dict[str, float]:
     if min(image.shape) < SMALLEST or (spread := float(image.std())) <= 1e-9 * abs(float(image.mean())):
         return {}
     mixed = np.diff(np.diff(image, axis=0), axis=1)
+    noise = max(float(noise_std(image[None])[0, 0, 0]), 1e-9 * spread)
     return {
-        "noise": float(noise_std(image[None])[0, 0, 0]) / spread,
+        "noise": noise / spread,
         "correlation_x": _correlation(mixed.T),
         "correlation_y": _correlation(mixed),
+        "rows": _spread(image.mean(axis=1)) * image.shape[1] ** 0.5 / noise,
+        "columns": _spread(image.mean(axis=0)) * image.shape[0] ** 0.5 / noise,
+        "fine": 2 * float(noise_std(_binned(image)[None])[0, 0, 0]) / noise,
         "saturated": float((image == image.max()).mean()),
     }
 
@@ -69,6 +83,17 @@ def _correlation(mixed: NDArray[np.float64]) -> float:
     power = float((mixed**2).mean())
     lag = float((mixed[1:] * mixed[:-1]).mean()) / power if power > 0 else -0.5
     return (1 + 2 * lag) / (2 + 2 * lag) if lag > -1 else -1.0
+
+
+def _spread(means: NDArray[np.float64]) -> float:
+    """Standard deviation of independent numbers, from fourth differences, in which a smooth curve all but vanishes."""
+    return float(np.sqrt((np.diff(means, 4) ** 2).mean() / 70))
+
+
+def _binned(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    y, x = (side // 2 for side in image.shape)
+    result: NDArray[np.float64] = image[: 2 * y, : 2 * x].reshape(y, 2, x, 2).mean(axis=(1, 3))
+    return result
 
 
 @dataclass(frozen=True)
@@ -101,5 +126,5 @@ class Domain:
             if not low <= found <= high:
                 trait = TRAITS[name]
                 expect = trait.below if found < low else trait.above
-                words.append(f"{trait.name} {found:.2g}, trained on {low:.2g} to {high:.2g}: {expect}")
+                words.append(f"{trait.name} {found:.3g}, trained on {low:.3g} to {high:.3g}: {expect}")
         return words

@@ -29,7 +29,10 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its weights, its normalisation, what it knows, and what is written about it."""
+    """A network with its weights and its normalisation, and what is written about it.
+
+    `domain` tells what images it knows, `beyond` is the model for others.
+    """
 
     network: UNet
     normalisation: Normalisation
@@ -37,6 +40,7 @@ class Model:
     autocast: torch.dtype | None
     record: dict[str, Any]
     domain: Domain = field(default_factory=lambda: Domain({}))
+    beyond: Model | None = None
 
 
 def find_model(candidates: list[Path]) -> Path:
@@ -72,6 +76,9 @@ def load_model(folder: Path) -> Model:
         network = _build(architecture)
         normalisation = Normalisation(**record["normalisation"])
         autocast = AUTOCAST[record.get("autocast")]
+        other = record.get("beyond")
+        if other is not None and Path(other).name != other:
+            raise ValueError(f"beyond {other!r}, which is no name of a folder in this one")
         domain = Domain({name: (float(low), float(high)) for name, (low, high) in record.get("domain", {}).items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path}: expected a model record of format {FORMAT}, found {error!r}") from error
@@ -90,7 +97,12 @@ def load_model(folder: Path) -> Model:
         raise ModelError(
             f"{file}: expected the weights of the network in {path}, found {_first_line(error)}"
         ) from error
-    return Model(network, normalisation, found, autocast, record, domain)
+    beyond = load_model(folder / other) if other is not None else None
+    if beyond and beyond.network.scale != network.scale:
+        raise ModelError(
+            f"{folder / other}: expected a network of scale {network.scale}, as in {path}, found {beyond.network.scale}"
+        )
+    return Model(network, normalisation, found, autocast, record, domain, beyond)
 
 
 def _build(architecture: dict[str, Any]) -> UNet:

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denoiser.domain import Domain
 from denoiser.images import open_stack
 from denoiser.memory import available, disk_free
-from denoiser.predict import Denoiser, fill_invalid, invalid
+from denoiser.predict import Denoiser, invalid
 from denoiser.stack import Stack
 from denoiser.tiff import write_tiff
 
@@ -32,15 +31,18 @@ class Report:
         As the file has them.
     invalid : int
         Pixels that are NaN, infinite or too large.
-    outside : list of str
-        What of the first plane that is unlike the network's training images is so.
+    network : str
+        Name of the one that was chosen by the first planes.
+    unlike : list of str
+        What of them is unlike its training images.
     """
 
     shape: tuple[int, ...]
     dtype: str
     axes: str
     invalid: int = 0
-    outside: list[str] = field(default_factory=list)
+    network: str = ""
+    unlike: list[str] = field(default_factory=list)
 
     @property
     def pixels(self) -> int:
@@ -53,20 +55,17 @@ def denoise_file(
     source: Path,
     target: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    domain: Domain | None = None,
 ) -> Report:
     """Denoise every plane of a file, holding only a few planes at a time.
 
     Parameters
     ----------
     denoiser : Denoiser
-        The network to use.
+        The network to use, or for images beyond its domain the one that it names.
     source, target : Path
         What to read, and the TIFF to write.
     progress : callable
         Told the planes done and the planes in all.
-    domain : Domain, optional
-        Of the network: the first plane of each block is held against it.
 
     Raises
     ------
@@ -79,9 +78,7 @@ def denoise_file(
     with open_stack(source) as stack:
         _check_room(denoiser, source, target, stack)
         report = Report(stack.shape, str(stack.dtype), stack.axes)
-        write_tiff(
-            target, stack, _denoised(denoiser, stack, report, progress, domain or Domain({})), denoiser.network.scale
-        )
+        write_tiff(target, stack, _denoised(denoiser, stack, report, progress), denoiser.network.scale)
     return report
 
 
@@ -104,12 +101,15 @@ def _check_room(denoiser: Denoiser, source: Path, target: Path, stack: Stack) ->
 
 
 def _denoised(
-    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None], domain: Domain
+    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None]
 ) -> Iterator[NDArray[np.float32]]:
     done = 0
     for block in stack.blocks(BLOCK_PIXELS):
         report.invalid += int(invalid(block).sum())
-        report.outside = report.outside or domain.outside(fill_invalid(block[:1])[0])
+        if done == 0:
+            # One network for all of a stack: planes that changed from one to the other would flicker.
+            denoiser, report.unlike = denoiser.suited(block)
+            report.network = denoiser.name
         yield from denoiser(block)
         done += len(block)
         progress(done, stack.count)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from denoiser.domain import Domain
+from denoiser.model import Model
 from denoiser.normalise import Normalisation, normalise, undo
 from denoiser.tiling import tiles
 from denoiser.unet import UNet
@@ -17,6 +19,7 @@ log = logging.getLogger(__name__)
 
 TILE = 1024
 SMALLEST_TILE = 64
+LOOKS = 4  # planes that tell which denoiser suits
 
 
 class Denoiser:
@@ -34,6 +37,12 @@ class Denoiser:
         Half-precision type for the network's inner layers; None computes in float32.
     tile : int
         Side of a tile in pixels of the input. Halved, and kept so, whenever the device runs out of memory.
+    name : str
+        Of the model, for the log.
+    domain : Domain, optional
+        What the network was trained on.
+    beyond : Denoiser, optional
+        The one for images outside of that; of the same scale.
     """
 
     def __init__(
@@ -43,12 +52,46 @@ class Denoiser:
         device: torch.device | str = "cpu",
         autocast: torch.dtype | None = None,
         tile: int = TILE,
+        name: str = "",
+        domain: Domain | None = None,
+        beyond: Denoiser | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.normalisation = normalisation
         self.autocast = autocast
         self.tile = tile
+        self.name, self.domain, self.beyond = name, domain or Domain({}), beyond
+
+    @staticmethod
+    def of(model: Model, device: torch.device | str = "cpu") -> Denoiser:
+        """The denoiser of a model, and the one of the model for images beyond its domain."""
+        device = torch.device(device)
+        autocast = model.autocast if device.type == "cuda" else None
+        beyond = Denoiser.of(model.beyond, device) if model.beyond else None
+        name = str(model.record.get("name", "without a name"))
+        return Denoiser(model.network, model.normalisation, device, autocast, TILE, name, model.domain, beyond)
+
+    def suited(self, planes: NDArray[Any]) -> tuple[Denoiser, list[str]]:
+        """The denoiser that knows images like these.
+
+        Parameters
+        ----------
+        planes : ndarray
+            (N, Y, X), any real dtype, intensity units; a few of them are looked at.
+
+        Returns
+        -------
+        denoiser : Denoiser
+            This one, unless most planes lie outside of its domain and there is one beyond.
+        unlike : list of str
+            What of the first plane outside of the chosen one's domain is so (`Domain.outside`).
+        """
+        seen = fill_invalid(planes[:: -(-len(planes) // LOOKS)])
+        outside = [words for plane in seen if (words := self.domain.outside(plane))]
+        if self.beyond and 2 * len(outside) > len(seen):
+            return self.beyond.suited(planes)
+        return self, outside[0] if outside else []
 
     def __call__(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """Denoise planes, each by itself.

@@ -35,4 +35,4 @@ def tiny_model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def denoiser(shipped: Model) -> Denoiser:
-    return Denoiser(shipped.network, shipped.normalisation)
+    return Denoiser.of(shipped)

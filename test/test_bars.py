@@ -15,7 +15,7 @@ from train.measure.reports import BARS, replace_table, table, write_csv
 
 @pytest.fixture(scope="session")
 def results(shipped: Model, data: Path) -> list[Result]:
-    return evaluate(Denoiser(shipped.network, shipped.normalisation), w2s_cases(data), micro=False)
+    return evaluate(Denoiser.of(shipped), w2s_cases(data), micro=False)
 
 
 @pytest.mark.parametrize(("name", "count", "noisy"), [(W2S, 60, 18.80), (RAW, 6, 20.53)])

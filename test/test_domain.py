@@ -1,21 +1,27 @@
 """What a network was trained on, in figures, and what lies outside."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from demo.simulate import simulate_field
 from denoiser.domain import TRAITS, Domain, traits
+from denoiser.normalise import Normalisation
+from denoiser.pipeline import denoise_file
+from denoiser.predict import Denoiser
+from denoiser.unet import UNet
 
 
 def field(seed: int = 0) -> NDArray[np.float64]:
     return simulate_field(seed, side=128)[0].astype(np.float64)
 
 
-KNOWN = Domain.of(field(seed) for seed in range(12))
+KNOWN = Domain.of(field(seed) for seed in range(40))
 
 
 def test_traits_follow_no_gain_and_no_offset() -> None:
@@ -50,6 +56,9 @@ def test_an_image_like_those_is_inside() -> None:
         (lambda x: np.random.default_rng(0).standard_normal(x.shape), "noise .*: fine structure may be lost"),
         (lambda x: ndimage.gaussian_filter1d(x, 0.7, axis=1), "correlation of the noise in X .*: noise may be left"),
         (lambda x: ndimage.gaussian_filter1d(x, 0.7, axis=0), "correlation of the noise in Y .*: noise may be left"),
+        (lambda x: x + 9 * np.random.default_rng(0).standard_normal((128, 1)), "spread of the rows .*: noise of whole"),
+        (lambda x: x + 9 * np.random.default_rng(0).standard_normal(128), "spread of the columns .*: noise of whole"),
+        (lambda x: x + 900 * np.kron(np.eye(64), np.ones((2, 2))), "fine structure .*: fine structure may be smeared"),
         (
             lambda x: np.minimum(x, np.percentile(x, 90)),
             "saturated pixels 0.1.*: the brightest structures stay cut off",
@@ -59,6 +68,43 @@ def test_an_image_like_those_is_inside() -> None:
 def test_what_is_unlike_is_said(change: object, words: str) -> None:
     assert callable(change)
     assert re.search(words, "; ".join(KNOWN.outside(change(field()))))
+
+
+def experts() -> Denoiser:
+    beyond = Denoiser(UNet((4, 8)), Normalisation(), name="other")
+    return Denoiser(UNet((4, 8)), Normalisation(), name="expert", domain=KNOWN, beyond=beyond)
+
+
+def test_images_beyond_the_domain_are_for_the_other_network() -> None:
+    smooth = ndimage.gaussian_filter(field(), 4)
+    chosen, unlike = experts().suited(field()[None])
+    assert (chosen.name, unlike) == ("expert", [])
+    chosen, unlike = experts().suited(smooth[None])
+    assert (chosen.name, unlike) == ("other", []), "which has no domain that it could be outside of"
+    # Most planes decide; a blank one does not.
+    blank = np.zeros_like(smooth)
+    assert experts().suited(np.stack([blank, field(), field(3), smooth]))[0].name == "expert"
+    assert experts().suited(np.stack([smooth, smooth, smooth, field()]))[0].name == "other"
+
+
+def test_an_image_beyond_every_domain_is_told() -> None:
+    alone = Denoiser(UNet((4, 8)), Normalisation(), name="alone", domain=KNOWN)
+    chosen, unlike = alone.suited(ndimage.gaussian_filter(field(), 4)[None])
+    assert chosen is alone
+    assert any("smoothed needlessly" in words for words in unlike)
+
+
+def test_a_file_is_denoised_by_the_network_that_suits_it(tmp_path: Path) -> None:
+    denoiser = experts()
+    assert denoiser.beyond
+    for name, image, expert in (
+        ("like", field(), denoiser),
+        ("unlike", ndimage.gaussian_filter(field(), 4), denoiser.beyond),
+    ):
+        tifffile.imwrite(tmp_path / f"{name}.tif", image.astype(np.float32))
+        report = denoise_file(denoiser, tmp_path / f"{name}.tif", tmp_path / "answer.tif")
+        assert report.network == expert.name
+        assert np.array_equal(tifffile.imread(tmp_path / "answer.tif"), expert(image.astype(np.float32)[None])[0])
 
 
 def test_a_network_without_a_domain_says_nothing() -> None:

@@ -253,6 +253,17 @@ def test_starts_from_a_checkpoint_or_a_model_folder_of_the_same_network(tmp_path
             fit(dataclasses.replace(TINY, channels=(16, 24)), images(), tmp_path / "third", initial=initial)
 
 
+def test_a_model_for_other_images_is_exported_with_it(tmp_path: Path) -> None:
+    checkpoint = fit(TINY, images(), tmp_path / "run")
+    export(checkpoint, tmp_path / "other", "other")
+    export(checkpoint, tmp_path / "model", "expert", beyond=tmp_path / "other")
+    model = load_model(tmp_path / "model")
+    assert model.domain.ranges["noise"][0] > 0
+    assert not model.domain.outside(pair(1).frames[0])
+    assert model.beyond is not None
+    assert model.beyond.record["name"] == "other"
+
+
 def test_a_network_and_its_forerunner_can_be_averaged(tmp_path: Path) -> None:
     first = fit(TINY, images(), tmp_path / "first")
     second = fit(dataclasses.replace(TINY, seed=1), images(), tmp_path / "second", initial=first)

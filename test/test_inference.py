@@ -16,7 +16,6 @@ import torch
 
 import inference
 from denoiser import pipeline
-from denoiser.domain import Domain
 from denoiser.model import save_model
 from denoiser.normalise import Normalisation
 from denoiser.pipeline import denoise_file
@@ -188,9 +187,7 @@ def test_an_unforeseen_failure_is_told_and_the_next_image_is_done(
         raise RuntimeError("nobody thought of this")
 
     monkeypatch.setattr(inference, "denoise_file", fail)
-    assert not inference.denoise(
-        Denoiser(UNet((4, 8)), Normalisation()), Job(tmp_path / "x.tif", tmp_path / "y.tif"), Domain({})
-    )
+    assert not inference.denoise(Denoiser(UNet((4, 8)), Normalisation()), Job(tmp_path / "x.tif", tmp_path / "y.tif"))
     assert "x.tif -> " in caplog.text
     assert "nobody thought of this" in caplog.text
 

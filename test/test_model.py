@@ -170,3 +170,23 @@ def test_the_network_that_doubles_the_pixels_is_small_and_never_saw_the_held_out
 def test_the_general_network_loads_and_has_no_biases() -> None:
     model = load_model(Path(__file__).resolve().parents[1] / "models" / "general")
     assert all(not p.any() for name, p in model.network.named_parameters() if name.endswith("bias"))
+
+
+def test_a_model_holds_another_for_images_that_it_does_not_know(tiny_model: Path) -> None:
+    record = json.loads((tiny_model / "model.json").read_text())
+    extended = {**record, "domain": {"noise": [0.1, 0.9]}, "beyond": "other"}
+    (tiny_model / "model.json").write_text(json.dumps(extended))
+    with pytest.raises(ModelError, match=r"other.model\.json: expected a model record"):
+        load_model(tiny_model)
+    save_model(tiny_model / "other", UNet((4, 8)), {"kind": "plane"}, {"architecture": {"channels": [4, 8]}})
+    model = load_model(tiny_model)
+    assert model.domain.ranges == {"noise": (0.1, 0.9)}
+    assert model.beyond is not None
+    assert model.beyond.network.unshuffle == 1
+    twice = {"architecture": {"channels": [4, 8], "scale": 2}}
+    save_model(tiny_model / "other", UNet((4, 8), scale=2), {"kind": "plane"}, twice)
+    with pytest.raises(ModelError, match=r"other: expected a network of scale 1, as in .*model\.json, found 2"):
+        load_model(tiny_model)
+    (tiny_model / "model.json").write_text(json.dumps({**extended, "beyond": "../other"}))
+    with pytest.raises(ModelError, match=r"beyond '\.\./other', which is no name of a folder in this one"):
+        load_model(tiny_model)

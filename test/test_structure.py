@@ -20,9 +20,14 @@ MAY_IMPORT = {
     "denoiser/sockets.py": {"denoiser.images"},
     "denoiser/domain.py": {"denoiser.normalise"},
     "denoiser/model.py": {"denoiser.domain", "denoiser.unet", "denoiser.normalise"},
-    "denoiser/predict.py": {"denoiser.unet", "denoiser.normalise", "denoiser.tiling"},
-    "denoiser/pipeline.py": {
+    "denoiser/predict.py": {
         "denoiser.domain",
+        "denoiser.model",
+        "denoiser.unet",
+        "denoiser.normalise",
+        "denoiser.tiling",
+    },
+    "denoiser/pipeline.py": {
         "denoiser.images",
         "denoiser.memory",
         "denoiser.predict",

@@ -16,7 +16,7 @@ from train.images.clean import split_clean
 from train.measure.superres import cases, figure, measure, table, write_csv
 from train.noise.synthetic import DOSES
 
-METHODS = ["bicubic", "shipped network, then bicubic", "general network, then bicubic", "this network"]
+METHODS = ["bicubic", "shipped network, then bicubic", "this network"]
 
 
 @pytest.fixture

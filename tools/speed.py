@@ -15,11 +15,12 @@ from denoiser.device import keep_memory
 from denoiser.unet import UNet
 
 NETWORKS = [
-    ((16, 32, 96, 192, 256), 1),
-    ((16, 32, 64, 128, 256), 1),
-    ((16, 48, 96, 192, 256), 1),
-    ((32, 64, 128, 256), 2),
-    ((48, 96, 192, 256), 2),
+    ((64, 64, 128, 256), 2, "residual"),
+    ((48, 96, 192, 256), 2, "residual"),
+    ((48, 96, 192, 256), 2, "plain"),
+    ((16, 32, 96, 192, 256), 1, "residual"),
+    ((16, 32, 96, 192, 256), 1, "plain"),
+    ((16, 32, 64, 128, 256), 1, "plain"),
 ]
 
 
@@ -37,9 +38,9 @@ def per_second(work: Callable[[], object], repeats: int) -> float:
 def main() -> None:
     keep_memory()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    print("channels, unshuffle: parameters | steps/s (8 crops of 128², bfloat16) | MPix/s (1024², float32)")
-    for channels, unshuffle in NETWORKS:
-        network = UNet(channels, unshuffle)
+    print("channels, unshuffle, block: parameters | steps/s (8 crops of 128², bfloat16) | MPix/s (1024², float32)")
+    for channels, unshuffle, block in NETWORKS:
+        network = UNet(channels, unshuffle, block)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimiser = torch.optim.AdamW(network.parameters())
         crops, plane = torch.randn(8, 1, 128, 128), torch.randn(1, 1, 1024, 1024)
@@ -57,7 +58,7 @@ def main() -> None:
 
         parameters = sum(p.numel() for p in network.parameters())
         rates = per_second(step, 11), per_second(infer, 5) * plane.numel() / 1e6
-        print(f"{channels}, {unshuffle}: {parameters} | {rates[0]:.2f} | {rates[1]:.2f}", flush=True)
+        print(f"{channels}, {unshuffle}, {block}: {parameters} | {rates[0]:.2f} | {rates[1]:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--name", default="U-Net")
     c.add_argument("--autocast", choices=["float16", "bfloat16"], help="half precision on CUDA")
     c.add_argument("--note", default="", help="what the record should say of earlier stages")
+    c.add_argument("--beyond", type=Path, metavar="DIR", help="model folder for images unlike the training images")
     c.add_argument("--blend", type=Path, metavar="FILE", help="average the weights with those of this checkpoint")
     c.add_argument("--share", type=float, default=0.5, help="of --blend in that average (default 0.5)")
 
@@ -159,13 +160,14 @@ def _evaluate(arguments: Arguments) -> None:
 
     if arguments.checkpoint:
         run = load_checkpoint(arguments.checkpoint)["run"]
-        network, normalisation, record = load_network(arguments.checkpoint), run_normalisation(run), run["config"]
+        record = run["config"]
+        denoiser = Denoiser(load_network(arguments.checkpoint), run_normalisation(run), choose_device())
     else:
         model = load_model(arguments.model)
         print(f"weights sha256 {model.sha256}\n")
-        network, normalisation, record = model.network, model.normalisation, model.record["training"]["config"]
+        denoiser, record = Denoiser.of(model, choose_device()), model.record["training"]["config"]
     cases = find_cases(arguments.data, configurations.from_record(record), arguments.on)
-    results = evaluate(Denoiser(network, normalisation, choose_device()), cases)
+    results = evaluate(denoiser, cases)
     print(summary(results))
     if arguments.out:
         save(results, arguments.out)
@@ -182,7 +184,7 @@ def _export(arguments: Arguments) -> None:
     from train.export import export
 
     a = arguments
-    export(a.checkpoint, a.model, a.name, a.autocast, a.note, (a.blend, a.share) if a.blend else None)
+    export(a.checkpoint, a.model, a.name, a.autocast, a.note, (a.blend, a.share) if a.blend else None, a.beyond)
 
 
 def _ablate(arguments: Arguments) -> None:

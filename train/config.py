@@ -169,10 +169,14 @@ BOUNDS = (
 # What networks were like before the shipped one, and the recipes below that were measured with it.
 PLAIN: dict[str, Any] = {"unshuffle": 1, "block": "plain", "residual": True, "biases": True}
 RECIPES: dict[str, tuple[str, Config]] = {
-    "pairs": ("from pairs of one kind: the first stage of the network in resources/", Config()),
+    "pairs": ("from pairs of one kind: learns fastest, and ends where the shipped network does", Config()),
+    "shipped": (
+        "the network in resources/, for images like W2S: at full resolution, with a residual output",
+        Config(**PLAIN, channels=(16, 32, 96, 192, 256), steps=9500),
+    ),
     "mixture": (
-        "its second stage, which makes it blind to the microscope: noise of many levels, clean images of other "
-        "microscopes; give --clean, and --initial with the first stage's checkpoint",
+        "the network in resources/beyond, for all other images: noise of many levels, clean images of other "
+        "microscopes; give --clean, and --initial with a checkpoint of the recipe 'pairs'",
         Config(
             synthetic=0.375, redraw=0.25, levels=(1.0, 400.0), photons=(3.0, 1000.0), balance=0.4, lr=1e-3, steps=4500,
             validate_every=500,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 
 import torch
 
-from denoiser.model import save_model
+from denoiser.model import ModelError, load_model, save_model
 from denoiser.unet import UNet
 from train.checkpoint import load_checkpoint, load_network
 from train.config import from_record
 from train.schedule import MONITOR
 
+BEYOND = "beyond"  # the folder inside a model's for images that it does not know
 SPLIT = ("training_fields", "validation_fields", "clean_images", "validation_clean_images")
 
 
@@ -25,6 +27,7 @@ def export(
     autocast: str | None = None,
     note: str = "",
     blend: tuple[Path, float] | None = None,
+    beyond: Path | None = None,
 ) -> None:
     """Write the weights of a checkpoint and the record of how they came about.
 
@@ -41,9 +44,13 @@ def export(
     blend : (Path, float), optional
         A checkpoint that this one was started from, and its share in the weights: a network that was trained
         on with other images and its forerunner, averaged, keep most of what each is good at (Wortsman et al., 2022).
+    beyond : Path, optional
+        Model folder for images outside of the domain of this one; it is copied into `folder`.
 
     Raises
     ------
+    ModelError
+        If there is no model in `beyond`, or of another scale.
     ValueError
         If a checkpoint cannot be read, or the two are not of one network.
     """
@@ -79,6 +86,11 @@ def export(
             "exported": datetime.date.today().isoformat(),
         },
     }
+    if beyond:
+        if (scale := load_model(beyond).network.scale) != network.scale:
+            raise ModelError(f"{beyond}: expected a network of scale {network.scale}, found {scale}")
+        shutil.copytree(beyond, folder / BEYOND, dirs_exist_ok=True)
+        record["beyond"] = BEYOND
     save_model(folder, network, run["normalisation"], record)
 
 

@@ -32,7 +32,7 @@ from train.stream import Crops, Stream, expose, loader
 Array = NDArray[Any]
 PICTURES = 4  # validation images whose crops are kept for the montage
 LEAST_NOISE = 0.03  # of a crop, in its standard deviations, as `balance` sees it
-SAMPLES = 256  # crops that tell what the network is trained on
+SAMPLES = 256  # frames, and crops, that tell what the network is trained on
 CHECK_EVERY = 16  # batches between looks at the loss, each of which a GPU has to wait for
 
 
@@ -220,10 +220,13 @@ class Restoration(lightning.LightningModule):
 
     @cached_property
     def domain(self) -> Domain:
-        """Of the first crops of the stream, as they are after noise and augmentation."""
-        stream = Stream(self.images, self.config)
-        batches = range(-(-SAMPLES // self.config.batch))
-        return Domain.of(crop[0].numpy() for i in batches for crop in expose(stream.draw(i), self.config)[0])
+        """Of the whole frames, and of the first crops of the stream if it draws noise."""
+        images: list[Array] = [p.frames[0] for p in self.images.training[:SAMPLES]]
+        if self.config.redraw or self.config.synthetic:
+            stream = Stream(self.images, self.config)
+            for i in range(-(-SAMPLES // self.config.batch)):
+                images += [crop[0].numpy() for crop in expose(stream.draw(i), self.config)[0]]
+        return Domain.of(images)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the clock of the run that is resumed."""

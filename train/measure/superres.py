@@ -131,7 +131,6 @@ def _methods(model: Path) -> dict[str, Denoiser]:
     """The networks by the names that the table has for what they are used in."""
     folders = {
         "shipped network, then bicubic": ROOT / "resources",
-        "general network, then bicubic": ROOT / "models" / "general",
         "this network": model,
     }
     networks = {}

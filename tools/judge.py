@@ -1,0 +1,87 @@
+"""What a network is chosen by, on images that it was not trained on and that are no test images.
+
+    python tools/judge.py DATA MODEL_OR_CHECKPOINT ...
+    python tools/judge.py DATA CHECKPOINT --blend FORERUNNER 0.25 0.5 0.75
+
+Mean SI-PSNR of W2S's validation fields; of clean images at four doses (photo-electrons of the brightest pixel, one
+electron of read noise); and of the answer to W2S's means of 400 frames with these themselves, of which nothing
+should be smeared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from denoiser.device import keep_memory
+from denoiser.metrics import si_psnr
+from denoiser.model import load_model
+from denoiser.normalise import Normalisation
+from denoiser.predict import Denoiser
+from denoiser.unet import UNet
+from train.checkpoint import load_network
+from train.config import RECIPES
+from train.export import average
+from train.images.sources import find_images
+from train.noise.synthetic import Cameras, camera
+
+DOSES = (5.0, 20.0, 80.0, 320.0)
+SIDE = 512  # of the clean images, at most
+
+
+class Judge:
+    """Measures networks on the validation images below `data`."""
+
+    def __init__(self, data: Path) -> None:
+        config = RECIPES["mixture"][1]
+        images = find_images(data / "w2s", config, data / "clean")
+        self.real = [(np.asarray(p.frames[0], float), p.truth.astype(float)) for p in images.validation]
+        held_out = {pair.name for pair in images.drawn}
+        print("clean:", ", ".join(sorted(held_out)))
+        planes = [torch.from_numpy(p.truth)[None, None, :SIDE, :SIDE] for p in images.drawn]
+        self.drawn = {dose: [self.photograph(p, dose, i) for i, p in enumerate(planes)] for dose in DOSES}
+
+    @staticmethod
+    def photograph(plane: torch.Tensor, dose: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        light = (plane - plane.min()) / (plane.max() - plane.min())
+        generator = torch.Generator().manual_seed(1000 * seed + int(dose))
+        noisy, truth = camera(light, generator, dose, Cameras(read_noise=1.0, correlated=0.0, rows=0.0))
+        return noisy[0, 0].numpy().astype(float), truth[0, 0].numpy().astype(float)
+
+    def __call__(self, name: str, network: UNet) -> None:
+        denoise = Denoiser(network, Normalisation("plane"))
+
+        def mean(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
+            return float(np.mean([si_psnr(truth, denoise(noisy[None])[0]) for noisy, truth in pairs]))
+
+        drawn = " ".join(f"{mean(pairs):.2f}" for pairs in self.drawn.values())
+        itself = mean([(truth, truth) for _, truth in self.real])
+        print(f"{name}: W2S {mean(self.real):.3f}, clean {drawn}, itself {itself:.2f} dB", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("networks", type=Path, nargs="+")
+    parser.add_argument("--blend", nargs="+", default=[], metavar=("FORERUNNER", "SHARE"))
+    arguments = parser.parse_args()
+    keep_memory()
+    judge = Judge(arguments.data)
+    for path in arguments.networks:
+        network = load_model(path).network if path.is_dir() else load_network(path)
+        judge(str(path), network)
+        for share in map(float, arguments.blend[1:]):
+            blended = copy.deepcopy(network)
+            average(blended, load_network(Path(arguments.blend[0])), share)
+            judge(f"  with {share:g} of {arguments.blend[0]}", blended)
+
+
+if __name__ == "__main__":
+    main()

@@ -121,9 +121,12 @@ class Domain:
     def outside(self, plane: NDArray[Any]) -> list[str]:
         """What of a plane (Y, X) lies outside, with the figures and what to expect; nothing if none does."""
         words = []
+        # The figures of a small image are less sure: their chance goes with the square root of its pixels.
+        unsure = LARGEST / max(1, min(LARGEST, *plane.shape)) - 1
         for name, found in traits(plane).items():
             low, high = self.ranges.get(name, (-np.inf, np.inf))
-            if not low <= found <= high:
+            slack = unsure * TRAITS[name].margin
+            if not low - slack <= found <= high + slack:
                 trait = TRAITS[name]
                 expect = trait.below if found < low else trait.above
                 words.append(f"{trait.name} {found:.3g}, trained on {low:.3g} to {high:.3g}: {expect}")

@@ -31,14 +31,15 @@ package: .venv-package/.done ## make the bioimage.io packages, in runs/, and the
 	.venv-package/bin/python -m package $(GITHUB_USER)
 
 test-package: package ## have bioimageio.core test the package's three formats
-	for rdf in rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
+	for rdf in rdf.yaml runs/package-general/rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
 	  .venv-package/bin/bioimageio test $$rdf --weight-format $$format || exit 1; done; done
 
 test-consumers: test-package .venv-core096/.done ## the same in the oldest core, and every consumer against inference.py
-	for rdf in rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
+	for rdf in rdf.yaml runs/package-general/rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
 	  .venv-core096/bin/bioimageio test $$rdf --weight-format $$format || exit 1; done; done
 	.venv-package/bin/python -W ignore test/consumers.py
 	.venv-core096/bin/python -W ignore test/consumers.py core-pytorch_state_dict core-torchscript core-onnx
+	.venv-package/bin/python -W ignore test/consumers.py general
 	.venv-package/bin/python -W ignore test/consumers.py super-resolution
 
 sbom: ## list what the image holds of Python (CycloneDX), into runs/sbom.json

@@ -24,9 +24,11 @@ from denoiser.unet import StandardisedUNet
 from package.description import (
     CITATIONS,
     Package,
+    compared_figures_of,
     denoising,
     describe,
     figures_of,
+    general,
     moved,
     super_resolution,
     superres_figures_of,
@@ -43,10 +45,13 @@ Image = NDArray[np.float32]
 
 
 def main(maintainer: str | None = None) -> int:
-    """Both packages; the first is described by `rdf.yaml` at the top level, too."""
+    """All packages; the first is described by `rdf.yaml` at the top level, too."""
     package = denoising(figures_of(ROOT / "docs" / "evaluation.csv"))
     description = build(ROOT / "resources", RUNS / "package", package, maintainer)
     _write_yaml(ROOT / "rdf.yaml", moved(description, Path("runs/package")))
+    compared = (ROOT / "docs" / "compare" / f"{name}.csv" for name in ("noisy-input", "its-general-network-alone"))
+    package = general(compared_figures_of(*compared))
+    build(ROOT / "resources" / "beyond", RUNS / "package-general", package, maintainer)
     package = super_resolution(superres_figures_of(ROOT / "docs" / "super-resolution.csv"))
     build(ROOT / "models" / "super-resolution", RUNS / "package-super-resolution", package, maintainer)
     return 0

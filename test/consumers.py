@@ -1,4 +1,4 @@
-"""Real consumers of the package against inference.py: `python test/consumers.py [super-resolution] [CONSUMER ...]`.
+"""Real consumers of the package against inference.py: `python test/consumers.py [general | super-resolution] [CONSUMER ...]`.
 
 Each consumer answers the same images as inference.py: simulated fields of odd and even sizes, and a batch of
 three raw frames where ../shared/data is. Prints the furthest pixel, as a share of the answer's range; more
@@ -10,6 +10,8 @@ network's own mean and standard deviation are then those of what it is given: ho
 from __future__ import annotations
 
 import inspect
+import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,9 +31,11 @@ from denoiser.model import load_model
 from package.description import disagreements
 
 RAW = ROOT.parent / "shared" / "data" / "w2s-raw16" / "w2s_noisy_0.tiff"
-DOUBLES = sys.argv[1:2] == ["super-resolution"]  # the package of the network that doubles the pixels, not of the first
-PACKAGE = ROOT / "runs" / ("package-super-resolution" if DOUBLES else "package")
-MODEL = ROOT / "models" / "super-resolution" if DOUBLES else ROOT / "resources"
+MODELS = {"general": ROOT / "resources" / "beyond", "super-resolution": ROOT / "models" / "super-resolution"}
+KIND = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in MODELS else ""  # of the package; the first by default
+DOUBLES = KIND == "super-resolution"
+PACKAGE = ROOT / "runs" / (f"package-{KIND}" if KIND else "package")
+MODEL = MODELS.get(KIND, ROOT / "resources")
 SCALE = 2 if DOUBLES else 1
 HALO, ALLOWED = 112 * SCALE, 1e-4
 
@@ -55,8 +59,12 @@ def reference(image: np.ndarray) -> np.ndarray:
         source, target = Path(folder, "in"), Path(folder, "out")
         source.mkdir()
         tifffile.imwrite(source / "x.tif", image[:, 0], photometric="minisblack")
+        # Of the model the network that is in the package, whatever the image is like.
+        record = json.loads((MODEL / "model.json").read_text())
+        alone = Path(shutil.copytree(MODEL, Path(folder, "model")))
+        (alone / "model.json").write_text(json.dumps({**record, "beyond": None}))
         command = [sys.executable, str(ROOT / "inference.py"), "--input", str(source), "--output", str(target)]
-        subprocess.run([*command, "--model", str(MODEL)], check=True, capture_output=True)
+        subprocess.run([*command, "--model", str(alone)], check=True, capture_output=True)
         height, width = (SCALE * side for side in image.shape[2:])
         return tifffile.imread(target / "x.tif").reshape(*image.shape[:2], height, width)
 
@@ -117,7 +125,7 @@ def main(names: list[str]) -> int:
     if not (PACKAGE / "rdf.yaml").is_file():
         print(f"{PACKAGE}: expected the package, found none: run 'make package'")
         return 1
-    if not DOUBLES and (said := disagreements(YAML(typ="safe").load(ROOT / "rdf.yaml"), ROOT, load_model(MODEL))):
+    if not KIND and (said := disagreements(YAML(typ="safe").load(ROOT / "rdf.yaml"), ROOT, load_model(MODEL))):
         print("\n".join(said))
         return 1
     try:
@@ -139,4 +147,4 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[2:] if DOUBLES else sys.argv[1:]))
+    raise SystemExit(main(sys.argv[2:] if KIND else sys.argv[1:]))

@@ -20,7 +20,7 @@ from denoiser.model import Model, sha256
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from denoiser.unet import StandardisedUNet, UNet
-from package.description import denoising, describe, disagreements, super_resolution
+from package.description import compared_figures_of, denoising, describe, disagreements, super_resolution
 from package.weights import standardised
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,6 +95,16 @@ def test_a_package_that_doubles_the_pixels_says_so(tmp_path: Path, shipped: Mode
     assert {(a["scale"], a["halo"]) for a in spaces} == {(0.5, 2 * network.halo)}
     assert rdf["weights"]["pytorch_state_dict"]["architecture"]["kwargs"] == architecture
     assert "super-resolution" in rdf["tags"]
+
+
+def test_the_figures_of_two_methods_are_put_together(tmp_path: Path) -> None:
+    for name, quality in (("noisy", (10, 12, 30)), ("denoised", (20, 24, 40))):
+        rows = [f"{s},{i},{q},0.5" for i, (s, q) in enumerate(zip("aab", quality, strict=True))]
+        (tmp_path / name).write_text("\n".join(["# how it was made", "set,image,si_psnr,ssim", *rows]) + "\n")
+    assert compared_figures_of(tmp_path / "noisy", tmp_path / "denoised") == {
+        "a": "mean of 2 images: SI-PSNR 11.00 dB noisy, 22.00 dB denoised; SSIM 0.500 and 0.500",
+        "b": "mean of 1 images: SI-PSNR 30.00 dB noisy, 40.00 dB denoised; SSIM 0.500 and 0.500",
+    }
 
 
 @pytest.fixture

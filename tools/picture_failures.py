@@ -1,7 +1,7 @@
 """Draw where the shipped networks fail: `python tools/picture_failures.py [PNG]`; see resources/MODEL_CARD.md.
 
-A row for each of: the dimmest light, noise of rows, noise that neighbours share, and a bright field; frame, answer, truth and
-residual (frame - answer) of a crop of the simulated field.
+A row for each of: the dimmest light, noise of rows, noise that neighbours share, and a bright field; frame, answer,
+truth and residual (frame - answer) of a crop of the simulated field.
 """
 
 from __future__ import annotations

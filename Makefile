@@ -3,6 +3,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 DATA ?= ../shared/data
 INPUT ?=
+FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROCESSES))
 FORMATS := pytorch_state_dict torchscript onnx
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint test-container package test-package test-consumers sbom faults fuzz evaluate compare readme train clean
@@ -65,8 +66,12 @@ readme: $(VENV)/.train ## make the README's picture and table
 	cp test/output/demo.png docs/demo.png
 	$(PY) -m train evaluate --data "$(DATA)" --csv docs/evaluation.csv --readme README.md
 
-train: $(VENV)/.train ## train a network as the shipped one was, into runs/train (PROCESSES=2: on two CPU cores)
-	$(PY) -m train fit --data "$(DATA)/w2s" --out runs/train $(if $(PROCESSES),--devices $(PROCESSES))
+train: $(VENV)/.train ## train networks as the shipped ones were, into runs/train/model (PROCESSES=2: on two CPU cores)
+	$(FIT) --recipe shipped --out runs/train/shipped
+	$(FIT) --out runs/train/pairs
+	$(FIT) --recipe mixture --clean "$(DATA)/clean" --initial runs/train/pairs/checkpoint.ckpt --out runs/train/mixture
+	$(PY) -m train export --checkpoint runs/train/mixture/checkpoint.ckpt --model runs/train/beyond --name "for all images"
+	$(PY) -m train export --checkpoint runs/train/shipped/checkpoint.ckpt --model runs/train/model --beyond runs/train/beyond
 
 clean: ## remove environments, runs and outputs
 	rm -rf $(VENV) .venv-sbom .venv-package .venv-core096 .venv-compare runs test/output .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,6 @@
-"""Real consumers of the package against inference.py: `python test/consumers.py [general | super-resolution] [CONSUMER ...]`.
+"""Real consumers of the package against inference.py: `python test/consumers.py [KIND] [CONSUMER ...]`.
+
+KIND is `general` or `super-resolution` for these packages.
 
 Each consumer answers the same images as inference.py: simulated fields of odd and even sizes, and a batch of
 three raw frames where ../shared/data is. Prints the furthest pixel, as a share of the answer's range; more

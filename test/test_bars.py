@@ -1,11 +1,16 @@
 """On the real test images, the shipped network is as good as the README's table says."""
 
 import csv
+import itertools
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
+from compare.sets import cases
+from denoiser.metrics import si_psnr
 from denoiser.model import Model
 from denoiser.predict import Denoiser
 from train.measure.cases import RAW, W2S, w2s_cases
@@ -43,6 +48,28 @@ def test_no_image_gets_worse(results: list[Result]) -> None:
     for r in results:
         assert r.si_psnr > r.noisy_si_psnr + 5, r
         assert r.ssim > r.noisy_ssim, r
+
+
+def test_the_image_decides_which_network_denoises_it(shipped: Model, data: Path) -> None:
+    """Those of W2S's own camera, test fields and raw frames, the first; those of other microscopes the other."""
+    denoiser = Denoiser.of(shipped)
+    chosen: dict[str, set[str]] = {}
+    for case in cases(data):
+        name = "W2S" if case.set in ("W2S 081-100", "w2s-raw16") else case.set
+        chosen.setdefault(name, set()).add(denoiser.suited(case.noisy[None])[0].name)
+    assert denoiser.beyond
+    assert chosen["W2S"] == {denoiser.name}
+    assert chosen["FMD confocal"] == chosen["FLIM two-photon"] == {denoiser.beyond.name}
+
+
+def test_nothing_is_smeared_of_an_image_without_noise(shipped: Model, data: Path) -> None:
+    """Means of 400 frames of the validation fields. Some have noise of their own that is seen."""
+    denoiser, agreement = Denoiser.of(shipped), []
+    for fov, channel in itertools.product((11, 23, 27, 53, 55, 57, 72, 80), range(3)):
+        mean = tifffile.imread(data / "w2s" / "clean" / f"{fov:03}_{channel}.tif").astype(np.float64)
+        answer = denoiser.suited(mean[None])[0](mean[None])[0]
+        agreement.append(si_psnr(mean, answer))
+    assert np.mean(agreement) >= 45, agreement
 
 
 def test_the_readme_shows_these_figures(results: list[Result], data: Path) -> None:

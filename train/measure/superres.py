@@ -135,8 +135,7 @@ def _methods(model: Path) -> dict[str, Denoiser]:
     }
     networks = {}
     for name, folder in folders.items():
-        loaded = load_model(folder)
-        networks[name] = Denoiser(loaded.network, loaded.normalisation, choose_device())
+        networks[name] = Denoiser.of(load_model(folder), choose_device())
     if (scale := networks["this network"].network.scale) != 2:
         raise ValueError(f"{model}: expected a model of scale 2, found scale {scale}: train one with --scale 2")
     return networks
@@ -146,7 +145,8 @@ def _answers(methods: dict[str, Denoiser], frame: Array) -> dict[str, Array]:
     """(2Y, 2X) of each method, bicubic enlargement of the frame itself first."""
     answers: dict[str, Array] = {"bicubic": enlarge(frame[None], 2)[0]}
     for name, denoiser in methods.items():
-        answers[name] = enlarge(denoiser(frame[None]), 2 // denoiser.network.scale)[0]
+        suited, _ = denoiser.suited(frame[None])
+        answers[name] = enlarge(suited(frame[None]), 2 // suited.network.scale)[0]
     return answers
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from denoiser.domain import TRAITS
 from denoiser.metrics import si_psnr
 from denoiser.model import ModelError, find_model, load_model, save_model, sha256
 from denoiser.predict import Denoiser
@@ -167,9 +168,13 @@ def test_the_network_that_doubles_the_pixels_is_small_and_never_saw_the_held_out
     assert si_psnr(case.truth, answer) == pytest.approx(float(row["si_psnr"]), abs=0.02)
 
 
-def test_the_general_network_loads_and_has_no_biases() -> None:
-    model = load_model(Path(__file__).resolve().parents[1] / "models" / "general")
-    assert all(not p.any() for name, p in model.network.named_parameters() if name.endswith("bias"))
+def test_the_shipped_model_holds_one_for_other_images_which_has_no_biases() -> None:
+    resources = Path(__file__).resolve().parents[1] / "resources"
+    model = load_model(resources)
+    assert model.domain.ranges.keys() == TRAITS.keys()
+    assert model.beyond is not None
+    assert all(not p.any() for name, p in model.beyond.network.named_parameters() if name.endswith("bias"))
+    assert (resources / "beyond" / model.beyond.record["weights"]["file"]).stat().st_size < 16e6
 
 
 def test_a_model_holds_another_for_images_that_it_does_not_know(tiny_model: Path) -> None:

@@ -85,13 +85,13 @@ class Denoiser:
         denoiser : Denoiser
             This one, unless most planes lie outside of its domain and there is one beyond.
         unlike : list of str
-            What of the first plane outside of the chosen one's domain is so (`Domain.outside`).
+            If most planes lie outside of the chosen one's domain, what of the first is so (`Domain.outside`).
         """
         seen = fill_invalid(planes[:: -(-len(planes) // LOOKS)])
         outside = [words for plane in seen if (words := self.domain.outside(plane))]
-        if self.beyond and 2 * len(outside) > len(seen):
-            return self.beyond.suited(planes)
-        return self, outside[0] if outside else []
+        if 2 * len(outside) <= len(seen):
+            return self, []
+        return self.beyond.suited(planes) if self.beyond else (self, outside[0])
 
     def __call__(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """Denoise planes, each by itself.

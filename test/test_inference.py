@@ -196,7 +196,7 @@ def test_an_image_unlike_the_training_images_is_named(tmp_path: Path, tiny_model
     """It is denoised all the same."""
     noise = np.random.default_rng(0).standard_normal((64, 64))
     put(tmp_path / "in" / "like.tif", 100 + 10 * noise)
-    put(tmp_path / "in" / "unlike.tif", np.stack([np.linspace(0, 9, 4096).reshape(64, 64), 100 + 10 * noise]))
+    put(tmp_path / "in" / "unlike.tif", np.stack(2 * [np.linspace(0, 9, 4096).reshape(64, 64)] + [noise]))
     record = json.loads((tiny_model / "model.json").read_text())
     (tiny_model / "model.json").write_text(json.dumps({**record, "domain": {"noise": [0.5, 1.5]}}))
     result = run("--input", tmp_path / "in", "--output", tmp_path / "out", "--model", tiny_model)

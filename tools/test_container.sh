@@ -91,7 +91,9 @@ for input in test/input/interface_*; do
 done
 rm -f runs/"$tag"_*.tar.gz
 timed ./do_save.sh
-tar -tzf runs/model.tar.gz | grep -q '^\./model.json$'
+# Without -q, which would end before tar does.
+tar -tzf runs/model.tar.gz | grep '^\./model.json$'
+tar -tzf runs/model.tar.gz | grep '^\./beyond/weights.pt$'
 archive=$(ls runs/"$tag"_*.tar.gz)
 
 empty_engine

@@ -70,7 +70,10 @@ train: $(VENV)/.train ## train networks as the shipped ones were, into runs/trai
 	$(FIT) --recipe shipped --out runs/train/shipped
 	$(FIT) --out runs/train/pairs
 	$(FIT) --recipe mixture --clean "$(DATA)/clean" --initial runs/train/pairs/checkpoint.ckpt --out runs/train/mixture
-	$(PY) -m train export --checkpoint runs/train/mixture/checkpoint.ckpt --model runs/train/beyond --name "for all images"
+	$(FIT) --recipe mixture --clean "$(DATA)/clean" --initial runs/train/mixture/checkpoint.ckpt --out runs/train/others \
+	  --synthetic 0.75 --redraw 0.5 --lr 5e-4 --warmup 100 --steps 2000
+	$(PY) -m train export --checkpoint runs/train/others/checkpoint.ckpt --blend runs/train/mixture/checkpoint.ckpt \
+	  --model runs/train/beyond --name "for all images"
 	$(PY) -m train export --checkpoint runs/train/shipped/checkpoint.ckpt --model runs/train/model --beyond runs/train/beyond
 
 clean: ## remove environments, runs and outputs

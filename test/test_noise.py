@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from train.noise.camera import (
+from denoiser.noise.camera import (
     W2S_CAMERA,
     Camera,
     average_frames,
@@ -20,8 +20,8 @@ from train.noise.camera import (
     poisson_frame,
     row_noise,
 )
-from train.noise.diagnosis import Diagnosis, diagnose, noise_report, plot
-from train.noise.transfer import fit_line, transfer_of_frames, transfer_of_images
+from denoiser.noise.diagnosis import Diagnosis, diagnose, noise_report, plot
+from denoiser.noise.transfer import fit_line, transfer_of_frames, transfer_of_images
 
 GAINS, READ_ELECTRONS = (0.5, 13.4), (0.0, 3.0)
 OFFSET = 103.4

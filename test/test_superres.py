@@ -14,7 +14,7 @@ from denoiser.predict import Denoiser
 from denoiser.unet import UNet
 from train.images.clean import split_clean
 from train.measure.superres import cases, figure, measure, table, write_csv
-from train.noise.synthetic import DOSES
+from train.synthetic import DOSES
 
 METHODS = ["bicubic", "shipped network, then bicubic", "this network"]
 

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from train.images.clean import HELD_OUT_EVERY, draw_clean, read_clean, read_named, split_clean
-from train.noise.synthetic import BACKGROUND, DOSES, LARGEST, PHOTONS, degrade, validation_pairs
+from train.synthetic import BACKGROUND, DOSES, LARGEST, PHOTONS, degrade, validation_pairs
 
 
 def generator(seed: int = 0) -> torch.Generator:

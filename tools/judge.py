@@ -30,7 +30,7 @@ from train.checkpoint import load_network
 from train.config import RECIPES
 from train.export import average
 from train.images.sources import find_images
-from train.noise.synthetic import Cameras, camera
+from train.synthetic import Cameras, camera
 
 DOSES = (5.0, 20.0, 80.0, 320.0)
 SIDE = 512  # of the clean images, at most

@@ -197,7 +197,7 @@ def _ablate(arguments: Arguments) -> None:
 
 
 def _noise(arguments: Arguments) -> None:
-    from train.noise.diagnosis import noise_report
+    from denoiser.noise.diagnosis import noise_report
 
     print(noise_report(arguments.file, arguments.plot, arguments.offset))
 

@@ -41,7 +41,7 @@ class Config:
     levels
         Least and most frames whose mean such a crop is like, drawn evenly in the logarithm (1 16: avg1 to avg16).
     synthetic
-        Share of each batch that is clean images with drawn noise (`train.noise.synthetic`).
+        Share of each batch that is clean images with drawn noise (`train.synthetic`).
     photons, read_noise, correlated, rows
         Of that noise: least and most photo-electrons (of the brightest pixel; for scale 2 in the mean), most
         read noise in electrons, shares of the crops with blurred noise and with rows.

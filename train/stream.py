@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from denoiser.noise.camera import poisson_frame
 from train.augment import augment
 from train.config import Config
 from train.images.clean import draw_clean
 from train.images.pairs import Images, draw_batch
-from train.noise.camera import poisson_frame
-from train.noise.synthetic import Cameras, degrade
+from train.synthetic import Cameras, degrade
 
 
 @dataclass(frozen=True)

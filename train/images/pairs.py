@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denoiser.noise.camera import photon_transfer
 from train.config import Config
 from train.images.cache import open_cache
 from train.images.clean import Clean
 from train.images.frames import read_images, target_of
 from train.images.layouts import Item, Layout, scale_of
-from train.noise.camera import photon_transfer
 
 log = logging.getLogger(__name__)
 

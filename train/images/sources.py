@@ -12,7 +12,7 @@ from train.images.clean import Clean, split_clean
 from train.images.layouts import Layout, detect
 from train.images.pairs import Images, Pair, read_pairs
 from train.images.split import split_fields
-from train.noise.synthetic import validation_pairs
+from train.synthetic import validation_pairs
 
 SOURCES = {
     "w2s-raw": "W2S (Zhou et al. 2020), raw frames and the mean of 400",

@@ -18,7 +18,7 @@ from denoiser.model import load_model
 from denoiser.predict import Denoiser
 from train.images.clean import FINE, read_named
 from train.measure.evaluate import enlarge
-from train.noise.synthetic import DOSES, degrade
+from train.synthetic import DOSES, degrade
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGMA = 2.2  # width of the point spread function, in pixels of the truth: the middle of what is trained with
@@ -57,7 +57,7 @@ def measure(model: Path, data: Path) -> list[Result]:
     model : Path
         Folder of a model of scale 2.
     data : Path
-        Folder of clean images. Of one that has super-resolved ones (`train.noise.synthetic.FINE`) only
+        Folder of clean images. Of one that has super-resolved ones (`train.synthetic.FINE`) only
         those are taken. The training never sees the held-out files.
 
     Raises

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from train.noise.camera import Camera
+from denoiser.noise.camera import Camera
 
 Array = NDArray[np.float64]
 CLASSES = 40  # of equal numbers of pixels, by brightness

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from train.noise.camera import correlate, row_noise
+from denoiser.noise.camera import correlate, row_noise
 
 # Photo-electrons a pixel in the mean, as W2S's frames have them, and the width of a wide-field
 # microscope's point spread function in pixels of the super-resolved image.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from denoiser.images import open_stack
-from train.noise.transfer import FOURTH, Array, Transfer, transfer_of_frames, transfer_of_images
+from denoiser.noise.transfer import FOURTH, Array, Transfer, transfer_of_frames, transfer_of_images
 
 MOST_PIXELS = 2**23  # of a file that are looked at: 32 frames of 512²
 SMALLEST = 16  # pixels of a side
@@ -92,7 +92,7 @@ def diagnose(stack: NDArray[Any], repeated: bool | None = None, offset: float | 
     repeated : bool, optional
         Whether the planes show one scene again and again; found out by default.
     offset : float, optional
-        The camera's, from a dark frame; see `train.noise.transfer` for what it is good for.
+        The camera's, from a dark frame; see `denoiser.noise.transfer` for what it is good for.
 
     Raises
     ------

@@ -113,21 +113,18 @@ def _neighbours(shape: torch.Size, generator: torch.Generator, device: torch.dev
     return first, torch.where(vertical, first ^ 2, first ^ 1)
 
 
-def recorrupted_loss(network: Network, z: Tensor, noise: Tensor, strength: float = 0.5) -> Tensor:
-    """Predict from an image with more noise one with other noise (Recorrupted-to-Recorrupted; Pang et al., 2021).
+def recorrupted_loss(network: Network, z: Tensor, noise: Tensor) -> Tensor:
+    """Predict, from an image with as much noise again, what that noise was taken from (Recorrupted-to-Recorrupted).
 
-    With w distributed as the noise in z, z + a w and z - w / a have independent noise. Each w is taken with
-    both signs, for then all of it that is no information on the network cancels.
+    With w of the same distribution as the noise n of z, n and w cannot be told apart from n + w, so that
+    z - w is, on the average over all that look like z + w, what is clean (Pang et al., 2021, for Gaussian
+    noise; at equal strength it holds of any). What was drawn must be distributed as n is, skewness and all.
 
     Parameters
     ----------
     network, z
         As of all losses here.
     noise : Tensor
-        The shape of z: a draw of noise like that in it, independent of it.
-    strength : float
-        a: how much of it is added to what the network sees.
+        The shape of z: w, independent of the noise in it.
     """
-    answers = network(torch.cat([z + strength * noise, z - strength * noise])).float()
-    targets = torch.cat([z - noise / strength, z + noise / strength])
-    return (answers - targets).square().mean()
+    return (network(z + noise).float() - (z - noise)).square().mean()

@@ -19,7 +19,7 @@ from torch import Tensor
 from train.config import Config
 from train.module import Restoration
 from train.pictures import curve, montage
-from train.schedule import MONITOR
+from train.schedule import monitored
 
 log = logging.getLogger(__name__)
 
@@ -145,11 +145,11 @@ def callbacks(config: Config, steps: int, out: Path, minutes: float, bar: bool) 
     result: list[Callback] = [EndOfRun(steps, minutes), Record(out, config.montage_every)]
     if config.ema > 0:
         result.insert(0, Averaging(config.ema))
+    name, mode = monitored(config)
     if config.patience > 0:
-        result.append(EarlyStopping(MONITOR, mode="max", patience=config.patience, check_on_train_epoch_end=False))
+        result.append(EarlyStopping(name, mode=mode, patience=config.patience, check_on_train_epoch_end=False))
     if bar:
         result.append(Bar(steps))
-    names = [Path(name).stem for name in (BEST, CHECKPOINT)]
-    result.append(ModelCheckpoint(filename=names[0], monitor=MONITOR, mode="max", **saved))
-    result.append(ModelCheckpoint(filename=names[1], **saved))
+    result.append(ModelCheckpoint(filename=Path(BEST).stem, monitor=name, mode=mode, **saved))
+    result.append(ModelCheckpoint(filename=Path(CHECKPOINT).stem, **saved))
     return result

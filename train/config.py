@@ -49,6 +49,15 @@ class Config:
         Mirror crops, turn them by quarters.
     elastic
         Furthest shift of an elastic deformation, in pixels; 0 is off.
+    learn
+        From what: "truth"; or without one, from noisy images alone: "noise2void" (hidden pixels), "noise2noise"
+        (the next frame of the same scene, or plane of a stack), "neighbours" (Neighbor2Neighbor: a pixel from the
+        one beside it), or "recorrupted" (noise drawn like that which is there).
+    spots, mask
+        Of "noise2void": share of the pixels that are asked for, and how many to each side along Y and along X are
+        hidden with them (structured Noise2Void), as `train noise` advises.
+    agreement
+        Of "neighbours": weight of the term that makes up for neighbours not showing the very same.
     gain, offset
         Spread of a random intensity gain (0.2: times 0.8 to 1.2) and offset (in standard deviations); 0 is off.
     steps, epochs
@@ -103,6 +112,10 @@ class Config:
     read_noise: float = 3.0
     correlated: float = 0.25
     rows: float = 0.1
+    learn: str = "truth"
+    spots: float = 0.02
+    mask: tuple[int, int] = (0, 0)
+    agreement: float = 1.0
     flips: bool = True
     turns: bool = True
     elastic: float = 0.0
@@ -136,6 +149,14 @@ class Config:
         for name, low, high in BOUNDS:
             if not low <= (found := getattr(self, name)) <= high:
                 raise ValueError(f"{name}: expected {low:g} to {high:g}, found {found:g}")
+        if len(self.mask) != 2 or min(self.mask) < 0:
+            raise ValueError(f"mask: expected two numbers from 0, pixels along Y and along X, found {self.mask}")
+        given = [n for n in ("redraw", "synthetic", "balance", "elastic", "gain", "offset") if getattr(self, n)]
+        if self.learn != "truth" and (given or self.scale > 1):
+            raise ValueError(
+                f"learn {self.learn}: expected what goes without a truth and leaves the noise as it is, found "
+                f"{', '.join(given or ['scale'])}: leave that out, or give --learn truth"
+            )
         for name in ("photons", "levels"):
             found = getattr(self, name)
             if len(found) != 2 or not 0 < found[0] <= found[1]:
@@ -151,6 +172,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "normalisation": ("plane", "noise", "dataset"),
     "frames": ("first", "random"),
     "target": ("mean", "sim"),
+    "learn": ("truth", "noise2void", "noise2noise", "neighbours", "recorrupted"),
     "split": ("official", "fields"),
     "optimiser": ("adam", "adamw", "muon"),
     "schedule": ("cosine", "constant", "one-cycle", "cyclic", "plateau"),
@@ -159,7 +181,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 MANY = 1e9
 BOUNDS = (
     ("average", 1, 400), ("validation", 0, 0.9), ("redraw", 0, 1), ("synthetic", 0, 1), ("read_noise", 0, MANY),
-    ("correlated", 0, 1), ("rows", 0, 1), ("elastic", 0, 100),
+    ("correlated", 0, 1), ("rows", 0, 1), ("spots", 1e-6, 0.5), ("agreement", 0, MANY), ("elastic", 0, 100),
     ("gain", 0, 0.99), ("offset", 0, MANY), ("steps", 1, MANY), ("epochs", 0, MANY), ("batch", 1, MANY),
     ("accumulate", 1, MANY), ("crop", 0, MANY), ("lr", 0, 1), ("weight_decay", 0, 1), ("warmup", 0, MANY),
     ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("balance", 0, 1), ("patience", 0, MANY),
@@ -181,6 +203,23 @@ RECIPES: dict[str, tuple[str, Config]] = {
             synthetic=0.375, redraw=0.25, levels=(1.0, 400.0), photons=(3.0, 1000.0), balance=0.4, lr=1e-3, steps=4500,
             validate_every=500,
         ),
+    ),
+    "recorrupted": (
+        "without a truth: noise is drawn like that of each image, and the image predicted behind it; white noise",
+        Config(learn="recorrupted", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
+    ),
+    "noise2void": (
+        "without a truth: hidden pixels are predicted from those around (N2V2); for noise that neighbours share give "
+        "--mask as 'train noise' advises",
+        Config(learn="noise2void", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
+    ),
+    "noise2noise": (
+        "without a truth: the next frame of the same scene, or plane of a stack, is predicted",
+        Config(learn="noise2noise", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
+    ),
+    "neighbours": (
+        "without a truth: a pixel is predicted from the one beside it (Neighbor2Neighbor); white noise",
+        Config(learn="neighbours", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
     ),
     "report": (
         "the original student report's U-Net to the letter: 64 to 512 channels, batch norm, Adam, MSE, 100 epochs",

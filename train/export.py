@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import platform
 import shutil
 import subprocess
@@ -78,7 +79,7 @@ def export(
             "steps": run["step"],
             "minutes": round(run["seconds"] / 60, 1),
             **{name: run.get(name, []) for name in SPLIT},
-            MONITOR: round(run[MONITOR], 3),
+            **({} if math.isnan(run[MONITOR]) else {MONITOR: round(run[MONITOR], 3)}),
             "device": run["device"],
             "torch": torch.__version__,
             "python": platform.python_version(),

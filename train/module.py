@@ -22,14 +22,16 @@ from denoiser.metrics import si_psnr
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from denoiser.unet import UNet
+from train.blind import blind_loss
 from train.config import Config
-from train.images.pairs import Images
+from train.images.pairs import Images, Pair
 from train.losses import build_loss
 from train.optimiser import build_optimiser
-from train.schedule import MONITOR, build_schedule
+from train.schedule import LOSS, MONITOR, build_schedule, monitored
 from train.stream import Crops, Stream, expose, loader
 
 Array = NDArray[Any]
+LOOKED_AT = 512  # pixels of a side that a self-supervised loss is measured on
 PICTURES = 4  # validation images whose crops are kept for the montage
 LEAST_NOISE = 0.03  # of a crop, in its standard deviations, as `balance` sees it
 SAMPLES = 256  # frames, and crops, that tell what the network is trained on
@@ -59,7 +61,7 @@ class Restoration(lightning.LightningModule):
     row : dict
         What was measured since the validation before.
     pictures : list of (str, ndarray, ndarray, ndarray)
-        Name, frame, answer and truth of a few validation images, (Y, X).
+        Name, frame, answer and truth, or None, of a few validation images, (Y, X).
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Restoration(lightning.LightningModule):
         self.waited = self.trained = 0.0
         self.losses: list[Tensor] = []
         self.row: dict[str, float] = {}
-        self.pictures: list[tuple[str, Array, Array, Array]] = []
+        self.pictures: list[tuple[str, Array, Array, Array | None]] = []
         self.sums = torch.zeros(2, 3, dtype=torch.float64)  # of the validation images, and of drawn ones
 
     def configure_optimizers(self) -> Any:
@@ -106,15 +108,27 @@ class Restoration(lightning.LightningModule):
         # A step's noise, augmentation and dropout follow from its number alone.
         torch.manual_seed((self.config.seed << 40) + batch.index * self.trainer.world_size + self.global_rank)
         with torch.autocast(self.device.type, enabled=False):
-            noisy, truth = (t[self.global_rank :: self.trainer.world_size] for t in expose(batch, self.config))
+            mine = slice(self.global_rank, None, self.trainer.world_size)
+            noisy, truth = (t[mine] for t in expose(batch, self.config))
             x, target = normalised(noisy, truth, self.normalisation)
-        y = self.network(x.contiguous(memory_format=torch.channels_last))
-        y = y.float()
-        if self.config.balance > 0:
-            y, target = balanced(y, x, target, self.config.balance)
-        loss = self.loss(y, target)
+        if self.config.learn == "truth":
+            y = self._answer(x)
+            if self.config.balance > 0:
+                y, target = balanced(y, x, target, self.config.balance)
+            loss = self.loss(y, target)
+        else:
+            number = batch.index * self.trainer.world_size + self.global_rank
+            loss = self._blind(noisy, x, target, batch.camera[mine], number)
         self.losses.append(loss.detach())
         return loss
+
+    def _answer(self, x: Tensor) -> Tensor:
+        y: Tensor = self.network(x.contiguous(memory_format=torch.channels_last))
+        return y.float()
+
+    def _blind(self, noisy: Tensor, x: Tensor, other: Tensor, camera: Tensor, number: int) -> Tensor:
+        generator = torch.Generator(x.device).manual_seed((self.config.seed << 40) + number)
+        return blind_loss(self._answer, noisy, x, other, camera, self.config, generator)
 
     def on_train_batch_end(self, outputs: Any, batch: Crops, batch_idx: int) -> None:
         """Look at the loss now and then."""
@@ -157,6 +171,9 @@ class Restoration(lightning.LightningModule):
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
         """Restore a whole image, through the very pipeline of the container."""
+        if self.config.learn != "truth":
+            self._validate_blind(batch)
+            return
         real = len(self.images.validation)
         pair = self.images.validation[batch] if batch < real else self.images.drawn[batch - real]
         frame, truth = np.asarray(pair.frames[0], np.float64), np.asarray(pair.truth, np.float64)
@@ -168,6 +185,27 @@ class Restoration(lightning.LightningModule):
         if batch < PICTURES:
             self.pictures.append((pair.name, frame, answer, truth))
 
+    def _validate_blind(self, batch: int) -> None:
+        """The loss of the middle of an image, the same draws each time; it is no figure of quality."""
+        pair = self.images.validation[batch]
+        grid = self.network.multiple
+        middle = tuple(slice((side - size) // 2, (side + size) // 2) for side, size in self._middle(pair, grid))
+        frames = np.stack([pair.frames[0][middle], pair.frames[-1 if len(pair.frames) < 2 else 1][middle]])
+        noisy, other = (torch.from_numpy(f.astype(np.float32))[None, None].to(self.device) for f in frames)
+        camera = torch.tensor([[pair.gain, pair.offset, pair.skew]], device=self.device)
+        with torch.no_grad():
+            x, target = normalised(noisy, other, self.normalisation)
+            loss = float(self._blind(noisy, x, target, camera, batch))
+        self.sums[0] += torch.tensor([math.nan, loss, 1.0], dtype=torch.float64)
+        if batch < PICTURES:
+            answer = Denoiser(self.network, self.normalisation, self.device)(frames[:1])[0]
+            self.pictures.append((pair.name, frames[0], answer, None))
+
+    def _middle(self, pair: Pair, grid: int) -> list[tuple[int, int]]:
+        """Each side, and how much of it is looked at: whole multiples of the pooling grid."""
+        sides = pair.frames.shape[-2:]
+        return [(side, min(side, LOOKED_AT) // (2 * grid) * (2 * grid) or side // 2 * 2) for side in sides]
+
     def on_validation_epoch_end(self) -> None:
         """The means over all images of all processes."""
         sums = self.trainer.strategy.reduce(self.sums.to(self.device), reduce_op="sum")
@@ -177,16 +215,17 @@ class Restoration(lightning.LightningModule):
             "minutes": self.minutes,
             "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
             "loss": self.row["loss"],
-            "validation_loss": loss,
-            MONITOR: quality,
+            LOSS: loss,
+            **({MONITOR: quality} if self.config.learn == "truth" else {}),
             **({"drawn_si_psnr": float(sums[1, 0] / sums[1, 2])} if self.images.drawn else {}),
             "crops_per_second": self.row["crops_per_second"],
             "waiting": self.row["waiting"],
             "peak_mib": peak_memory(self.device) / 2**20,
         }
+        name, _ = monitored(self.config)
         if isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
-            scheduler.step(quality)
-        self.log(MONITOR, quality, sync_dist=True)
+            scheduler.step(self.row[name])
+        self.log(name, self.row[name], sync_dist=True)
 
     def on_validation_end(self) -> None:
         """Validation is not waiting for data."""

@@ -15,10 +15,10 @@ Array = NDArray[Any]
 
 
 def curve(log: Path, target: Path) -> None:
-    """Loss and validation SI-PSNR against the steps, of a run's `log.csv`, as a PNG."""
+    """Loss and, where there is a truth, validation SI-PSNR against the steps, of a run's `log.csv`, as a PNG."""
     with log.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    columns = {k: [float(r[k]) for r in rows] for k in ("step", "loss", "validation_loss", "validation_si_psnr")}
+    columns = {k: [float(r[k]) for r in rows] for k in rows[0]}
     figure = _figure(9, 3.5)
     left, right = figure.subplots(1, 2)
     for name in ("loss", "validation_loss"):
@@ -27,19 +27,22 @@ def curve(log: Path, target: Path) -> None:
     if all(v > 0 for v in columns["loss"]):
         left.set_yscale("log")
     left.legend()
-    right.plot(columns["step"], columns["validation_si_psnr"], marker=".", color="tab:green")
+    if "validation_si_psnr" in columns:
+        right.plot(columns["step"], columns["validation_si_psnr"], marker=".", color="tab:green")
+    else:
+        right.text(0.5, 0.5, "learnt without a truth:\nthe losses are no figures of quality", ha="center", va="center")
     right.set(xlabel="optimiser steps", ylabel="validation SI-PSNR (dB)")
     figure.tight_layout()
     figure.savefig(target, dpi=110)
 
 
-def montage(pictures: list[tuple[str, Array, Array, Array]], target: Path) -> None:
+def montage(pictures: list[tuple[str, Array, Array, Array | None]], target: Path) -> None:
     """Centre crops of frame, answer, truth and residual (frame - answer), a row for each image, as a PNG.
 
     Parameters
     ----------
-    pictures : list of (str, ndarray, ndarray, ndarray)
-        Name, frame (Y, X), answer and truth (sY, sX) of each image.
+    pictures : list of (str, ndarray, ndarray, ndarray or None)
+        Name, frame (Y, X), answer and truth (sY, sX) of each image; without a truth its place stays empty.
     target : Path
         The PNG.
     """
@@ -48,17 +51,19 @@ def montage(pictures: list[tuple[str, Array, Array, Array]], target: Path) -> No
     figure = _figure(12, 3.1 * len(pictures))
     panels = np.atleast_2d(figure.subplots(len(pictures), 4))
     for row, (name, frame, answer, truth) in zip(panels, pictures, strict=True):
-        scale = truth.shape[0] // frame.shape[0]
+        scale = answer.shape[0] // frame.shape[0]
         large = np.kron(frame, np.ones((scale, scale)))
-        low, high = np.percentile(truth, [0.5, 99.8])
+        low, high = np.percentile(answer if truth is None else truth, [0.5, 99.8])
         residual: Array = large - answer
         reach = float(np.percentile(np.abs(residual), 99)) or 1.0
         images = ((large, low, high), (answer, low, high), (truth, low, high), (residual, -reach, reach))
         titles = (f"{name}: frame", "output", "truth", "residual")
         for axes, title, (image, least, most) in zip(row, titles, images, strict=True):
+            axes.set_axis_off()
+            if image is None:
+                continue
             axes.imshow(_centre(image, SIDE * scale), cmap="gray", vmin=least, vmax=most, interpolation="nearest")
             axes.set_title(title, fontsize=9)
-            axes.set_axis_off()
     figure.tight_layout()
     figure.savefig(target, dpi=80)
 

@@ -10,7 +10,12 @@ from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR, ReduceLROnP
 
 from train.config import Config
 
-MONITOR = "validation_si_psnr"
+MONITOR, LOSS = "validation_si_psnr", "validation_loss"
+
+
+def monitored(config: Config) -> tuple[str, str]:
+    """What tells the best step, and whether its "max" or "min" does; without a truth there is no figure of quality."""
+    return (MONITOR, "max") if config.learn == "truth" else (LOSS, "min")
 
 
 def warm_up(config: Config, step: int) -> float:
@@ -37,8 +42,9 @@ def build_schedule(config: Config, optimiser: Optimizer, steps: int) -> dict[str
     """
     if config.schedule == "plateau":
         # Stepped by the validation itself, so that a checkpoint holds what it decided; Lightning only saves it.
-        scheduler = ReduceLROnPlateau(optimiser, mode="max", factor=0.5, patience=2)
-        return {"scheduler": scheduler, "monitor": MONITOR, "interval": "epoch", "frequency": 1 << 30}
+        name, mode = monitored(config)
+        scheduler = ReduceLROnPlateau(optimiser, mode=mode, factor=0.5, patience=2)  # type: ignore[arg-type]
+        return {"scheduler": scheduler, "monitor": name, "interval": "epoch", "frequency": 1 << 30}
     return {"scheduler": _by_step(config, optimiser, steps), "interval": "step"}
 
 

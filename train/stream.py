@@ -27,7 +27,7 @@ class Crops:
     index: int
     noisy: Tensor  # (N, 1, Y, X), intensity units
     truth: Tensor  # (N, 1, sY, sX)
-    camera: Tensor  # (N, 2), gain and offset
+    camera: Tensor  # (N, 3), gain, offset and skewness
     clean: Tensor  # (M, 1, sY, sX), without noise, from 0 to about 1
 
     def to(self, device: torch.device) -> Crops:
@@ -69,6 +69,8 @@ class Stream(IterableDataset[Crops]):
         noisy, truth, camera, clean = empty, empty, empty, empty
         if real:
             options: dict[str, Any] = {"frames": c.frames, "average": c.average, "seed": c.seed}
+            if c.learn != "truth":
+                options |= {"frames": "random", "next_frame": c.learn == "noise2noise"}
             noisy, truth, camera = draw_batch(images.training, index * real, real, c.crop, generator, **options)
         if synthetic:
             clean = draw_clean(self.clean, synthetic, c.scale * c.crop, generator)

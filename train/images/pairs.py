@@ -39,6 +39,8 @@ class Pair:
         float32, (sY, sX), without NaN.
     gain, offset : float
         The camera's, by `photon_transfer`; NaN where the variance does not grow with the mean.
+    skew : float
+        Third moment of the noise (`denoiser.noise.model.NoiseModel`): 1 of Poisson noise.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Pair:
     truth: NDArray[np.float32]
     gain: float
     offset: float
+    skew: float = 1.0
 
     @property
     def scale(self) -> int:
@@ -188,6 +191,7 @@ def draw_batch(
     frames: str = "first",
     average: int = 1,
     seed: int = 0,
+    next_frame: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cut samples `first` to `first + batch - 1` of an endless sequence in which each epoch has every image once.
 
@@ -205,6 +209,8 @@ def draw_batch(
         "first" or "random" frames of a stack, and the mean of how many (all, if it has no more).
     seed : int
         Of the order of the images in each epoch.
+    next_frame : bool
+        Give two successive frames, drawn at random, in place of a frame and the truth.
 
     Returns
     -------
@@ -213,7 +219,7 @@ def draw_batch(
     truth : Tensor
         float32, (batch, 1, s crop, s crop), intensity units.
     camera : Tensor
-        float32, (batch, 2), gain and offset of each.
+        float32, (batch, 3), gain, offset and skewness of each.
 
     Raises
     ------
@@ -232,9 +238,23 @@ def draw_batch(
         picks = _frames(len(pair.frames), frames, average, generator)
         windows = [pair.frames[f, y : y + shape[0], x : x + shape[1]] for f in picks]
         noisy[k, 0] = windows[0] if len(picks) == 1 else np.mean(windows, axis=0, dtype=np.float64)
+        if next_frame:
+            noisy[k, 0], truth[k, 0] = _successive(pair, generator)[:, y : y + shape[0], x : x + shape[1]]
+            continue
         truth[k, 0] = pair.truth[s * y : s * (y + shape[0]), s * x : s * (x + shape[1])]
-    camera = torch.tensor([[pair.gain, pair.offset] for pair in drawn], dtype=torch.float32)
+    camera = torch.tensor([[pair.gain, pair.offset, pair.skew] for pair in drawn], dtype=torch.float32)
     return torch.from_numpy(noisy), torch.from_numpy(truth), camera
+
+
+def _successive(pair: Pair, generator: torch.Generator) -> NDArray[Any]:
+    """Two frames that follow each other, in either order."""
+    if len(pair.frames) < 2:
+        raise ValueError(
+            f"{pair.name}: expected frames of one scene, or planes of a stack, found one image: give stacks"
+        )
+    first = int(torch.randint(len(pair.frames) - 1, (), generator=generator))
+    backwards = int(torch.randint(2, (), generator=generator))
+    return pair.frames[first : first + 2][:: -1 if backwards else 1]
 
 
 def _order(count: int, first: int, batch: int, seed: int) -> list[int]:

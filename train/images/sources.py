@@ -10,6 +10,7 @@ import numpy as np
 from train.config import Config
 from train.images.clean import Clean, split_clean
 from train.images.layouts import Layout, detect
+from train.images.noisy import find_noisy
 from train.images.pairs import Images, Pair, read_pairs
 from train.images.split import split_fields
 from train.synthetic import validation_pairs
@@ -28,7 +29,7 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     Parameters
     ----------
     data : Path
-        Any of the layouts that `train.images.layouts.detect` knows.
+        Any of the layouts that `train.images.layouts.detect` knows; to learn without a truth, see `find_noisy`.
     config : Config
         Its split, its shares, its frames and its target.
     clean : Path, optional
@@ -41,6 +42,8 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     ValueError
         If the folder holds nothing usable, or not what the configuration needs.
     """
+    if config.learn != "truth":
+        return find_noisy(data, config)
     layout = detect(data, config.average)
     if layout.kind == "clean":
         if config.synthetic < 1:

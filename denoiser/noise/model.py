@@ -1,0 +1,130 @@
+"""The noise of an image as it can be drawn again: its level, its skewness, and what neighbours share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional
+
+from denoiser.noise.camera import correlate, row_noise
+from denoiser.noise.transfer import FOURTH, Array, transfer_of_images
+
+SMOOTH = 1.0  # pixels: width of the Gaussian whose average tells how bright it is at a pixel
+MOST_SKEW = 3.0
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """Noise of variance `slope` * mean + `intercept`.
+
+    Attributes
+    ----------
+    slope, intercept : float
+        Intensity units, and their square.
+    skew : float
+        Third central moment, in slope * variance: 1 of Poisson noise, 1.5 behind an electron multiplier
+        (W2S's cameras), 0 of Gaussian noise.
+    blur_y, blur_x : float
+        Width of the Gaussian that white noise was blurred by, pixels; 0 of white noise.
+    rows, columns : float
+        Standard deviation of what whole rows or columns share, in that of the rest of the noise.
+    """
+
+    slope: float
+    intercept: float
+    skew: float = 0.0
+    blur_y: float = 0.0
+    blur_x: float = 0.0
+    rows: float = 0.0
+    columns: float = 0.0
+
+    @staticmethod
+    def of_white(planes: NDArray[Any]) -> NoiseModel:
+        """The model of white noise, from single images of one camera, (P, Y, X), by what is finer than they resolve."""
+        transfer = transfer_of_images(planes)
+        if transfer.camera is None:
+            return NoiseModel(0.0, float(transfer.variance.mean()))
+        return NoiseModel(transfer.slope, transfer.intercept, skewness(planes, transfer.slope))
+
+    def variance(self, mean: Tensor) -> Tensor:
+        """Of the noise at pixels of this mean; never less than nothing."""
+        return (self.slope * mean + self.intercept).clamp(min=0)
+
+    def draw(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        """Noise like this on an image.
+
+        Parameters
+        ----------
+        mean : Tensor
+            float32, (N, 1, Y, X), intensity units: the image without noise, or what comes near it.
+        generator : torch.Generator
+            Source of the randomness, on the mean's device.
+
+        Returns
+        -------
+        Tensor
+            The same shape, intensity units, of mean 0.
+        """
+        variance = self.variance(mean)
+        noise = skewed_noise(variance, mean.new_tensor(self.skew * self.slope), generator)
+        if self.blur_y or self.blur_x:
+            spread = variance.sqrt().clamp(min=1e-12)
+            noise = noise / spread
+            for axis, width in (("y", self.blur_y), ("x", self.blur_x)):
+                noise = correlate(noise, width, axes=axis) if width else noise
+            noise = noise * spread
+        for pattern, turned in ((self.rows, False), (self.columns, True)):
+            if pattern:
+                like = mean.transpose(2, 3) if turned else mean
+                lines = row_noise(like, pattern, generator) * variance.mean().sqrt()
+                noise = noise + (lines.transpose(2, 3) if turned else lines)
+        return noise
+
+
+def skewed_noise(variance: Tensor, unit: Tensor, generator: torch.Generator) -> Tensor:
+    """White noise of this variance, and of a third moment of `unit` times that: units times Poisson numbers.
+
+    Parameters
+    ----------
+    variance : Tensor
+        float32, (N, 1, Y, X).
+    unit : Tensor
+        Broadcasts against it; where it is 0 the noise is Gaussian.
+    generator : torch.Generator
+        Source of the randomness, on their device.
+    """
+    white = torch.randn(variance.shape, generator=generator, device=variance.device) * variance.sqrt()
+    size = unit.clamp(min=1e-6 * float(variance.max()) ** 0.5 + 1e-30)
+    rate = variance / size**2
+    # Beyond a million quanta the numbers are as good as Gaussian, and float32 has no room for more.
+    counted = size * (torch.poisson(rate.clamp(max=1e6), generator=generator) - rate.clamp(max=1e6))
+    return torch.where((unit > 0) & (rate < 1e6), counted, white)
+
+
+def skewness(planes: NDArray[Any], slope: float) -> float:
+    """`NoiseModel.skew` of white noise, from single images of one camera, (P, Y, X).
+
+    The third moment of their fourth differences along both axes, in which next to nothing is left of an image.
+    One image of 512² tells it to a tenth or so.
+    """
+    mask = np.outer(FOURTH, FOURTH) / (FOURTH**2).sum()
+    rough: Array = np.stack([ndimage.convolve(np.asarray(plane, float), mask, mode="mirror") for plane in planes])
+    power = float((rough**2).mean())
+    expected = float((mask**3).sum()) * slope * power
+    return min(max(0.0, float((rough**3).mean()) / expected), MOST_SKEW) if expected > 0 else 0.0
+
+
+def smoothed(images: Tensor) -> Tensor:
+    """(N, 1, Y, X), averaged by a narrow Gaussian: what comes near the image without noise, pixel by pixel."""
+    reach = math.ceil(3 * SMOOTH)
+    taps = torch.exp(-((torch.arange(-reach, reach + 1.0, device=images.device) / SMOOTH) ** 2) / 2)
+    taps = taps / taps.sum()
+    padded = functional.pad(images, 4 * [reach], mode="reflect" if min(images.shape[2:]) > reach else "replicate")
+    return functional.conv2d(functional.conv2d(padded, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))

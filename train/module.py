@@ -193,12 +193,12 @@ class Restoration(lightning.LightningModule):
         frames = np.stack([pair.frames[0][middle], pair.frames[-1 if len(pair.frames) < 2 else 1][middle]])
         noisy, other = (torch.from_numpy(f.astype(np.float32))[None, None].to(self.device) for f in frames)
         camera = torch.tensor([[pair.gain, pair.offset, pair.skew]], device=self.device)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             x, target = normalised(noisy, other, self.normalisation)
             loss = float(self._blind(noisy, x, target, camera, batch))
+            answer = Denoiser(self.network, self.normalisation, self.device)(frames[:1])[0]
         self.sums[0] += torch.tensor([math.nan, loss, 1.0], dtype=torch.float64)
         if batch < PICTURES:
-            answer = Denoiser(self.network, self.normalisation, self.device)(frames[:1])[0]
             self.pictures.append((pair.name, frames[0], answer, None))
 
     def _middle(self, pair: Pair, grid: int) -> list[tuple[int, int]]:

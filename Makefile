@@ -5,6 +5,9 @@ DATA ?= ../shared/data
 INPUT ?=
 FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROCESSES))
 FORMATS := pytorch_state_dict torchscript onnx
+CORES := core-pytorch_state_dict core-torchscript core-onnx
+PROGRAMS := libtorch libtorch-debian onnxruntime-node onnxruntime-node-1.13 onnxruntime-web
+NODE := onnxruntime-node@1.30.0 onnxruntime-node-1.13@npm:onnxruntime-node@1.13.1 onnxruntime-web@1.30.0
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint test-container package test-package test-consumers sbom faults fuzz evaluate compare readme train clean
 
@@ -35,13 +38,21 @@ test-package: package ## have bioimageio.core test the package's three formats
 	for rdf in rdf.yaml runs/package-general/rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
 	  .venv-package/bin/bioimageio test $$rdf --weight-format $$format || exit 1; done; done
 
-test-consumers: test-package .venv-core096/.done ## the same in the oldest core, and every consumer against inference.py
-	for rdf in rdf.yaml runs/package-general/rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
-	  .venv-core096/bin/bioimageio test $$rdf --weight-format $$format || exit 1; done; done
+test-consumers: test-package .venv-core010/.done .venv-core096/.done .venv-apps/.done runs/node/.done ## the same in older cores; every consumer
+	for core in package core010 core096; do .venv-$$core/bin/python -W ignore test/packages.py || exit 1; done
 	.venv-package/bin/python -W ignore test/consumers.py
-	.venv-core096/bin/python -W ignore test/consumers.py core-pytorch_state_dict core-torchscript core-onnx
-	.venv-package/bin/python -W ignore test/consumers.py general
-	.venv-package/bin/python -W ignore test/consumers.py super-resolution
+	.venv-package/bin/python -W ignore test/consumers.py $(PROGRAMS)
+	.venv-apps/bin/python -W ignore test/consumers.py biapy biapy-padded torch-em
+	for core in core010 core096; do .venv-$$core/bin/python -W ignore test/consumers.py $(CORES) || exit 1; done
+	for kind in general super-resolution; do \
+	  .venv-package/bin/python -W ignore test/consumers.py $$kind && \
+	  .venv-package/bin/python -W ignore test/consumers.py $$kind $(PROGRAMS) && \
+	  .venv-core096/bin/python -W ignore test/consumers.py $$kind $(CORES) || exit 1; done
+
+runs/node/.done:
+	@mkdir -p $(@D)
+	if command -v npm >/dev/null; then npm install --silent --ignore-scripts --prefix $(@D) $(NODE); else echo "SKIPPED: no npm"; fi
+	@touch $@
 
 sbom: ## list what the image holds of Python (CycloneDX), into runs/sbom.json
 	python3 -m venv .venv-sbom && .venv-sbom/bin/python -m pip install --quiet -r requirements-sbom.txt
@@ -77,7 +88,7 @@ train: $(VENV)/.train ## train networks as the shipped ones were, into runs/trai
 	$(PY) -m train export --checkpoint runs/train/shipped/checkpoint.ckpt --model runs/train/model --beyond runs/train/beyond
 
 clean: ## remove environments, runs and outputs
-	rm -rf $(VENV) .venv-sbom .venv-package .venv-core096 .venv-compare runs test/output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-sbom .venv-package .venv-core010 .venv-core096 .venv-apps .venv-compare runs test/output .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.train: requirements.txt requirements-train.txt tools/setup.sh
 	tools/setup.sh $(VENV) requirements-train.txt

@@ -46,19 +46,30 @@ Image = NDArray[np.float32]
 
 def main(maintainer: str | None = None) -> int:
     """All packages; the first is described by `rdf.yaml` at the top level, too."""
-    package = denoising(figures_of(ROOT / "docs" / "evaluation.csv"))
-    description = build(ROOT / "resources", RUNS / "package", package, maintainer)
-    _write_yaml(ROOT / "rdf.yaml", moved(description, Path("runs/package")))
-    compared = (ROOT / "docs" / "compare" / f"{name}.csv" for name in ("noisy-input", "its-general-network-alone"))
-    package = general(compared_figures_of(*compared))
-    build(ROOT / "resources" / "beyond", RUNS / "package-general", package, maintainer)
-    package = super_resolution(superres_figures_of(ROOT / "docs" / "super-resolution.csv"))
-    build(ROOT / "models" / "super-resolution", RUNS / "package-super-resolution", package, maintainer)
+    for name, (source, package) in shipped().items():
+        description = build(source, RUNS / name, package, maintainer)
+        if name == "package":
+            _write_yaml(ROOT / "rdf.yaml", moved(description, Path("runs/package")))
     return 0
+
+
+def shipped() -> dict[str, tuple[Path, Package]]:
+    """Folder of the model and what people are told of it, by the name of the package's folder."""
+    docs = ROOT / "docs"
+    compared = (docs / "compare" / f"{name}.csv" for name in ("noisy-input", "its-general-network-alone"))
+    return {
+        "package": (ROOT / "resources", denoising(figures_of(docs / "evaluation.csv"))),
+        "package-general": (ROOT / "resources" / "beyond", general(compared_figures_of(*compared))),
+        "package-super-resolution": (
+            ROOT / "models" / "super-resolution",
+            super_resolution(superres_figures_of(docs / "super-resolution.csv")),
+        ),
+    }
 
 
 def build(source: Path, folder: Path, package: Package, maintainer: str | None) -> dict[str, Any]:
     """Write every file of a model's package anew, then `rdf.yaml` beside them and the zip; gives what it says."""
+    torch.set_num_threads(1)  # sums in one order, and so the same last bits, however many cores there are
     model = load_model(source)
     network = standardised(model)
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +135,7 @@ def _cover(noisy: Image, denoised: Image) -> bytes:
 
 def _readme(package: Package) -> str:
     measured = "\n".join(f"| {name} | {text} |" for name, text in package.figures.items())
-    cite = "\n".join(f"- {text} doi:{doi}" for text, doi in CITATIONS)
+    cite = "\n".join(f"- {c['text']} {'doi:' + c['doi'] if 'doi' in c else c['url']}" for c in CITATIONS)
     return f"""# {package.name}
 
 ## Description
@@ -162,13 +173,15 @@ whole image at once; prefer whole images where memory allows.
 
 
 def _zip(folder: Path) -> Path:
-    """The folder's files, in the order of their names."""
+    """The folder's files, in the order of their names and without their dates: the same files are the same zip."""
     name = folder.name.replace("package", "w2s-denoiser")
     archive = folder.with_name(f"{name}-{__version__}.bioimageio.zip")
     temporary = archive.with_suffix(".part")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
         for path in sorted(folder.iterdir()):
-            file.write(path, path.name)
+            entry = zipfile.ZipInfo(path.name)
+            entry.external_attr = 0o644 << 16
+            file.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
     temporary.replace(archive)
     return archive
 

@@ -21,16 +21,20 @@ from denoiser.unet import StandardisedUNet
 from package.weights import ONNX_OPSET
 
 CITATIONS = [
-    (
-        "Zhou R., El Helou M., Sage D., Laroche T., Seitz A., Süsstrunk S. (2020): W2S: Microscopy Data with Joint "
-        "Denoising and Super-Resolution for Widefield to SIM Mapping. ECCV Workshops. The training images.",
-        "10.1007/978-3-030-66415-2_31",
-    ),
-    (
-        "Ronneberger O., Fischer P., Brox T. (2015): U-Net: Convolutional Networks for Biomedical Image "
+    {
+        "text": "Zhou R., El Helou M., Sage D., Laroche T., Seitz A., Süsstrunk S. (2020): W2S: Microscopy Data with "
+        "Joint Denoising and Super-Resolution for Widefield to SIM Mapping. ECCV Workshops. The training images.",
+        "doi": "10.1007/978-3-030-66415-2_31",
+    },
+    {
+        "text": "Ronneberger O., Fischer P., Brox T. (2015): U-Net: Convolutional Networks for Biomedical Image "
         "Segmentation. MICCAI. The architecture.",
-        "10.1007/978-3-319-24574-4_28",
-    ),
+        "doi": "10.1007/978-3-319-24574-4_28",
+    },
+    {
+        "text": "AI4Life (2024): Microscopy Denoising Challenge (AI4Life-MDC24). The challenge that it was made for.",
+        "url": "https://ai4life-mdc24.grand-challenge.org/",  # it has no DOI that we know of
+    },
 ]
 COMMITTED = {"weights.pt": "resources/weights.pt", "unet.py": "denoiser/unet.py"}
 LIMITATIONS = (
@@ -100,7 +104,7 @@ def general(figures: dict[str, str]) -> Package:
 def super_resolution(figures: dict[str, str]) -> Package:
     """That of the network that doubles the pixels."""
     return Package(
-        "U-Net that denoises and doubles the pixels of fluorescence images",
+        "U-Net denoiser that doubles the pixels of fluorescence images",
         "A U-Net that estimates from one noisy widefield image what a SIM reconstruction of twice as many pixels in Y "
         "and X would show. Trained on SIM images of microtubules, blurred, binned and given Poisson noise.",
         "To show what joint denoising and super-resolution can do on filaments, and to start training from. It has "
@@ -163,7 +167,7 @@ def describe(
         "timestamp": datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat(),
         "authors": [{"name": "The authors of w2s-denoiser"}],
         **({"maintainers": [{"github_user": maintainer}]} if maintainer else {}),
-        "cite": [{"text": text, "doi": doi} for text, doi in CITATIONS],
+        "cite": [dict(entry) for entry in CITATIONS],
         "license": "MIT",
         "tags": [*TAGS, *package.tags],
         "covers": ["cover.png"],
@@ -290,7 +294,7 @@ def moved(description: Any, folder: Path) -> Any:
     return result | ({"covers": [name(file) for file in result["covers"]]} if "covers" in result else {})
 
 
-def disagreements(description: dict[str, Any], root: Path, model: Model) -> list[str]:
+def disagreements(description: dict[str, Any], root: Path, model: Model, figures: dict[str, str]) -> list[str]:
     """What an `rdf.yaml` says that is not so: a sentence for each file and fact, with the remedy.
 
     Parameters
@@ -298,17 +302,20 @@ def disagreements(description: dict[str, Any], root: Path, model: Model) -> list
     description : dict
         Content of the `rdf.yaml`.
     root : Path
-        The repository, where its file names start.
+        The folder where its file names start.
     model : Model
-        The shipped model.
+        The model that it should describe.
+    figures : dict of str
+        What was measured of it, by the name of the set.
     """
     remedy = "run 'make package'"
     said = []
-    for source, checksum in _files(description):
+    pictures = [(name, None) for name in (*description["covers"], description["documentation"])]
+    for source, checksum in [*_files(description), *pictures]:
         path = root / source
         if not path.is_file():
             said.append(f"{path}: expected the file that rdf.yaml names, found none: {remedy}")
-        elif (actual := sha256(path)) != checksum:
+        elif checksum and (actual := sha256(path)) != checksum:
             said.append(f"{path}: expected sha256 {checksum} as in rdf.yaml, found {actual}: {remedy}")
     weights = description["weights"]["pytorch_state_dict"]
     architecture = model.record["architecture"]
@@ -320,13 +327,16 @@ def disagreements(description: dict[str, Any], root: Path, model: Model) -> list
         ),
         "config.bioimageio.evaluation": (
             dict(description["config"]["bioimageio"]["evaluation"]),
-            figures_of(root / "docs" / "evaluation.csv"),
+            figures,
         ),
-        "outputs.axes.halo": ([a["halo"] for a in description["outputs"][0]["axes"][2:]], [model.network.halo] * 2),
+        "outputs.axes.halo": (
+            [a["halo"] for a in description["outputs"][0]["axes"][2:]],
+            [model.network.scale * model.network.halo] * 2,
+        ),
     }
     for name, (found, expected) in facts.items():
         if found != expected:
-            said.append(f"rdf.yaml: {name}: expected {expected} of resources/, found {found}: {remedy}")
+            said.append(f"rdf.yaml: {name}: expected {expected} of the model, found {found}: {remedy}")
     return said
 
 

@@ -1,6 +1,7 @@
 """Real consumers of the package against inference.py: `python test/consumers.py [KIND] [CONSUMER ...]`.
 
-KIND is `general` or `super-resolution` for these packages.
+KIND is `general` or `super-resolution` for these packages. Consumers that need another environment or runs/node
+run when they are named; `make test-consumers` does all that.
 
 Each consumer answers the same images as inference.py: simulated fields of odd and even sizes, and a batch of
 three raw frames where ../shared/data is. Prints the furthest pixel, as a share of the answer's range; more
@@ -23,14 +24,12 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from ruyaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from demo.simulate import simulate_field
 from denoiser.model import load_model
-from package.description import disagreements
 
 RAW = ROOT.parent / "shared" / "data" / "w2s-raw16" / "w2s_noisy_0.tiff"
 MODELS = {"general": ROOT / "resources" / "beyond", "super-resolution": ROOT / "models" / "super-resolution"}
@@ -41,7 +40,17 @@ MODEL = MODELS.get(KIND, ROOT / "resources")
 SCALE = 2 if DOUBLES else 1
 HALO, ALLOWED = 112 * SCALE, 1e-4
 
+RUNS = ROOT / "runs"
+PROGRAMS = ROOT / "test" / "consumers"
+NODE = ("onnxruntime-node", "onnxruntime-node-1.13", "onnxruntime-web")  # as in the Makefile
+INTERFACE = "torch/csrc/api/include"  # of libtorch's headers
+PADDED = ("core-mirrored", "core-blocks", "biapy-padded")  # not given the image as it is
+
 Predict = Callable[[np.ndarray], np.ndarray]
+
+
+class Missing(Exception):
+    """What a consumer needs is not on this machine."""
 
 
 def images() -> Iterator[tuple[str, np.ndarray]]:
@@ -114,6 +123,92 @@ def core(weights: str, way: str = "whole") -> tuple[str, Predict]:
     return f"bioimageio.core {version('bioimageio.core')}, {weights}, {way}", predict
 
 
+def torch_em() -> tuple[str, Predict]:
+    """The network as torch-em imports it, from the zip."""
+    sys.path.insert(0, str(PROGRAMS))
+    from biapy_job import import_torchvision
+
+    import_torchvision()
+    import torch
+    from torch_em.util.modelzoo import import_bioimageio_model
+
+    archive = next(PACKAGE.parent.glob(f"{PACKAGE.name.replace('package', 'w2s-denoiser')}-[0-9]*.bioimageio.zip"))
+    network, preprocess = import_bioimageio_model(str(archive))
+    assert preprocess is None
+
+    def predict(image: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network(torch.from_numpy(image)).numpy()
+
+    return f"torch-em {version('torch-em')}, import_bioimageio_model", predict
+
+
+def biapy(levels: int = 1) -> tuple[str, Predict]:
+    """BiaPy's denoising workflow on files; with more than one level it pads with zeros, as it does by default."""
+
+    def predict(image: np.ndarray) -> np.ndarray:
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "in"), Path(folder, "out")
+            source.mkdir()
+            for number, plane in enumerate(image[:, 0]):
+                tifffile.imwrite(source / f"{number}.tif", plane)
+            command = [sys.executable, str(PROGRAMS / "biapy_job.py"), str(PACKAGE / "rdf.yaml")]
+            subprocess.run([*command, str(source), str(target), str(levels)], check=True, capture_output=True)
+            answers = sorted(target.rglob("per_image/*.tif"))
+            return np.stack([tifffile.imread(path).reshape(1, *image.shape[2:]) for path in answers])
+
+    return f"BiaPy {version('biapy')}, {'whole' if levels == 1 else 'padded'}", predict
+
+
+def program(name: str, command: list[str], words: list[str]) -> tuple[str, Predict]:
+    """A program that is called with the names of the weights and of raw files; it says its version."""
+
+    def call(image: np.ndarray) -> tuple[str, np.ndarray]:
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "in.raw"), Path(folder, "out.raw")
+            image.tofile(source)
+            count, _, height, width = image.shape
+            numbers = [str(count), str(height), str(width)]
+            line = [*command, str(source), str(target), *numbers, *words]
+            said = subprocess.run(line, check=True, capture_output=True, text=True).stdout.strip()
+            answer = np.fromfile(target, np.float32)
+            return said, answer.reshape(count, 1, SCALE * height, SCALE * width)
+
+    return f"{name} {call(np.zeros((1, 1, 32, 32), np.float32))[0]}", lambda image: call(image)[1]
+
+
+def libtorch(name: str, include: list[Path], flags: list[str]) -> tuple[str, Predict]:
+    """The C++ program, compiled against a libtorch."""
+    if not shutil.which("g++") or not include[-1].is_dir():
+        raise Missing(f"libtorch: expected g++ and {include[-1]}, found one of them at most")
+    compiled = str(RUNS / name)
+    flags = [*(f"-I{path}" for path in include), str(PROGRAMS / "libtorch.cpp"), "-o", compiled, *flags]
+    subprocess.run(["g++", "-std=c++20", "-O1", "-w", *flags, "-ltorch", "-ltorch_cpu", "-lc10"], check=True)
+    return program("libtorch (C++)", [compiled, str(PACKAGE / "weights.torchscript.pt")], [])
+
+
+def libtorch_of_pip() -> tuple[str, Predict]:
+    import torch
+
+    folder = Path(torch.__file__).parent
+    include, libraries = folder / "include", folder / "lib"
+    return libtorch("libtorch-pip", [include, include / INTERFACE], [f"-L{libraries}", f"-Wl,-rpath,{libraries}"])
+
+
+def libtorch_of_debian() -> tuple[str, Predict]:
+    """Debian's package libtorch-dev: 1.13 on bookworm, as old as what deepImageJ's engines go back to."""
+    return libtorch("libtorch-debian", [Path("/usr/include", INTERFACE)], [])
+
+
+def onnxruntime_node(package: str) -> tuple[str, Predict]:
+    if not shutil.which("node") or not (RUNS / "node" / "node_modules" / package).is_dir():
+        raise Missing(
+            f"{package}: expected node and {RUNS / 'node'}, found one of them at most: 'make runs/node/.done'"
+        )
+    command = ["node", str(PROGRAMS / "onnxruntime.mjs"), str(PACKAGE / "weights.onnx")]
+    return program(f"{package.removesuffix('-1.13')} (JavaScript)", command, [package])
+
+
 CONSUMERS: dict[str, Callable[[], tuple[str, Predict]]] = {
     "torchscript": torchscript,
     "onnx": onnx,
@@ -121,17 +216,46 @@ CONSUMERS: dict[str, Callable[[], tuple[str, Predict]]] = {
     "core-mirrored": lambda: core("pytorch_state_dict", "mirrored"),
     "core-blocks": lambda: core("pytorch_state_dict", "in blocks"),
 }
+# These need another environment, or programs that not every machine has.
+ELSEWHERE: dict[str, Callable[[], tuple[str, Predict]]] = {
+    "torch-em": torch_em,
+    "biapy": biapy,
+    "biapy-padded": lambda: biapy(5),
+    "libtorch": libtorch_of_pip,
+    "libtorch-debian": libtorch_of_debian,
+    **{name: lambda name=name: onnxruntime_node(name) for name in NODE},
+}
+
+
+def disagree() -> list[str]:
+    """What the package says that is not so."""
+    from ruyaml import YAML
+
+    from package.__main__ import shipped
+    from package.description import disagreements
+
+    _, package = shipped()[PACKAGE.name]
+    place = PACKAGE if KIND else ROOT
+    return disagreements(YAML(typ="safe").load(place / "rdf.yaml"), place, load_model(MODEL), package.figures)
 
 
 def main(names: list[str]) -> int:
     if not (PACKAGE / "rdf.yaml").is_file():
         print(f"{PACKAGE}: expected the package, found none: run 'make package'")
         return 1
-    if not KIND and (said := disagreements(YAML(typ="safe").load(ROOT / "rdf.yaml"), ROOT, load_model(MODEL))):
-        print("\n".join(said))
+    if unknown := set(names) - CONSUMERS.keys() - ELSEWHERE.keys():
+        print(f"expected consumers of {[*CONSUMERS, *ELSEWHERE]}, found {sorted(unknown)}")
         return 1
     try:
-        consumers = [(name, *CONSUMERS[name]()) for name in names or CONSUMERS]
+        if said := disagree():
+            print("\n".join(said))
+            return 1
+        consumers = []
+        for name in names or CONSUMERS:
+            try:
+                consumers.append((name, *(CONSUMERS | ELSEWHERE)[name]()))
+            except Missing as missing:
+                print(f"SKIPPED {missing}")
     except ModuleNotFoundError as error:
         print(f"{sys.executable}: expected {error.name}, found none: 'make test-consumers' installs and uses it")
         return 1
@@ -143,7 +267,7 @@ def main(names: list[str]) -> int:
         for name, words, predict in consumers:
             distance = np.abs(predict(image) - expected) / span
             inside = float(distance[..., HALO:-HALO, HALO:-HALO].max())
-            failures += inside > ALLOWED and name not in ("core-mirrored", "core-blocks")
+            failures += inside > ALLOWED and name not in PADDED
             print(f"| {words} | {title} | {inside:.1e} | {float(distance.max()):.1e} |", flush=True)
     return 1 if failures else 0
 

@@ -20,10 +20,19 @@ from denoiser.model import Model, sha256
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from denoiser.unet import StandardisedUNet, UNet
-from package.description import compared_figures_of, denoising, describe, disagreements, super_resolution
+from package.description import (
+    compared_figures_of,
+    denoising,
+    describe,
+    disagreements,
+    figures_of,
+    general,
+    super_resolution,
+)
 from package.weights import standardised
 
 ROOT = Path(__file__).resolve().parents[1]
+FIGURES = figures_of(ROOT / "docs" / "evaluation.csv")
 FILES = ["weights.pt", "unet.py", "weights.torchscript.pt", "weights.onnx", "test_input.npy", "test_output.npy"]
 
 
@@ -107,6 +116,11 @@ def test_the_figures_of_two_methods_are_put_together(tmp_path: Path) -> None:
     }
 
 
+def test_no_name_is_longer_than_readers_like() -> None:
+    for package in (denoising({}), general({}), super_resolution({})):
+        assert re.fullmatch(r"[\w+\- ()]{1,64}", package.name)
+
+
 @pytest.fixture
 def committed() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "rdf.yaml").read_text())
@@ -114,20 +128,23 @@ def committed() -> dict[str, Any]:
 
 def test_the_committed_rdf_agrees_with_the_shipped_model(committed: dict[str, Any], shipped: Model) -> None:
     """The files of `make package` may not have been made; whatever is there must be what it says."""
-    said = disagreements(committed, ROOT, shipped)
+    said = disagreements(committed, ROOT, shipped, FIGURES)
     assert [line for line in said if not re.search(r"runs/package/.* found none: run 'make package'", line)] == []
 
 
 def test_an_rdf_of_other_weights_is_named(committed: dict[str, Any], shipped: Model) -> None:
     other = replace(shipped, sha256="0" * 64)
     assert any(
-        "weights.pytorch_state_dict.sha256: expected 000" in line for line in disagreements(committed, ROOT, other)
+        "weights.pytorch_state_dict.sha256: expected 000" in line
+        for line in disagreements(committed, ROOT, other, FIGURES)
     )
     committed["weights"]["pytorch_state_dict"]["architecture"]["sha256"] = "1" * 64
     committed["outputs"][0]["axes"][2]["halo"] = 16
-    said = "\n".join(disagreements(committed, ROOT, shipped))
+    committed["covers"] = ["runs/package/none.png"]
+    said = "\n".join(disagreements(committed, ROOT, shipped, FIGURES))
     assert "unet.py: expected sha256 111" in said
     assert "outputs.axes.halo: expected" in said
+    assert "none.png: expected the file that rdf.yaml names, found none: run 'make package'" in said
 
 
 def test_another_normalisation_is_refused() -> None:

@@ -114,6 +114,8 @@ def denoise(denoiser: Denoiser, job: Job) -> bool:
         log.warning("%s: %d pixels are NaN, infinite or beyond float32; filled in", job.source, report.invalid)
     if denoiser.beyond:
         log.info("%s: by the network %s", job.source, report.network)
+    for words in report.noise.brief() if report.noise else ():
+        log.info("%s: %s", job.source, words)
     for words in report.unlike:
         log.warning("%s: unlike what the network was trained on: %s", job.source, words)
     log.info(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from denoiser.images import open_stack
 from denoiser.memory import available, disk_free
+from denoiser.noise.diagnosis import Diagnosis, glance
 from denoiser.predict import Denoiser, invalid
 from denoiser.stack import Stack
 from denoiser.tiff import write_tiff
@@ -35,6 +36,8 @@ class Report:
         Name of the one that was chosen by the first planes.
     unlike : list of str
         What of them is unlike its training images.
+    noise : Diagnosis or None
+        Of the middle of the first planes; None where nothing can be said.
     """
 
     shape: tuple[int, ...]
@@ -43,6 +46,7 @@ class Report:
     invalid: int = 0
     network: str = ""
     unlike: list[str] = field(default_factory=list)
+    noise: Diagnosis | None = None
 
     @property
     def pixels(self) -> int:
@@ -110,6 +114,7 @@ def _denoised(
             # One network for all of a stack: planes that changed from one to the other would flicker.
             denoiser, report.unlike = denoiser.suited(block)
             report.network = denoiser.name
+            report.noise = glance(block)
         yield from denoiser(block)
         done += len(block)
         progress(done, stack.count)

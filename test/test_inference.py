@@ -91,6 +91,10 @@ def test_good_and_bad_files_together(tmp_path: Path) -> None:
         "folder.tif": "found a folder",
     }.items():
         assert any(name in line and reason in line for line in result.stderr.splitlines()), (name, result.stderr)
+    assert "stack.tif: noise (in 4 of 64 x 70): standard deviation" in result.stderr
+    assert "stack.tif: noise is white: correlation with the next pixel x " in result.stderr
+    assert "nan.tif: noise (in" not in result.stderr
+    assert not re.search("(constant|one pixel).tif: noise", result.stderr)
     for word in ("torch 2", "numpy", "device", "weights sha256", "MPix/s", "7 of 11 images denoised"):
         assert word in result.stderr
 

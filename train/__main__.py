@@ -91,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_machine(c)
     configurations.add_arguments(c)
 
-    c = command("noise", _noise, "measure the noise of an image or a stack (photon transfer)")
+    c = command("noise", _noise, "measure the noise of an image or a stack: level, camera, correlation, mask")
     c.add_argument("file", type=Path)
-    c.add_argument("--plot", type=Path, metavar="PNG", help="draw variance against mean")
+    c.add_argument("--plot", type=Path, metavar="PNG", help="draw variance against mean, and the autocorrelation")
     c.add_argument("--offset", type=float, help="the camera's counts without light, if known: tells the read noise")
 
     c = command("superres", _superres, "set a x2 model beside bicubic enlargement, on held-out SIM images")
@@ -197,9 +197,9 @@ def _ablate(arguments: Arguments) -> None:
 
 
 def _noise(arguments: Arguments) -> None:
-    from denoiser.noise.diagnosis import noise_report
+    from train.noise import report
 
-    print(noise_report(arguments.file, arguments.plot, arguments.offset))
+    print(report(arguments.file, arguments.plot, arguments.offset))
 
 
 def _superres(arguments: Arguments) -> None:

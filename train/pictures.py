@@ -1,4 +1,4 @@
-"""The pictures of a run: its learning curve, and crops of what it makes of validation images."""
+"""Pictures: the learning curve of a run, crops of what it makes of validation images, and noise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from denoiser.noise.correlation import LAGS
+from denoiser.noise.diagnosis import Diagnosis
 
 SIDE = 192  # pixels of a crop of the frame
 
@@ -66,6 +69,28 @@ def montage(pictures: list[tuple[str, Array, Array, Array | None]], target: Path
             axes.set_title(title, fontsize=9)
     figure.tight_layout()
     figure.savefig(target, dpi=80)
+
+
+def noise(diagnosis: Diagnosis, target: Path) -> None:
+    """Variance over mean, and the autocorrelation of the noise, as a PNG."""
+    t, c = diagnosis.transfer, diagnosis.correlation
+    figure = _figure(11, 4.5)
+    left, right = figure.subplots(1, 2)
+    left.plot(t.mean, t.variance, "o", markersize=4, label="classes of pixels")
+    ends = np.array([t.mean.min(), t.mean.max()])
+    left.plot(ends, t.slope * ends + t.intercept, "-", label=f"{t.slope:.4g} · mean {t.intercept:+.4g}")
+    left.set(xlabel="mean (intensity units)", ylabel="variance (intensity units²)")
+    if t.camera:
+        left.set_title(f"gain {t.camera.gain:.4g}, offset {t.camera.offset:.4g}, read noise {t.camera.read_noise:.3g}")
+    left.legend()
+    y, x = len(c.along_y) + 0.5, len(c.along_x) + 0.5
+    picture = right.imshow(c.map(), cmap="RdBu_r", vmin=-1, vmax=1, extent=(-x, x, y, -y))
+    figure.colorbar(picture, ax=right, label="correlation")
+    ticks = range(-LAGS, LAGS + 1, LAGS // 2)
+    right.set(xlabel="shift along X (pixels)", ylabel="shift along Y (pixels)", xticks=ticks, yticks=ticks)
+    right.set_title("noise: off the axes, the product of both")
+    figure.tight_layout()
+    figure.savefig(target, dpi=110)
 
 
 def _centre(image: Array, side: int) -> Array:

@@ -1,22 +1,27 @@
-"""What noise is in a file: the camera, by photon transfer, and whether the noise is white."""
+"""What noise is in a stack: the camera, by photon transfer, and whether the noise is white."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from denoiser.images import open_stack
-from denoiser.noise.transfer import FOURTH, Array, Transfer, transfer_of_frames, transfer_of_images
+from denoiser.noise.correlation import LEAST_PASSED, Array, Correlation
+from denoiser.noise.transfer import Transfer, transfer_of_frames, transfer_of_images
+from denoiser.selfsupervised import BlindSpots
 
-MOST_PIXELS = 2**23  # of a file that are looked at: 32 frames of 512²
 SMALLEST = 16  # pixels of a side
+GLANCE = 2**18  # pixels that `glance` looks at: 512² of one plane, 256² of four, in some 50 ms of one core
+GLANCED = 4  # planes of them, at most
 WHITE, PATTERN = 0.05, 0.01  # correlation, and share of the power, that are worth a word
+# For a mask. A pixel that shares c of the noise tells c² of its power: 1 %. What rows share, all of a row
+# tells, and nothing would hide that but all of the row: this is far enough to have the neighbours' noise out.
+SHARED, PATTERN_REACH = 0.1, 16
+HIDDEN = 0.2  # share of the pixels that a mask hides, at most
 
 
 @dataclass(frozen=True)
@@ -27,41 +32,93 @@ class Diagnosis:
     ----------
     shape
         (P, Y, X) of the planes that were looked at.
+    repeats
+        Share of the neighbouring planes that show one scene; NaN of a single plane.
     repeated
-        Whether the planes are frames of one scene.
+        Whether all planes are taken for frames of one scene.
     transfer
         Photon transfer, and the camera.
-    lag_x, lag_y, lag_t
-        Correlation of the noise with that of the next pixel, row and frame (NaN without repeated frames).
-    rows, columns
-        Power that whole rows or columns have in common, as a share of that of the noise.
+    correlation
+        What pixels share of the noise.
+    noise, contrast
+        Standard deviations of the noise and of the planes, intensity units.
     """
 
     shape: tuple[int, ...]
+    repeats: float
     repeated: bool
     transfer: Transfer
-    lag_x: float
-    lag_y: float
-    lag_t: float
-    rows: float
-    columns: float
+    correlation: Correlation
+    noise: float
+    contrast: float
+
+    @property
+    def lags(self) -> tuple[float, float, float]:
+        """Correlation of the noise with that of the next pixel along X, along Y, and along the stack (or NaN)."""
+        c = self.correlation
+        return float(c.along_x[0]), float(c.along_y[0]), c.along_stack
 
     @property
     def white(self) -> bool:
-        """Whether nothing was found that pixels have in common."""
-        return max(abs(self.lag_x), abs(self.lag_y)) < WHITE and max(self.rows, self.columns) < PATTERN
+        """Whether nothing was found that pixels have in common, beyond what chance may give so few of them."""
+        return max(abs(lag) for lag in self.lags[:2]) < max(WHITE, self._chance) and not any(self._patterns)
+
+    @property
+    def _chance(self) -> float:
+        """What correlation white noise may show in so few pixels, in one of a hundred stacks (from drawn noise)."""
+        planes, height, width = self.shape
+        return 7 / math.sqrt(planes * (height - 4) * (width - 4))
+
+    @property
+    def _patterns(self) -> tuple[bool, bool]:
+        """Whether columns (along Y), and rows (along X) share noise, beyond chance."""
+        c, (planes, height, width) = self.correlation, self.shape
+        return (
+            c.columns > max(PATTERN, 16 / (height * math.sqrt(planes * (width - 4)))),
+            c.rows > max(PATTERN, 16 / (width * math.sqrt(planes * (height - 4)))),
+        )
+
+    def mask(self) -> BlindSpots:
+        """What to hide with a pixel so that its noise cannot be told from its neighbours'.
+
+        As far as the correlation along an axis is more than 0.1; far along rows or columns that share noise;
+        nothing of white noise. The more is hidden with a pixel, the fewer are.
+        """
+        farthest, shared = (min(self.shape[1:]) - 1) // 2, max(SHARED, self._chance)
+        axes = zip((self.correlation.along_y, self.correlation.along_x), self._patterns, strict=True)
+        y, x = (min(farthest, PATTERN_REACH if pattern else _reach(lags, shared)) for lags, pattern in axes)
+        return BlindSpots(min(BlindSpots.share, HIDDEN / (2 * y + 2 * x + 1)), y, x)
+
+    def brief(self) -> tuple[str, str]:
+        """Two lines for a log."""
+        camera, known = self.transfer.camera, self.transfer.read_noise_known
+        if camera is None:
+            light = "it does not grow with the signal"
+        else:
+            read = f", read noise {camera.read_noise:.3g}" if known else " if there is no read noise"
+            light = f"gain {camera.gain:.4g}, offset {camera.offset:.4g}{read}"
+        mask, shape = self.mask(), "{} of {} x {}".format(*self.shape)
+        return (
+            f"noise (in {shape}): {self._level()}, {light}",
+            f"noise is {'white' if self.white else 'not white'}: {self._shared()}; "
+            f"blind spots reach {mask.reach_y} in Y, {mask.reach_x} in X",
+        )
 
     def text(self) -> str:
         """All figures in words."""
         t, camera = self.transfer, self.transfer.camera
         kind = "frames of one scene" if self.repeated else "each by itself"
+        if not self.repeated and self.repeats > 0:
+            kind += f"; {100 * self.repeats:.0f} % of neighbouring planes show one scene"
         lines = [
             f"{self.shape[0]} planes of {self.shape[1]} x {self.shape[2]}, {kind}",
+            f"noise: {self._level()}",
             f"variance = {t.slope:.4g} * mean {t.intercept:+.4g}; the points lie within {100 * t.scatter:.1f} %",
         ]
         if camera is None:
-            spread = math.sqrt(t.variance.mean())
-            lines.append(f"the noise does not grow with the signal: standard deviation {spread:.4g}")
+            lines.append(
+                f"the noise does not grow with the signal: standard deviation {math.sqrt(t.variance.mean()):.4g}"
+            )
         else:
             photons = (t.mean - camera.offset) / camera.gain
             doubt = "" if t.read_noise_known else ", supposed: only the offset of a dark frame could tell"
@@ -70,16 +127,31 @@ class Diagnosis:
                 f"read noise {camera.read_noise:.3g}{doubt}",
                 f"photo-electrons: {photons.min():.3g} to {photons.max():.3g}, mean {photons.mean():.3g}",
             ]
-        lags = f"x {self.lag_x:+.3f}, y {self.lag_y:+.3f}" + (f", t {self.lag_t:+.3f}" if self.repeated else "")
         verdict = "white" if self.white else "NOT white: a network trained on white noise leaves it in the image"
-        return "\n".join(
-            [
-                *lines,
-                f"correlation with the next pixel: {lags}",
-                f"in common to rows {100 * self.rows:.1f} %, to columns {100 * self.columns:.1f} % of the noise power",
-                f"the noise is {verdict}",
-            ]
+        return "\n".join([*lines, self._shared(), f"the noise is {verdict}", f"mask for blind spots: {self._mask()}"])
+
+    def _level(self) -> str:
+        about = "" if self.repeated or self.correlation.passed > LEAST_PASSED else "roughly "
+        share = f" ({self.noise / self.contrast:.2f} of the contrast)" if self.contrast > 0 else ""
+        return f"standard deviation {about}{self.noise:.4g}{share}"
+
+    def _shared(self) -> str:
+        c, names = self.correlation, ("x", "y", "along the stack")
+        lags = ", ".join(f"{n} {lag:+.3f}" for n, lag in zip(names, self.lags, strict=True) if not math.isnan(lag))
+        return (
+            f"correlation with the next pixel {lags}; "
+            f"rows share {100 * c.rows:.1f} %, columns {100 * c.columns:.1f} % of the power of the rest"
         )
+
+    def _mask(self) -> str:
+        mask = self.mask()
+        if not mask.reach_y + mask.reach_x:
+            return "the pixel alone"
+        words = f"{mask.reach_y} pixels to each side along Y, {mask.reach_x} along X, of {100 * mask.share:.1f} %"
+        diagonal = float(self.correlation.along_y[0] * self.correlation.along_x[0])
+        if diagonal > SHARED:
+            words += f"; the diagonal neighbours, which it does not hide, share about {diagonal:.2f}"
+        return words
 
 
 def diagnose(stack: NDArray[Any], repeated: bool | None = None, offset: float | None = None) -> Diagnosis:
@@ -107,108 +179,55 @@ def diagnose(stack: NDArray[Any], repeated: bool | None = None, offset: float | 
         )
     if bad := int((~np.isfinite(planes)).sum()):
         raise ValueError(f"noise: expected finite values, found {bad} of {planes.size} that are not")
+    correlation = Correlation.of(planes)
+    repeats = _one_scene(planes, correlation)
     if repeated is None:
-        repeated = len(planes) >= 3 and _one_scene(planes)
+        repeated = len(planes) >= 3 and repeats == 1
     if repeated:
         transfer = transfer_of_frames(planes, offset)
-        noise = planes - planes.mean(axis=0)
-        lag_x, lag_y = _lag(noise, 2), _lag(noise, 1)
-        # Deviations of F white frames from their mean are themselves correlated, by -1 / (F - 1).
-        lag_t = (_lag(noise, 0) * (len(planes) - 1) + 1) / len(planes)
+        correlation = Correlation.of(planes, repeated=True)
+        power = float(transfer.variance.mean())
     else:
-        transfer, noise, lag_t = transfer_of_images(planes, offset), planes, math.nan
-        rough = _differences(_differences(planes, 1), 2)
-        lag_x, lag_y = (_before_differences(_lag(rough, axis)) for axis in (2, 1))
-    rows, columns = _in_common(noise, 1), _in_common(noise, 2)
-    return Diagnosis(planes.shape, repeated, transfer, lag_x, lag_y, lag_t, rows, columns)
+        transfer = transfer_of_images(planes, offset, correlation.passed)
+        # Rows and columns are not in the differences along both axes.
+        power = float(transfer.variance.mean()) * (1 + max(0.0, correlation.rows) + max(0.0, correlation.columns))
+    contrast = math.sqrt(planes.var(axis=(1, 2)).mean())
+    return Diagnosis(planes.shape, repeats, repeated, transfer, correlation, math.sqrt(power), contrast)
 
 
-def noise_report(path: Path, plot_to: Path | None = None, offset: float | None = None) -> str:
-    """Diagnose an image file, as far as it fits into a little memory; draw the photon transfer if asked to.
+def glance(planes: NDArray[Any]) -> Diagnosis | None:
+    """Diagnose the middle of the first planes (P, Y, X), in a short and bounded time.
 
-    Parameters
-    ----------
-    path : Path
-        TIFF, MetaImage, or `.npy` of shape (..., Y, X).
-    plot_to : Path, optional
-        The picture to write.
-    offset : float, optional
-        The camera's, from a dark frame.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, or nothing can be said of it.
+    Planes with values that are not finite, or beyond float32, are passed over. None if nothing can be said:
+    of constant planes, and of less than 16 pixels a side.
     """
-    if path.suffix.lower() == ".npy":
-        stored = np.load(path, mmap_mode="r")
-        planes = stored.reshape(-1, *stored.shape[-2:])
-        count, planes = len(planes), planes[: max(1, MOST_PIXELS // math.prod(planes.shape[1:]))]
-    else:
-        with open_stack(path) as stack:
-            count, planes = stack.count, next(stack.blocks(MOST_PIXELS))
-    try:
-        diagnosis = diagnose(planes, offset=offset)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    if plot_to is not None:
-        plot(diagnosis, plot_to)
-    return f"{path}: the first {len(planes)} of {count} planes\n{diagnosis.text()}"
+    few = planes[:GLANCED]
+    side = math.isqrt(GLANCE // max(1, len(few)))
+    y, x = (max(0, length - side) // 2 for length in few.shape[1:])
+    middle = few[:, y : y + side, x : x + side].astype(np.float64)
+    usable = (np.abs(middle) <= np.finfo(np.float32).max).all(axis=(1, 2))  # not so of NaN either
+    middle = middle[usable]
+    if not len(middle) or min(middle.shape[1:]) < SMALLEST:
+        return None
+    least = max(1e-9 * float(np.abs(middle).max()), float(np.finfo(np.float32).tiny))  # what rounding may leave
+    if float(middle.std()) <= least:
+        return None
+    with np.errstate(all="ignore"):  # whatever is odd about a file, it is still to be denoised
+        found = diagnose(middle)
+    return found if found.noise > least else None
 
 
-def plot(diagnosis: Diagnosis, path: Path) -> None:
-    """Draw variance over mean, and the line, into an image file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    t = diagnosis.transfer
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="mean (intensity units)", ylabel="variance (intensity units²)")
-    axes.plot(t.mean, t.variance, "o", markersize=4, label="classes of pixels")
-    ends = np.array([t.mean.min(), t.mean.max()])
-    axes.plot(ends, t.slope * ends + t.intercept, "-", label=f"{t.slope:.4g} · mean {t.intercept:+.4g}")
-    if t.camera:
-        axes.set_title(f"gain {t.camera.gain:.4g}, offset {t.camera.offset:.4g}, read noise {t.camera.read_noise:.3g}")
-    axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+def _one_scene(planes: Array, correlation: Correlation) -> float:
+    """Share of neighbouring planes that differ by little but noise, of which next to nothing is left when smoothed."""
+    if len(planes) < 2:
+        return math.nan
+    smooth = ndimage.gaussian_filter(planes, (0, 4, 4))
+    change, scene = np.diff(smooth, axis=0).var(axis=(1, 2)), smooth.var(axis=(1, 2))
+    # Dark frames have no scene, but are frames of one.
+    noise = np.diff(planes, axis=0).var(axis=(1, 2)) * correlation.smoothed(4)
+    return float((change < np.maximum(0.1 * scene[1:], 3 * noise)).mean())
 
 
-def _one_scene(planes: Array) -> bool:
-    """Whether neighbouring planes differ by little but noise, which is gone when both are smoothed."""
-    change = ndimage.gaussian_filter(np.diff(planes, axis=0), (0, 4, 4)).var(axis=(1, 2))
-    scene = ndimage.gaussian_filter(planes, (0, 4, 4)).var(axis=(1, 2))
-    # What the filter leaves of white noise: dark frames have no scene, but are frames of one.
-    noise = np.diff(planes, axis=0).var(axis=(1, 2)) / (4 * math.pi * 4**2)
-    return bool((change < np.maximum(0.1 * scene[1:], 3 * noise)).all())
-
-
-def _differences(planes: Array, axis: int) -> Array:
-    """Fourth ones, which leave white noise its power and an image nearly none of its."""
-    result: Array = ndimage.convolve1d(planes, FOURTH / math.sqrt((FOURTH**2).sum()), axis=axis, mode="mirror")
-    return result
-
-
-def _lag(noise: Array, axis: int) -> float:
-    moved = np.moveaxis(noise, axis, 0)
-    power = float((moved**2).mean())
-    return float((moved[1:] * moved[:-1]).mean()) / power if power > 0 else 0.0
-
-
-def _before_differences(lag: float) -> float:
-    """The correlation c of the noise, from that of its fourth differences, supposing it ends at the next pixel.
-
-    The differences' own autocorrelation is (70, -56, 28, ...), so theirs is (-56 + 98 c) / (70 - 112 c).
-    """
-    return (56 + 70 * lag) / (98 + 112 * lag)
-
-
-def _in_common(planes: Array, axis: int) -> float:
-    """Power of what the rows (1) or columns (2) have in common, as a share of the noise without it."""
-    rough = _differences(planes, axis)
-    power = float((_differences(rough, 3 - axis) ** 2).mean())
-    means = rough.mean(axis=3 - axis)
-    # The median passes over the few rows in which an edge of the image runs along.
-    common = (float(np.median(np.abs(means))) / 0.6745) ** 2
-    return (common - power / planes.shape[3 - axis]) / power if power > 0 else 0.0
+def _reach(lags: Array, shared: float) -> int:
+    """The farthest pixel that shares noise worth hiding; 0 if none."""
+    return int(np.flatnonzero(np.abs(np.append(1.0, lags)) > shared).max())

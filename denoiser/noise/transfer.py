@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from denoiser.noise.camera import Camera
+from denoiser.noise.correlation import FOURTH, Array, differences
 
-Array = NDArray[np.float64]
 CLASSES = 40  # of equal numbers of pixels, by brightness
-FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def transfer_of_frames(stack: NDArray[Any], offset: float | None = None) -> Tran
     return _transfer(mean, variance, (slope, intercept, scatter), offset)
 
 
-def transfer_of_images(planes: NDArray[Any], offset: float | None = None) -> Transfer:
+def transfer_of_images(planes: NDArray[Any], offset: float | None = None, passed: float = 1.0) -> Transfer:
     """Photon transfer of single images of one camera, from what is finer than a microscope resolves.
 
     Fourth differences along both axes leave the noise and next to nothing of the image. The classes are
@@ -97,14 +96,16 @@ def transfer_of_images(planes: NDArray[Any], offset: float | None = None) -> Tra
         (P, Y, X), any real dtype.
     offset : float, optional
         The camera's, where it is known from a dark frame. Otherwise no read noise is supposed.
+    passed : float
+        Share of the noise's power that the differences leave (`Correlation.passed`); 1 of white noise.
     """
-    mask = np.outer(FOURTH, FOURTH)
-    mask /= math.sqrt((mask**2).sum())
-    points = []
+    weights, points, edge = FOURTH**2 / (FOURTH**2).sum(), [], len(FOURTH) // 2
     for plane in np.asarray(planes, dtype=np.float64):
-        power = ndimage.convolve(plane, mask, mode="mirror").ravel() ** 2
-        local = ndimage.convolve(plane, mask**2, mode="mirror").ravel()
-        classes = np.array_split(np.argsort(ndimage.gaussian_filter(plane, 3.0), axis=None), CLASSES)
+        power = (differences(differences(plane, 0, FOURTH), 1, FOURTH) ** 2).ravel() / passed
+        local = ndimage.convolve1d(ndimage.convolve1d(plane, weights, axis=0), weights, axis=1)
+        smooth = ndimage.gaussian_filter(plane, 3.0)
+        local, smooth = (x[edge:-edge, edge:-edge].ravel() for x in (local, smooth))
+        classes = np.array_split(np.argsort(smooth), CLASSES)
         points += [(local[c].mean(), power[c].mean()) for c in classes]
     mean, variance = np.array(points).T
     return _transfer(mean, variance, fit_line(mean, variance), offset)
@@ -117,14 +118,22 @@ def fit_line(mean: Array, variance: Array) -> tuple[float, float, float]:
     far off (edges that are too sharp, saturation) lose weight (Huber, 1964).
     """
     weight = np.ones_like(variance)
-    floor = 0.05 * float(np.median(variance)) + 1e-300
+    floor = max(0.05 * float(np.median(variance)), 1e-9 * float(variance.max())) or 1.0
     for _ in range(8):
-        slope, intercept = np.polyfit(mean, variance, 1, w=weight) if np.ptp(mean) > 0 else (0.0, variance.mean())
+        slope, intercept = _line(mean, variance, (weight / weight.max()) ** 2)
         line = np.maximum(slope * mean + intercept, floor)
         off = np.abs(variance - line) / line
         usual = max(float(np.median(off)) / 0.6745, 1e-9)
         weight = np.sqrt(np.minimum(1, 1.5 * usual / np.maximum(off, 1e-9))) / line
     return float(slope), float(intercept), float(np.sqrt((off**2).mean()))
+
+
+def _line(x: Array, y: Array, weight: Array) -> tuple[float, float]:
+    """Slope and intercept by least squares; flat where all of x is one number."""
+    middle, level = np.average(x, weights=weight), np.average(y, weights=weight)
+    power = (weight * (x - middle) ** 2).sum()
+    slope = (weight * (x - middle) * (y - level)).sum() / power if np.ptp(x) > 0 and power > 0 else 0.0
+    return slope, level - slope * middle
 
 
 def _grows(mean: Array, variance: Array, slope: float) -> bool:

@@ -15,6 +15,7 @@ import tifffile
 import torch
 
 from denoiser import __version__
+from denoiser.adapt import AUTO
 from denoiser.device import choose_device, describe, keep_memory
 from denoiser.model import Model, ModelError, find_model, load_model
 from denoiser.pipeline import denoise_file
@@ -43,7 +44,8 @@ def main() -> int:
     denoiser = prepare(model)
     for problem in problems:
         log.error("%s", problem)
-    failures = len(problems) + sum(not denoise(denoiser, job) for job in jobs)
+    minutes = adapt_minutes(arguments.adapt, model)
+    failures = len(problems) + sum(not denoise(denoiser, job, minutes) for job in jobs)
     total = len(jobs) + len(problems)
     log.info("%d of %d images denoised, peak memory %d MiB", total - failures, total, peak_memory() >> 20)
     return FAILED if failures else 0
@@ -67,7 +69,32 @@ def parse_arguments() -> argparse.Namespace:
         type=Path,
         help=f"folder with model.json; default {PLATFORM_MODEL} when it holds one, else resources/",
     )
+    parser.add_argument(
+        "--adapt",
+        type=adaptation,
+        metavar="auto|off|MINUTES",
+        help=f"do what suits each file's noise and its time: auto is {AUTO:g} minutes a file at most; "
+        "default: as the model says, else off",
+    )
     return parser.parse_args()
+
+
+def adaptation(text: str) -> str:
+    """An argument of `--adapt`, checked."""
+    if text not in ("auto", "off"):
+        try:
+            good = 0 < float(text) < float("inf")
+        except ValueError:
+            good = False
+        if not good:
+            raise argparse.ArgumentTypeError(f"expected auto, off, or minutes above 0, found {text!r}")
+    return text
+
+
+def adapt_minutes(argument: str | None, model: Model) -> float:
+    """Minutes that a file may take if it is adapted to, or 0."""
+    chosen = argument or str(model.record.get("adapt", "off"))
+    return {"auto": AUTO, "off": 0.0}[chosen] if chosen in ("auto", "off") else float(chosen)
 
 
 def prepare(model: Model) -> Denoiser:
@@ -97,12 +124,12 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def denoise(denoiser: Denoiser, job: Job) -> bool:
+def denoise(denoiser: Denoiser, job: Job, minutes: float = 0.0) -> bool:
     """Do one job, and say how it went; a failure is named and leaves nothing behind."""
     start = time.perf_counter()
     with Progress(job.source.name) as progress:
         try:
-            report = denoise_file(denoiser, job.source, job.target, progress)
+            report = denoise_file(denoiser, job.source, job.target, progress, minutes)
         except (ValueError, OSError, MemoryError, torch.cuda.OutOfMemoryError) as error:
             log.error("%s", _with_names(error, job))
             return False
@@ -114,6 +141,8 @@ def denoise(denoiser: Denoiser, job: Job) -> bool:
         log.warning("%s: %d pixels are NaN, infinite or beyond float32; filled in", job.source, report.invalid)
     if denoiser.beyond:
         log.info("%s: by the network %s", job.source, report.network)
+    for words in report.adapted:
+        log.info("%s: %s", job.source, words)
     for words in report.noise.brief() if report.noise else ():
         log.info("%s: %s", job.source, words)
     for words in report.unlike:

@@ -1,65 +1,114 @@
-"""Adapt a network to the very images that it is to denoise."""
+"""Adapt to a file's own noise, as far as the time allows."""
 
 from __future__ import annotations
 
-import copy
-import logging
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from denoiser.noise.model import NoiseModel
+from denoiser.noise.diagnosis import SMALLEST, Diagnosis, diagnose
 from denoiser.predict import Denoiser, fill_invalid
+from denoiser.stripes import without_stripes
 
-log = logging.getLogger(__name__)
+Planes = NDArray[Any]
 
-PLANES = 8  # of a stack that are learnt from
-LARGEST, SMALLEST = 512, 96  # side in pixels of what of a plane is learnt from, and of what is too small to be
-CROP, BATCH = 128, 4
-RATE, WARMUP = 1e-4, 10
-STEPS = 120  # more bring nothing
-SQUARE, HELD_OUT = 32, 4  # every fourth square of so many pixels a side is not learnt from, but judged by
-STRENGTH = 0.5  # of the noise that is added to see how the answer follows
-DRAWS = 4  # of noise, for the judgement
-LEAST_GAIN = 0.05  # dB that a network must seem better than the one that is there
+AUTO = 10.0  # minutes for a file, of the 20 that the challenge's platform gives
+LARGEST = 512  # side of what is looked at of each plane, in the middle
+TURNS = 8  # turns and mirrors of a plane
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A plane to learn from.
+class Adapted:
+    """A denoiser, and what else is done to the planes of a file.
 
-    Attributes
+    Parameters
     ----------
-    z : Tensor
-        (1, 1, Y, X), in network units.
-    clean : Tensor
-        What the network made of it, to draw noise on.
-    spread : float
-        Intensity units in a network unit.
-    centre : float
-        What is 0 there, intensity units.
-    model : NoiseModel
-        Of its noise, intensity units.
+    denoiser : Denoiser
+        The network.
+    rows, columns : bool
+        Take out what rows or columns have in common first, which is one pass more.
+    eightfold : bool
+        Average the answers to the eight turns and mirrors of each plane.
     """
 
-    z: Tensor
-    clean: Tensor
-    centre: float
-    spread: float
-    model: NoiseModel
-
-    def draw(self, generator: torch.Generator) -> Tensor:
-        """Noise like that in it, in network units."""
-        return self.model.draw(self.clean * self.spread + self.centre, generator) / self.spread
+    def __init__(self, denoiser: Denoiser, rows: bool = False, columns: bool = False, eightfold: bool = False) -> None:
+        self.denoiser, self.rows, self.columns, self.eightfold = denoiser, rows, columns, eightfold
 
     @property
-    def power(self) -> float:
-        """Mean variance of the noise, network units."""
-        return float(self.model.variance(self.clean * self.spread + self.centre).mean()) / self.spread**2
+    def passes(self) -> int:
+        """Times that each plane goes through the network."""
+        return (TURNS if self.eightfold else 1) + int(self.rows or self.columns)
+
+    def __call__(self, planes: Planes) -> NDArray[np.float32]:
+        """As `Denoiser` does it: (N, Y, X) to float32, (N, scale * Y, scale * X)."""
+        if self.rows or self.columns:
+            planes = fill_invalid(planes)
+            planes = without_stripes(planes, self.denoiser(planes), self.rows, self.columns)
+        return self_ensemble(self.denoiser, planes) if self.eightfold else self.denoiser(planes)
+
+
+def self_ensemble(denoiser: Denoiser, planes: Planes) -> NDArray[np.float32]:
+    """The mean of a denoiser's answers to the eight turns and mirrors of each plane, (N, Y, X)."""
+    total: Any = 0.0
+    for turns in range(TURNS // 2):
+        for step in (1, -1):
+            answer = denoiser(np.rot90(planes, turns, axes=(1, 2))[..., ::step])
+            total = total + np.rot90(answer[..., ::step], -turns, axes=(1, 2)).astype(np.float64)
+    return np.asarray(total / TURNS, dtype=np.float32)
+
+
+def adapt(denoiser: Denoiser, planes: Planes, pixels: int, minutes: float) -> tuple[Adapted, list[str]]:
+    """Decide what is done to a file.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        The one that suits its planes.
+    planes : ndarray
+        (N, Y, X), any real dtype: the first of them.
+    pixels : int
+        Of the whole file.
+    minutes : float
+        Wall time for it, denoising included.
+
+    Returns
+    -------
+    adapted : Adapted
+        What to denoise the file with: the mere denoiser where nothing is to be gained, or the time is short.
+    words : list of str
+        What is done and what is not, for the log.
+    """
+    middles = list(_middles(planes))
+    if not middles:
+        return Adapted(denoiser), [f"not adapted: no plane of {SMALLEST} pixels a side or more that is not constant"]
+    began = time.monotonic()
+    adapted = Adapted(denoiser, *_patterns([diagnose(plane) for plane in middles]))
+    denoiser(middles[0][None])
+    pace = (time.monotonic() - began) / middles[0].size * pixels / 60  # minutes for one pass over the file, or more
+    if adapted.passes * pace > minutes:
+        return Adapted(denoiser), [
+            f"not adapted: that takes {adapted.passes * pace:.2g} minutes, {minutes:g} are given"
+        ]
+    names = [name for name, there in (("rows", adapted.rows), ("columns", adapted.columns)) if there]
+    words = [f"the offsets of {' and '.join(names)} are taken out"] if names else []
+    if (adapted.passes + TURNS - 1) * pace <= minutes:
+        adapted.eightfold = True
+        words.append("the mean of the answers to eight turns and mirrors")
+    return adapted, words
+
+
+def _middles(planes: Planes) -> Iterator[NDArray[np.float64]]:
+    """The middle of each plane, if there is something to say of it."""
+    for plane in fill_invalid(planes):
+        y, x = (max(0, side - LARGEST) // 2 for side in plane.shape)
+        middle: NDArray[np.float64] = plane[y : y + LARGEST, x : x + LARGEST]
+        if min(middle.shape) >= SMALLEST and np.ptp(middle) > 0:
+            yield middle
+
+
+def _patterns(found: list[Diagnosis]) -> tuple[bool, bool]:
+    """Whether most planes have rows, and columns, that share noise."""
+    columns, rows = (2 * sum(d.patterns[axis] for d in found) > len(found) for axis in range(2))
+    return rows, columns

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from denoiser.adapt import Adapted, adapt
 from denoiser.images import open_stack
 from denoiser.memory import available, disk_free
 from denoiser.noise.diagnosis import Diagnosis, glance
@@ -36,6 +37,8 @@ class Report:
         Name of the one that was chosen by the first planes.
     unlike : list of str
         What of them is unlike its training images.
+    adapted : list of str
+        What was done to suit the file, and what was not.
     noise : Diagnosis or None
         Of the middle of the first planes; None where nothing can be said.
     """
@@ -46,6 +49,7 @@ class Report:
     invalid: int = 0
     network: str = ""
     unlike: list[str] = field(default_factory=list)
+    adapted: list[str] = field(default_factory=list)
     noise: Diagnosis | None = None
 
     @property
@@ -59,6 +63,7 @@ def denoise_file(
     source: Path,
     target: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    adapt_minutes: float = 0.0,
 ) -> Report:
     """Denoise every plane of a file, holding only a few planes at a time.
 
@@ -70,6 +75,8 @@ def denoise_file(
         What to read, and the TIFF to write.
     progress : callable
         Told the planes done and the planes in all.
+    adapt_minutes : float
+        Wall time that the file may take if it is adapted to (`denoiser.adapt`); 0 for not at all.
 
     Raises
     ------
@@ -82,7 +89,7 @@ def denoise_file(
     with open_stack(source) as stack:
         _check_room(denoiser, source, target, stack)
         report = Report(stack.shape, str(stack.dtype), stack.axes)
-        write_tiff(target, stack, _denoised(denoiser, stack, report, progress), denoiser.network.scale)
+        write_tiff(target, stack, _denoised(denoiser, stack, report, progress, adapt_minutes), denoiser.network.scale)
     return report
 
 
@@ -105,7 +112,7 @@ def _check_room(denoiser: Denoiser, source: Path, target: Path, stack: Stack) ->
 
 
 def _denoised(
-    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None]
+    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None], adapt_minutes: float
 ) -> Iterator[NDArray[np.float32]]:
     done = 0
     for block in stack.blocks(BLOCK_PIXELS):
@@ -115,6 +122,9 @@ def _denoised(
             denoiser, report.unlike = denoiser.suited(block)
             report.network = denoiser.name
             report.noise = glance(block)
-        yield from denoiser(block)
+            adapted = Adapted(denoiser)
+            if adapt_minutes > 0:
+                adapted, report.adapted = adapt(denoiser, block, stack.pixels, adapt_minutes)
+        yield from adapted(block)
         done += len(block)
         progress(done, stack.count)

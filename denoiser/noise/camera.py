@@ -111,9 +111,7 @@ def average_frames(mean: Tensor, frames: int, camera: Camera, generator: torch.G
     return expose(mean, one.gain, one.offset, one.read_noise, generator)
 
 
-def correlate(
-    noise: Tensor, sigma: Number, keep_variance: bool = True, reach: int | None = None, axes: str = "yx"
-) -> Tensor:
+def correlate(noise: Tensor, sigma: Number, keep_variance: bool = True, reach: int | None = None) -> Tensor:
     """Noise whose neighbours resemble each other: convolved with a Gaussian.
 
     White noise gets a correlation of about exp(-1 / (4 sigma ** 2)) between neighbours.
@@ -129,8 +127,6 @@ def correlate(
         falls, as by a camera's or a microscope's interpolation.
     reach : int, optional
         Taps to each side; without, three times the largest sigma.
-    axes : str
-        Along "y", along "x", or along both.
     """
     count = len(noise)
     sigmas = torch.as_tensor(sigma, dtype=noise.dtype, device=noise.device).expand(count, 1, 1, 1)
@@ -138,13 +134,9 @@ def correlate(
     taps = torch.arange(-radius, radius + 1, device=noise.device)
     kernel = torch.exp(-((taps / sigmas.clamp(min=1e-3)) ** 2) / 2)  # (N, 1, 1, taps)
     kernel = kernel / (kernel.norm(dim=-1, keepdim=True) if keep_variance else kernel.sum(dim=-1, keepdim=True))
-    image = noise.transpose(0, 1)
-    if "x" in axes:
-        image = functional.conv2d(functional.pad(image, (radius, radius, 0, 0), mode="reflect"), kernel, groups=count)
-    if "y" in axes:
-        image = functional.pad(image, (0, 0, radius, radius), mode="reflect")
-        image = functional.conv2d(image, kernel.transpose(2, 3), groups=count)
-    return image.transpose(0, 1)
+    image = functional.pad(noise.transpose(0, 1), 4 * [radius], mode="reflect")
+    image = functional.conv2d(image, kernel, groups=count)
+    return functional.conv2d(image, kernel.transpose(2, 3), groups=count).transpose(0, 1)
 
 
 def row_noise(like: Tensor, spread: Number, generator: torch.Generator) -> Tensor:

@@ -61,7 +61,7 @@ class Diagnosis:
     @property
     def white(self) -> bool:
         """Whether nothing was found that pixels have in common, beyond what chance may give so few of them."""
-        return max(abs(lag) for lag in self.lags[:2]) < max(WHITE, self._chance) and not any(self._patterns)
+        return max(abs(lag) for lag in self.lags[:2]) < max(WHITE, self._chance) and not any(self.patterns)
 
     @property
     def _chance(self) -> float:
@@ -70,7 +70,7 @@ class Diagnosis:
         return 7 / math.sqrt(planes * (height - 4) * (width - 4))
 
     @property
-    def _patterns(self) -> tuple[bool, bool]:
+    def patterns(self) -> tuple[bool, bool]:
         """Whether columns (along Y), and rows (along X) share noise, beyond chance."""
         c, (planes, height, width) = self.correlation, self.shape
         return (
@@ -85,7 +85,7 @@ class Diagnosis:
         nothing of white noise. The more is hidden with a pixel, the fewer are.
         """
         farthest, shared = (min(self.shape[1:]) - 1) // 2, max(SHARED, self._chance)
-        axes = zip((self.correlation.along_y, self.correlation.along_x), self._patterns, strict=True)
+        axes = zip((self.correlation.along_y, self.correlation.along_x), self.patterns, strict=True)
         y, x = (min(farthest, PATTERN_REACH if pattern else _reach(lags, shared)) for lags, pattern in axes)
         return BlindSpots(min(BlindSpots.share, HIDDEN / (2 * y + 2 * x + 1)), y, x)
 

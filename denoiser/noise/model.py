@@ -1,8 +1,7 @@
-"""The noise of an image as it can be drawn again: its level, its skewness, and what neighbours share."""
+"""White noise as it can be drawn again: its level, how that grows with the signal, and its skewness."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -14,18 +13,16 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from denoiser.noise.camera import correlate, row_noise
-from denoiser.noise.diagnosis import PATTERN, WHITE, diagnose
-from denoiser.noise.transfer import CLASSES, FOURTH, Array, fit_line, transfer_of_images
+from denoiser.noise.correlation import FOURTH
+from denoiser.noise.transfer import transfer_of_images
 
-SMOOTH = 1.0  # pixels: width of the Gaussian whose average tells how bright it is at a pixel
+SMOOTH = 3.0  # pixels: width of the Gaussian whose average tells how bright it is at a pixel; less lets noise through
 MOST_SKEW = 3.0
-SQUARE = 32  # pixels a side of the places that are looked at
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Noise of variance `slope` * mean + `intercept`.
+    """White noise of variance `slope` * mean + `intercept`.
 
     Attributes
     ----------
@@ -34,62 +31,19 @@ class NoiseModel:
     skew : float
         Third central moment, in slope * variance: 1 of Poisson noise, 1.5 behind an electron multiplier
         (W2S's cameras), 0 of Gaussian noise.
-    blur_y, blur_x : float
-        Width of the Gaussian that white noise was blurred by, pixels; 0 of white noise.
-    rows, columns : float
-        Standard deviation of what whole rows or columns share, in that of the rest of the noise.
     """
 
     slope: float
     intercept: float
     skew: float = 0.0
-    blur_y: float = 0.0
-    blur_x: float = 0.0
-    rows: float = 0.0
-    columns: float = 0.0
 
     @staticmethod
-    def of_white(planes: NDArray[Any]) -> NoiseModel:
-        """The model of white noise, from single images of one camera, (P, Y, X), by what is finer than they resolve."""
+    def of(planes: NDArray[Any]) -> NoiseModel:
+        """The model of single images of one camera, (P, Y, X), by what is finer than they resolve."""
         transfer = transfer_of_images(planes)
         if transfer.camera is None:
             return NoiseModel(0.0, float(transfer.variance.mean()))
         return NoiseModel(transfer.slope, transfer.intercept, skewness(planes, transfer.slope))
-
-    @staticmethod
-    def of(plane: NDArray[Any], clean: NDArray[Any]) -> NoiseModel:
-        """The model of any noise, from an image and what comes near it without noise.
-
-        Whether neighbours share noise is told by what is finer than the image (`diagnose`), and how much of it
-        by the quietest places, where there is little else.
-
-        Parameters
-        ----------
-        plane, clean : ndarray
-            (Y, X), any real dtype, intensity units; at least 64 pixels a side.
-        """
-        found = diagnose(plane)
-        rows, columns = (math.sqrt(share) if share > PATTERN else 0.0 for share in (found.rows, found.columns))
-        blurred = [abs(lag) > WHITE for lag in (found.lag_y, found.lag_x)]
-        if not any(blurred):
-            return dataclasses.replace(NoiseModel.of_white(np.asarray(plane)[None]), rows=rows, columns=columns)
-        places = _quietest(np.asarray(plane, float))
-        if rows:
-            places = places - places.mean(axis=2, keepdims=True)
-        if columns:
-            places = places - places.mean(axis=1, keepdims=True)
-        power = (places**2).mean()
-        lags = (places[:, 1:] * places[:, :-1]).mean() / power, (places[:, :, 1:] * places[:, :, :-1]).mean() / power
-        # What a filter leaves of the noise where it is bright and where it is dark tells its growth, whatever the filter.
-        residual = np.asarray(plane, float) - np.asarray(clean, float)
-        classes = np.array_split(np.argsort(clean, axis=None), CLASSES)
-        means, variances = (np.array([x.ravel()[c].mean() for c in classes]) for x in (np.asarray(clean, float), residual**2))
-        slope, intercept, _ = fit_line(means, variances)
-        share = float(power) / max(float(variances[: CLASSES // 8].mean()), 1e-30)
-        if slope * np.ptp(means) < 0.1 * variances.mean():
-            slope, intercept = 0.0, float(variances[: CLASSES // 8].mean())
-        widths = [_width(float(lag)) if there else 0.0 for lag, there in zip(lags, blurred, strict=True)]
-        return NoiseModel(share * slope, share * intercept, 0.0, *widths, rows, columns)
 
     def variance(self, mean: Tensor) -> Tensor:
         """Of the noise at pixels of this mean; never less than nothing."""
@@ -114,17 +68,6 @@ class NoiseModel:
         """
         variance = share * self.variance(mean)
         noise = skewed_noise(variance, mean.new_tensor(self.skew * self.slope), generator)
-        if self.blur_y or self.blur_x:
-            spread = variance.sqrt().clamp(min=1e-12)
-            noise = noise / spread
-            for axis, width in (("y", self.blur_y), ("x", self.blur_x)):
-                noise = correlate(noise, width, axes=axis) if width else noise
-            noise = noise * spread
-        for pattern, turned in ((self.rows, False), (self.columns, True)):
-            if pattern:
-                like = mean.transpose(2, 3) if turned else mean
-                lines = row_noise(like, pattern, generator) * variance.mean().sqrt()
-                noise = noise + (lines.transpose(2, 3) if turned else lines)
         return noise
 
 
@@ -155,7 +98,7 @@ def skewness(planes: NDArray[Any], slope: float) -> float:
     One image of 512² tells it to a tenth or so.
     """
     mask = np.outer(FOURTH, FOURTH) / (FOURTH**2).sum()
-    rough: Array = np.stack([ndimage.convolve(np.asarray(plane, float), mask, mode="mirror") for plane in planes])
+    rough = np.stack([ndimage.convolve(np.asarray(plane, float), mask, mode="mirror") for plane in planes])
     power = float((rough**2).mean())
     expected = float((mask**3).sum()) * slope * power
     return min(max(0.0, float((rough**3).mean()) / expected), MOST_SKEW) if expected > 0 else 0.0
@@ -168,18 +111,3 @@ def smoothed(images: Tensor) -> Tensor:
     taps = taps / taps.sum()
     padded = functional.pad(images, 4 * [reach], mode="reflect" if min(images.shape[2:]) > reach else "replicate")
     return functional.conv2d(functional.conv2d(padded, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
-
-
-def _quietest(plane: Array) -> Array:
-    """The tenth of all squares of `SQUARE` pixels with the least variance, (K, Y, X), without their means."""
-    height, width = (side // SQUARE for side in plane.shape)
-    squares = plane[: height * SQUARE, : width * SQUARE].reshape(height, SQUARE, width, SQUARE)
-    squares = squares.transpose(0, 2, 1, 3).reshape(-1, SQUARE, SQUARE)
-    quiet = np.argsort(squares.var(axis=(1, 2)))[: max(1, len(squares) // 10)]
-    chosen: Array = squares[quiet] - squares[quiet].mean(axis=(1, 2), keepdims=True)
-    return chosen
-
-
-def _width(lag: float) -> float:
-    """Of the Gaussian that gives white noise this correlation with its next neighbour."""
-    return 0.5 / math.sqrt(-math.log(min(max(lag, 1e-3), 0.95)))

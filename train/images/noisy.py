@@ -102,13 +102,13 @@ def _parted(item: Item, config: Config) -> tuple[Pair, Pair]:
     if planes.shape[1] - rows < least or planes.shape[2] < least:
         raise ValueError(
             f"{item.noisy}: expected at least {least + rows} x {least} pixels to learn from crops of {config.crop} "
-            f"and validate on {rows} rows, found {planes.shape[1]} x {planes.shape[2]}: lower --crop, or give more images"
+            f"and validate on {rows} rows, found {planes.shape[1]} x {planes.shape[2]}: lower --crop, or add images"
         )
     return _pair(item, planes[:, :-rows]), _pair(item, planes[:, -rows:])
 
 
 def _pair(item: Item, planes: NDArray[Any]) -> Pair:
-    model = NoiseModel.of_white(planes[:: max(1, len(planes) // MODELLED)][:MODELLED])
+    model = NoiseModel.of(planes[:: max(1, len(planes) // MODELLED)][:MODELLED])
     gain = model.slope if model.slope > 0 else float("nan")
     offset = -model.intercept / gain
     return Pair(item.name, item.field, planes, np.asarray(planes[0], np.float32), gain, offset, model.skew)

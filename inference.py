@@ -15,9 +15,9 @@ import tifffile
 import torch
 
 from denoiser import __version__
-from denoiser.adapt import AUTO
+from denoiser.adapt import AUTO, OFF, Adaptation
 from denoiser.device import choose_device, describe, keep_memory
-from denoiser.model import Model, ModelError, find_model, load_model
+from denoiser.model import Model, find_model, load_model
 from denoiser.pipeline import denoise_file
 from denoiser.predict import Denoiser
 from denoiser.sockets import Job, find_jobs
@@ -37,15 +37,15 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         model = load_model(find_model([arguments.model] if arguments.model else [PLATFORM_MODEL, OWN_MODEL]))
+        how = arguments.adapt or Adaptation.of(str(model.record.get("adapt", "off")))
         jobs, problems = find_jobs(arguments.input, arguments.output)
-    except (ModelError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError) as error:
         log.error("%s", error)
         return NOTHING_TO_DO
     denoiser = prepare(model)
     for problem in problems:
         log.error("%s", problem)
-    minutes = adapt_minutes(arguments.adapt, model)
-    failures = len(problems) + sum(not denoise(denoiser, job, minutes) for job in jobs)
+    failures = len(problems) + sum(not denoise(denoiser, job, how) for job in jobs)
     total = len(jobs) + len(problems)
     log.info("%d of %d images denoised, peak memory %d MiB", total - failures, total, peak_memory() >> 20)
     return FAILED if failures else 0
@@ -73,28 +73,18 @@ def parse_arguments() -> argparse.Namespace:
         "--adapt",
         type=adaptation,
         metavar="auto|off|MINUTES",
-        help=f"do what suits each file's noise and its time: auto is {AUTO:g} minutes a file at most; "
-        "default: as the model says, else off",
+        help=f"suit each file: auto takes out stripes if there are any and it takes no more than {AUTO:g} minutes a "
+        "file; MINUTES are spent on the mean of eight answers, too; default: what the model says, else off",
     )
     return parser.parse_args()
 
 
-def adaptation(text: str) -> str:
+def adaptation(text: str) -> Adaptation:
     """An argument of `--adapt`, checked."""
-    if text not in ("auto", "off"):
-        try:
-            good = 0 < float(text) < float("inf")
-        except ValueError:
-            good = False
-        if not good:
-            raise argparse.ArgumentTypeError(f"expected auto, off, or minutes above 0, found {text!r}")
-    return text
-
-
-def adapt_minutes(argument: str | None, model: Model) -> float:
-    """Minutes that a file may take if it is adapted to, or 0."""
-    chosen = argument or str(model.record.get("adapt", "off"))
-    return {"auto": AUTO, "off": 0.0}[chosen] if chosen in ("auto", "off") else float(chosen)
+    try:
+        return Adaptation.of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def prepare(model: Model) -> Denoiser:
@@ -124,12 +114,12 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def denoise(denoiser: Denoiser, job: Job, minutes: float = 0.0) -> bool:
+def denoise(denoiser: Denoiser, job: Job, how: Adaptation = OFF) -> bool:
     """Do one job, and say how it went; a failure is named and leaves nothing behind."""
     start = time.perf_counter()
     with Progress(job.source.name) as progress:
         try:
-            report = denoise_file(denoiser, job.source, job.target, progress, minutes)
+            report = denoise_file(denoiser, job.source, job.target, progress, how)
         except (ValueError, OSError, MemoryError, torch.cuda.OutOfMemoryError) as error:
             log.error("%s", _with_names(error, job))
             return False

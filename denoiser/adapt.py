@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,7 +61,45 @@ def self_ensemble(denoiser: Denoiser, planes: Planes) -> NDArray[np.float32]:
     return np.asarray(total / TURNS, dtype=np.float32)
 
 
-def adapt(denoiser: Denoiser, planes: Planes, pixels: int, minutes: float) -> tuple[Adapted, list[str]]:
+@dataclass(frozen=True)
+class Adaptation:
+    """How far to go.
+
+    Attributes
+    ----------
+    minutes : float
+        Wall time for a file, denoising included; 0 is off.
+    eightfold : bool
+        Spend what is left of it on the mean of eight answers.
+    """
+
+    minutes: float = 0.0
+    eightfold: bool = False
+
+    @staticmethod
+    def of(text: str) -> Adaptation:
+        """Of "auto", "off" or a number of minutes, which are then made use of.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
+        if text in ("auto", "off"):
+            return Adaptation(AUTO if text == "auto" else 0.0)
+        try:
+            minutes = float(text)
+        except ValueError:
+            minutes = math.nan
+        if not 0 < minutes < math.inf:
+            raise ValueError(f"adapt: expected auto, off, or minutes above 0, found {text!r}")
+        return Adaptation(minutes, True)
+
+
+OFF = Adaptation()
+
+
+def adapt(denoiser: Denoiser, planes: Planes, pixels: int, how: Adaptation) -> tuple[Adapted, list[str]]:
     """Decide what is done to a file.
 
     Parameters
@@ -70,8 +110,8 @@ def adapt(denoiser: Denoiser, planes: Planes, pixels: int, minutes: float) -> tu
         (N, Y, X), any real dtype: the first of them.
     pixels : int
         Of the whole file.
-    minutes : float
-        Wall time for it, denoising included.
+    how : Adaptation
+        How far to go.
 
     Returns
     -------
@@ -80,6 +120,8 @@ def adapt(denoiser: Denoiser, planes: Planes, pixels: int, minutes: float) -> tu
     words : list of str
         What is done and what is not, for the log.
     """
+    if denoiser.network.scale > 1:
+        return Adapted(denoiser), ["not adapted: the network changes the number of pixels"]
     middles = list(_middles(planes))
     if not middles:
         return Adapted(denoiser), [f"not adapted: no plane of {SMALLEST} pixels a side or more that is not constant"]
@@ -87,15 +129,16 @@ def adapt(denoiser: Denoiser, planes: Planes, pixels: int, minutes: float) -> tu
     adapted = Adapted(denoiser, *_patterns([diagnose(plane) for plane in middles]))
     denoiser(middles[0][None])
     pace = (time.monotonic() - began) / middles[0].size * pixels / 60  # minutes for one pass over the file, or more
-    if adapted.passes * pace > minutes:
+    if adapted.passes > 1 and adapted.passes * pace > how.minutes:
         return Adapted(denoiser), [
-            f"not adapted: that takes {adapted.passes * pace:.2g} minutes, {minutes:g} are given"
+            f"not adapted: that takes {adapted.passes * pace:.2g} minutes, {how.minutes:g} are given"
         ]
     names = [name for name, there in (("rows", adapted.rows), ("columns", adapted.columns)) if there]
     words = [f"the offsets of {' and '.join(names)} are taken out"] if names else []
-    if (adapted.passes + TURNS - 1) * pace <= minutes:
-        adapted.eightfold = True
-        words.append("the mean of the answers to eight turns and mirrors")
+    if how.eightfold:
+        adapted.eightfold = (adapted.passes + TURNS - 1) * pace <= how.minutes
+        short = "" if adapted.eightfold else f"not, for {how.minutes:g} minutes are too short for it: "
+        words.append(f"{short}the mean of the answers to eight turns and mirrors")
     return adapted, words
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denoiser.adapt import Adapted, adapt
+from denoiser.adapt import OFF, Adaptation, Adapted, adapt
 from denoiser.images import open_stack
 from denoiser.memory import available, disk_free
 from denoiser.noise.diagnosis import Diagnosis, glance
@@ -63,7 +63,7 @@ def denoise_file(
     source: Path,
     target: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    adapt_minutes: float = 0.0,
+    adaptation: Adaptation = OFF,
 ) -> Report:
     """Denoise every plane of a file, holding only a few planes at a time.
 
@@ -75,8 +75,8 @@ def denoise_file(
         What to read, and the TIFF to write.
     progress : callable
         Told the planes done and the planes in all.
-    adapt_minutes : float
-        Wall time that the file may take if it is adapted to (`denoiser.adapt`); 0 for not at all.
+    adaptation : Adaptation
+        What to do to suit the file (`denoiser.adapt`).
 
     Raises
     ------
@@ -89,7 +89,7 @@ def denoise_file(
     with open_stack(source) as stack:
         _check_room(denoiser, source, target, stack)
         report = Report(stack.shape, str(stack.dtype), stack.axes)
-        write_tiff(target, stack, _denoised(denoiser, stack, report, progress, adapt_minutes), denoiser.network.scale)
+        write_tiff(target, stack, _denoised(denoiser, stack, report, progress, adaptation), denoiser.network.scale)
     return report
 
 
@@ -112,7 +112,7 @@ def _check_room(denoiser: Denoiser, source: Path, target: Path, stack: Stack) ->
 
 
 def _denoised(
-    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None], adapt_minutes: float
+    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None], adaptation: Adaptation
 ) -> Iterator[NDArray[np.float32]]:
     done = 0
     for block in stack.blocks(BLOCK_PIXELS):
@@ -123,8 +123,8 @@ def _denoised(
             report.network = denoiser.name
             report.noise = glance(block)
             adapted = Adapted(denoiser)
-            if adapt_minutes > 0:
-                adapted, report.adapted = adapt(denoiser, block, stack.pixels, adapt_minutes)
+            if adaptation.minutes > 0:
+                adapted, report.adapted = adapt(denoiser, block, stack.pixels, adaptation)
         yield from adapted(block)
         done += len(block)
         progress(done, stack.count)

@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--autocast", choices=["float16", "bfloat16"], help="half precision on CUDA")
     c.add_argument("--note", default="", help="what the record should say of earlier stages")
     c.add_argument("--beyond", type=Path, metavar="DIR", help="model folder for images unlike the training images")
+    c.add_argument("--adapt", default="off", metavar="auto|off|MINUTES", help="what inference does to suit each file")
     c.add_argument("--blend", type=Path, metavar="FILE", help="average the weights with those of this checkpoint")
     c.add_argument("--share", type=float, default=0.5, help="of --blend in that average (default 0.5)")
 
@@ -184,7 +185,9 @@ def _export(arguments: Arguments) -> None:
     from train.export import export
 
     a = arguments
-    export(a.checkpoint, a.model, a.name, a.autocast, a.note, (a.blend, a.share) if a.blend else None, a.beyond)
+    export(
+        a.checkpoint, a.model, a.name, a.autocast, a.note, (a.blend, a.share) if a.blend else None, a.beyond, a.adapt
+    )
 
 
 def _ablate(arguments: Arguments) -> None:

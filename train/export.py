@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from denoiser.adapt import Adaptation
 from denoiser.model import ModelError, load_model, save_model
 from denoiser.unet import UNet
 from train.checkpoint import load_checkpoint, load_network
@@ -29,6 +30,7 @@ def export(
     note: str = "",
     blend: tuple[Path, float] | None = None,
     beyond: Path | None = None,
+    adapt: str = "off",
 ) -> None:
     """Write the weights of a checkpoint and the record of how they came about.
 
@@ -47,6 +49,8 @@ def export(
         on with other images and its forerunner, averaged, keep most of what each is good at (Wortsman et al., 2022).
     beyond : Path, optional
         Model folder for images outside of the domain of this one; it is copied into `folder`.
+    adapt : str
+        What `inference.py` does to suit each file unless it is told otherwise (`denoiser.adapt.Adaptation.of`).
 
     Raises
     ------
@@ -55,6 +59,7 @@ def export(
     ValueError
         If a checkpoint cannot be read, or the two are not of one network.
     """
+    Adaptation.of(adapt)
     run = load_checkpoint(checkpoint)["run"]
     network = load_network(checkpoint)
     if blend:
@@ -71,6 +76,7 @@ def export(
             "halo": network.halo,
         },
         "autocast": autocast,
+        "adapt": adapt,
         "domain": run.get("domain", {}),
         "training": {
             "data": run["source"],

@@ -1,0 +1,114 @@
+"""`python -m compare.adapt`: the shipped networks as they are, and as they suit each file, on images of other microscopes.
+
+Without arguments the figures in docs/compare/adapt.csv are drawn up; `--measure` makes them anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from compare.sets import BACKGROUND, LARGEST, SEEN_BESIDE, Case, cases
+from denoiser.adapt import Adaptation, adapt
+from denoiser.device import choose_device, keep_memory
+from denoiser.metrics import si_psnr
+from denoiser.model import load_model
+from denoiser.noise.camera import correlate, row_noise
+from denoiser.predict import Denoiser
+from train.images.clean import read_clean
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ROOT / "docs" / "compare" / "adapt.csv"
+SETS = ("w2s-raw16", "FMD confocal", "FLIM two-photon")
+# Photo-electrons of the brightest, electrons of read noise, pixels of blur, and spread of the rows in that of the
+# rest: the networks were trained on at least 3, at most 3, at most 1 and at most 0.7.
+NOISES = {
+    "clean, low light": (5, 0.0, 0.0, 0.0),
+    "clean, strong": (20, 10.0, 0.0, 0.0),
+    "clean, correlated": (20, 1.0, 1.2, 0.0),
+    "clean, rows": (20, 1.0, 0.0, 1.0),
+}
+COLUMNS = ("set", "image", "noisy", "plain", "auto", "minute", "seconds")
+
+
+def images(data: Path) -> Iterator[Case]:
+    """Images that no network was trained on, of other microscopes than W2S's, and W2S's raw planes."""
+    yield from (case for case in cases(data) if case.set in SETS)
+    for name, noise in NOISES.items():
+        for i, planes in enumerate(read_clean(data / "clean", held_out=True)):
+            if i != SEEN_BESIDE:
+                light = planes[len(planes) // 2][:LARGEST, :LARGEST]
+                yield Case(name, f"{i}", *exposed(light, noise, i))
+
+
+def exposed(light: torch.Tensor, noise: tuple[float, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    """A noisy frame and its truth, (Y, X), float64, of light (Y, X) from 0 to about 1."""
+    photons, read, blur, rows = noise
+    generator = torch.Generator().manual_seed(seed)
+    mean = photons * (light[None, None] + BACKGROUND)
+    drawn = torch.poisson(mean, generator=generator) - mean
+    drawn = drawn + read * torch.randn(mean.shape, generator=generator)
+    drawn = correlate(drawn, blur) if blur else drawn
+    drawn = drawn + rows * drawn.std() * row_noise(mean, 1.0, generator) if rows else drawn
+    return (mean + drawn)[0, 0].double().numpy(), mean[0, 0].double().numpy()
+
+
+def measure(model: Path, data: Path) -> Iterator[dict[str, object]]:
+    """SI-PSNR of each image: as it is, denoised, adapted to by itself, and within a minute; and that one's seconds."""
+    denoiser = Denoiser.of(load_model(model), choose_device())
+    for case in images(data):
+        suited, _ = denoiser.suited(case.noisy[None])
+        row: dict[str, object] = {"set": case.set, "image": case.image, "noisy": si_psnr(case.truth, case.noisy)}
+        row["plain"] = si_psnr(case.truth, suited(case.noisy[None])[0])
+        for name, how in (("auto", Adaptation.of("auto")), ("minute", Adaptation.of("1"))):
+            start = time.perf_counter()
+            adapted, _ = adapt(suited, case.noisy[None], case.noisy.size, how)
+            row[name] = si_psnr(case.truth, adapted(case.noisy[None])[0])
+            row["seconds"] = time.perf_counter() - start
+        yield row
+
+
+def table(rows: list[dict[str, str]]) -> str:
+    """Means of each set, and the least that any image gains."""
+    lines = [
+        "| mean SI-PSNR (dB) | images | noisy | as it is | `--adapt auto` | `--adapt 1` | gain | least of any image |",
+        "|---" * 8 + "|",
+    ]
+    sets = list(dict.fromkeys(row["set"] for row in rows))
+    for name in (*sets, "all images"):
+        chosen = [row for row in rows if name in (row["set"], "all images")]
+        values = np.array([[float(row[c]) for c in COLUMNS[2:6]] for row in chosen])
+        gains = values[:, 3] - values[:, 1]
+        cells = " | ".join(f"{v:.2f}" for v in values.mean(axis=0))
+        lines.append(f"| {name} | {len(chosen)} | {cells} | {gains.mean():+.2f} | {gains.min():+.2f} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure if asked to, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", action="store_true", help="make the figures anew")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--model", type=Path, default=ROOT / "resources")
+    arguments = parser.parse_args()
+    keep_memory()
+    if arguments.measure:
+        rows = list(measure(arguments.model, arguments.data))
+        with FIGURES.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows([f"{v:.4f}" if isinstance(v, float) else v for v in row.values()] for row in rows)
+    with FIGURES.open(newline="", encoding="utf-8") as file:
+        print(table(list(csv.DictReader(file))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

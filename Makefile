@@ -9,7 +9,7 @@ CORES := core-pytorch_state_dict core-torchscript core-onnx
 PROGRAMS := libtorch libtorch-debian onnxruntime-node onnxruntime-node-1.13 onnxruntime-web
 NODE := onnxruntime-node@1.30.0 onnxruntime-node-1.13@npm:onnxruntime-node@1.13.1 onnxruntime-web@1.30.0
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint test-container package test-package test-consumers sbom faults fuzz evaluate compare readme train clean
+.PHONY: help demo test check lint test-container package test-package test-consumers sbom faults fuzz evaluate adapt compare readme train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ fuzz: $(VENV)/.dev ## feed damaged TIFFs to the reader (CASES=2000 SECONDS=600)
 evaluate: $(VENV)/.train ## measure the shipped network on the test images in DATA
 	$(PY) -m train evaluate --data "$(DATA)"
 
+adapt: $(VENV)/.dev ## the table of --adapt on other microscopes' images (FULL=1 measures it again)
+	$(PY) -m compare.adapt $(if $(FULL),--measure)
+
 compare: $(VENV)/.train ## set the network beside other denoisers, from cached figures (FULL=1: measure all again)
 	$(if $(FULL),$(MAKE) .venv-compare/.done)
 	$(if $(FULL),.venv-compare/bin/python,$(PY)) -m compare --data "$(DATA)" $(if $(FULL),all)
@@ -85,7 +88,7 @@ train: $(VENV)/.train ## train networks as the shipped ones were, into runs/trai
 	  --synthetic 0.75 --redraw 0.5 --lr 5e-4 --warmup 100 --steps 2000
 	$(PY) -m train export --checkpoint runs/train/others/checkpoint.ckpt --blend runs/train/mixture/checkpoint.ckpt \
 	  --model runs/train/beyond --name "for all images"
-	$(PY) -m train export --checkpoint runs/train/shipped/checkpoint.ckpt --model runs/train/model --beyond runs/train/beyond
+	$(PY) -m train export --checkpoint runs/train/shipped/checkpoint.ckpt --model runs/train/model --beyond runs/train/beyond --adapt auto
 
 clean: ## remove environments, runs and outputs
 	rm -rf $(VENV) .venv-sbom .venv-package .venv-core010 .venv-core096 .venv-apps .venv-compare runs test/output .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""`python -m compare.adapt`: the shipped networks as they are, and as they suit each file, on images of other microscopes.
+"""`python -m compare.adapt`: the shipped networks as they are, and suited to each file, on other microscopes' images.
 
 Without arguments the figures in docs/compare/adapt.csv are drawn up; `--measure` makes them anew.
 """
@@ -48,7 +48,7 @@ def images(data: Path) -> Iterator[Case]:
                 yield Case(name, f"{i}", *exposed(light, noise, i))
 
 
-def exposed(light: torch.Tensor, noise: tuple[float, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def exposed(light: torch.Tensor, noise: tuple[float, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """A noisy frame and its truth, (Y, X), float64, of light (Y, X) from 0 to about 1."""
     photons, read, blur, rows = noise
     generator = torch.Generator().manual_seed(seed)

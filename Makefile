@@ -88,7 +88,8 @@ train: $(VENV)/.train ## train networks as the shipped ones were, into runs/trai
 	  --synthetic 0.75 --redraw 0.5 --lr 5e-4 --warmup 100 --steps 2000
 	$(PY) -m train export --checkpoint runs/train/others/checkpoint.ckpt --blend runs/train/mixture/checkpoint.ckpt \
 	  --model runs/train/beyond --name "for all images"
-	$(PY) -m train export --checkpoint runs/train/shipped/checkpoint.ckpt --model runs/train/model --beyond runs/train/beyond --adapt auto
+	$(PY) -m train export --checkpoint runs/train/shipped/checkpoint.ckpt --model runs/train/model \
+	  --beyond runs/train/beyond --adapt auto
 
 clean: ## remove environments, runs and outputs
 	rm -rf $(VENV) .venv-sbom .venv-package .venv-core010 .venv-core096 .venv-apps .venv-compare runs test/output .pytest_cache .mypy_cache .ruff_cache

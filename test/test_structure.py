@@ -33,12 +33,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "denoiser/noise/camera.py": set(),
     "denoiser/noise/correlation.py": set(),
     "denoiser/noise/transfer.py": {"denoiser.noise.camera", "denoiser.noise.correlation"},
+    "denoiser/noise/model.py": {"denoiser.noise.correlation", "denoiser.noise.transfer"},
+    "denoiser/stripes.py": set(),
+    "denoiser/adapt.py": {"denoiser.noise.diagnosis", "denoiser.predict", "denoiser.stripes"},
     "denoiser/noise/diagnosis.py": {
         "denoiser.noise.correlation",
         "denoiser.noise.transfer",
         "denoiser.selfsupervised",
     },
     "denoiser/pipeline.py": {
+        "denoiser.adapt",
         "denoiser.images",
         "denoiser.memory",
         "denoiser.noise.diagnosis",

@@ -1,0 +1,215 @@
+"""Learning without a truth: each loss, the noise that is drawn, and the way from a folder to a network."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from torch import Tensor
+
+from demo.simulate import GAIN, OFFSET, simulate_field
+from denoiser.metrics import si_psnr
+from denoiser.noise.model import NoiseModel, skewed_noise, skewness
+from denoiser.predict import Denoiser
+from denoiser.selfsupervised import BlindSpots, neighbour_loss, noise2void_loss, recorrupted_loss
+from train.checkpoint import load_checkpoint, load_network, run_normalisation
+from train.config import RECIPES, Config
+from train.export import export
+from train.fit import fit
+from train.images.noisy import find_noisy
+from train.images.sources import find_images
+
+from training import TINY  # isort: skip
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def same(x: Tensor) -> Tensor:
+    return x
+
+
+def test_a_hidden_pixel_is_not_seen() -> None:
+    """The network that gives what it is shown errs by all of the noise, for what is shown are other pixels' medians."""
+    noise = torch.randn((4, 1, 64, 64), generator=generator())
+    loss = noise2void_loss(same, noise, BlindSpots(0.05), generator(1))
+    assert 0.95 < float(loss) < 1.25
+
+
+@pytest.mark.parametrize(
+    ("spots", "shape"), [(BlindSpots(0.05, 0, 3), (1, 1, 1, 64)), (BlindSpots(0.05, 3, 0), (1, 1, 64, 1))]
+)
+def test_noise_of_whole_rows_is_hidden_by_a_mask_along_them(spots: BlindSpots, shape: tuple[int, ...]) -> None:
+    rows = torch.randn((1, 1, 64, 1) if spots.reach_x else (1, 1, 1, 64), generator=generator())
+    z = rows.expand(1, 1, 64, 64) + 0.01 * torch.randn((1, 1, 64, 64), generator=generator(2))
+    with_mask, without = (
+        float(noise2void_loss(same, z, s, generator(1)))
+        for s in (spots, dataclasses.replace(spots, reach_y=0, reach_x=0))
+    )
+    assert with_mask > 1.3 * without
+
+
+def test_a_mask_that_leaves_nothing_is_said() -> None:
+    z = torch.zeros((1, 1, 8, 8))
+    with pytest.raises(ValueError, match=r"expected images larger than the mask of 1 x 9 pixels .*found \(8, 8\)"):
+        noise2void_loss(same, z, BlindSpots(0.5, 0, 4), generator())
+    with pytest.raises(ValueError, match="expected pixels to hide, found none: raise the share"):
+        noise2void_loss(same, z, BlindSpots(1e-9), generator())
+
+
+def test_neighbours_tell_a_flat_image_and_not_each_other() -> None:
+    noise = torch.randn((4, 1, 64, 64), generator=generator())
+    assert float(neighbour_loss(same, noise, generator(1), 0.0)) == pytest.approx(2, rel=0.05)
+    assert float(neighbour_loss(lambda x: 0 * x, noise, generator(1), 0.0)) == pytest.approx(1, rel=0.05)
+
+
+def test_redrawn_noise_asks_for_the_clean_image() -> None:
+    """Of all factors the best is the one for twice the noise: signal / (signal + 2 noise)."""
+    clean, noise, again = (torch.randn((8, 1, 64, 64), generator=generator(i)) for i in range(3))
+    losses = {
+        a: float(recorrupted_loss(lambda x, a=a: a * x, clean + noise, again)) for a in (0.0, 0.2, 1 / 3, 0.45, 1.0)
+    }
+    assert min(losses, key=lambda a: losses[a]) == 1 / 3
+
+
+@pytest.mark.parametrize("unit", [0.0, 2.0, 30.0])
+def test_drawn_noise_has_the_moments_that_are_asked_for(unit: float) -> None:
+    drawn = skewed_noise(torch.full((1, 1, 512, 512), 100.0), torch.tensor(unit), generator())
+    assert float(drawn.mean()) == pytest.approx(0, abs=0.1)
+    assert float(drawn.var()) == pytest.approx(100, rel=0.03)
+    assert float((drawn**3).mean()) == pytest.approx(unit * 100, abs=60, rel=0.1)
+
+
+def test_the_model_of_an_image_is_that_of_its_camera() -> None:
+    noisy, _ = simulate_field(1, side=512)
+    model = NoiseModel.of(noisy[None])
+    assert model.slope == pytest.approx(GAIN, rel=0.1)
+    assert model.skew == pytest.approx(1, abs=0.3)
+    mean = torch.full((1, 1, 8, 8), -1e6)
+    assert float(model.draw(mean, generator()).abs().max()) == 0, "where there is no light there is no noise"
+    white = np.random.default_rng(0).normal(500, 5, (1, 256, 256))
+    model = NoiseModel.of(white)
+    assert (model.slope, model.skew) == (0, 0)
+    assert model.intercept == pytest.approx(25, rel=0.05)
+    assert skewness(white, 0.0) == 0
+
+
+def test_multiplied_electrons_are_told_from_poisson_noise() -> None:
+    """Behind an electron multiplier the third moment is half as much again (exponential gain for each electron)."""
+    random = np.random.default_rng(0)
+    light = 2 + 10 * np.hypot(*np.mgrid[-1:1:512j, -1:1:512j])
+    electrons = random.poisson(light)
+    multiplied = np.where(electrons > 0, random.gamma(np.maximum(electrons, 1e-9), 5.0), 0.0)
+    assert NoiseModel.of(multiplied[None]).skew == pytest.approx(1.5, abs=0.25)
+    assert NoiseModel.of(7.0 * random.poisson(light)[None]).skew == pytest.approx(1.0, abs=0.2)
+
+
+def folder(tmp_path: Path, count: int, name: str = "{:03}_0.tif", planes: int = 1) -> Path:
+    for i in range(count):
+        frames = np.stack([simulate_field(7 * i + p, side=96)[0] for p in range(planes)])
+        tifffile.imwrite(tmp_path / name.format(i + 3), frames[0] if planes == 1 else frames, photometric="minisblack")
+    return tmp_path
+
+
+BLIND = dataclasses.replace(TINY, learn="recorrupted", crop=48)
+
+
+def test_a_folder_of_noisy_images_is_split_by_fields_and_the_test_fields_left_out(tmp_path: Path) -> None:
+    for fov in (1, 3, 4, 5, 6, 7, 8, 81, 99):
+        for channel in (0, 1):
+            tifffile.imwrite(tmp_path / f"{fov:03}_{channel}.tif", simulate_field(fov, side=96)[0])
+    images = find_noisy(tmp_path, BLIND)
+    fields = [{pair.field for pair in part} for part in (images.training, images.validation)]
+    assert fields[0] | fields[1] <= {"003", "004", "005", "006", "007", "008"}, (
+        "001 is excluded, 081 and 099 are to test on"
+    )
+    assert not fields[0] & fields[1]
+    assert all(np.isfinite(pair.gain) for pair in images.training)
+
+
+def test_the_truth_of_pairs_is_not_opened(tmp_path: Path) -> None:
+    for name in ("noisy", "clean"):
+        (tmp_path / name).mkdir()
+    folder(tmp_path / "noisy", 6)
+    for path in (tmp_path / "noisy").iterdir():
+        (tmp_path / "clean" / path.name).write_bytes(b"no image")
+    assert len(find_images(tmp_path, BLIND).training) == 5
+
+
+def test_one_stack_is_parted_by_its_rows(tmp_path: Path) -> None:
+    path = folder(tmp_path, 1, planes=3) / "003_0.tif"
+    images = find_noisy(path, BLIND)
+    assert images.training[0].frames.shape == (3, 64, 96)
+    assert images.validation[0].frames.shape == (3, 32, 96)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((96, 96), np.uint16), "x.tif: expected an image to learn from, found the same value everywhere"),
+        (
+            np.arange(60 * 60, dtype=np.uint16).reshape(60, 60),
+            r"x.tif: expected at least 80 x 48 pixels .*found 60 x 60",
+        ),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_named(tmp_path: Path, image: np.ndarray, words: str) -> None:  # type: ignore[type-arg]
+    tifffile.imwrite(tmp_path / "x.tif", image)
+    with pytest.raises(ValueError, match=words):
+        find_noisy(tmp_path / "x.tif", BLIND)
+
+
+def test_what_does_not_go_without_a_truth_is_said() -> None:
+    with pytest.raises(
+        ValueError, match=r"learn neighbours: expected what goes without a truth .*found redraw, elastic"
+    ):
+        Config(learn="neighbours", redraw=0.5, elastic=3.0)
+    with pytest.raises(ValueError, match="mask: expected two numbers from 0"):
+        Config(mask=(1, -1))
+
+
+def test_every_way_is_a_recipe() -> None:
+    assert {config.learn for _, config in RECIPES.values()} == {
+        "truth", "recorrupted", "noise2void", "noise2noise", "neighbours",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("learn", ["recorrupted", "noise2void", "noise2noise", "neighbours"])
+def test_it_denoises_what_it_never_saw_the_truth_of(tmp_path: Path, learn: str) -> None:
+    """A small network for a few seconds: better than the frame by decibels, resumed and exported like any other."""
+    noisy, truth = simulate_field(3, side=96)
+    random = np.random.default_rng(1)
+    again = [OFFSET + GAIN * random.poisson((truth - OFFSET) / GAIN) for _ in range(3)]
+    frames = np.stack([noisy, *again]).astype(np.float32)
+    tifffile.imwrite(tmp_path / "stack.tif", frames, photometric="minisblack")
+    config = dataclasses.replace(
+        TINY,
+        learn=learn,
+        steps=120,
+        lr=3e-3,
+        optimiser="adam",
+        validate_every=60,
+        spots=0.05,
+        mask=(0, 1) if learn == "noise2void" else (0, 0),
+    )
+    images = find_images(tmp_path / "stack.tif", config)
+    checkpoint = fit(config, images, tmp_path / "run")
+    log = (tmp_path / "run" / "log.csv").read_text()
+    assert "validation_loss" in log
+    assert "si_psnr" not in log, "without a truth there is no figure of quality"
+    assert (tmp_path / "run" / "curve.png").is_file()
+    network = load_network(checkpoint)
+    answer = Denoiser(network, run_normalisation(load_checkpoint(checkpoint)["run"]))(noisy[None])[0]
+    assert si_psnr(truth, answer) > si_psnr(truth, noisy.astype(np.float64)) + 2
+    export(checkpoint, tmp_path / "model", "blind")
+    assert "NaN" not in (tmp_path / "model" / "model.json").read_text()
+
+
+def test_single_images_have_no_next_frame(tmp_path: Path) -> None:
+    config = dataclasses.replace(BLIND, learn="noise2noise")
+    images = find_noisy(folder(tmp_path, 4), config)
+    with pytest.raises(ValueError, match=r"expected frames of one scene, or planes of a stack, found one image"):
+        fit(config, images, tmp_path / "run")

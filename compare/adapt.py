@@ -104,7 +104,7 @@ def main() -> int:
         with FIGURES.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
-            writer.writerows([f"{v:.4f}" if isinstance(v, float) else v for v in row.values()] for row in rows)
+            writer.writerows([v if isinstance(v := row[c], str) else f"{v:.4f}" for c in COLUMNS] for row in rows)
     with FIGURES.open(newline="", encoding="utf-8") as file:
         print(table(list(csv.DictReader(file))))
     return 0

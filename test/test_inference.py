@@ -266,3 +266,22 @@ def test_twice_the_pixels_need_four_times_the_disk(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match=r"x\.tif: .*the answer needs .* on the disk"):
         denoise_file(Denoiser(UNet((4, 8), scale=2), Normalisation()), tmp_path / "x.tif", tmp_path / "z.tif")
     assert not (tmp_path / "z.tif").exists()
+
+
+def test_what_suits_a_file_is_done_unless_it_is_told_not_to(tmp_path: Path) -> None:
+    """Stripes by the model's own default, the mean of eight answers for minutes; a wrong word stops it at once."""
+    image = frame(96, 96, dtype="float32")
+    put(tmp_path / "in" / "striped.tif", image + np.random.default_rng(1).normal(0, 60, (96, 1)).astype(np.float32))
+    answers = {}
+    for words in ((), ("--adapt", "off"), ("--adapt", "1")):
+        result = run("--input", tmp_path / "in", "--output", tmp_path / "out", *words)
+        assert result.returncode == 0, result.stderr
+        assert ("the offsets of rows are taken out" in result.stderr) == (words != ("--adapt", "off"))
+        assert ("the mean of the answers to eight turns" in result.stderr) == (words == ("--adapt", "1"))
+        answers[words] = tifffile.imread(tmp_path / "out" / "striped.tif")
+    auto, off, minute = answers.values()
+    assert auto.mean(axis=1).std() < 0.7 * off.mean(axis=1).std()
+    assert not np.array_equal(auto, minute)
+    result = run("--input", tmp_path / "in", "--output", tmp_path / "out", "--adapt", "never")
+    assert result.returncode == 2
+    assert "expected auto, off, or minutes above 0, found 'never'" in result.stderr

@@ -1,0 +1,69 @@
+"""What is left of row noise: `python tools/rows.py FOLDER [PNG]` denoises each image with and without `--adapt auto`.
+
+Prints by how much the power of what rows share has fallen: of the spectrum at no frequency along X, at more than
+an eighth of the highest along Y. The picture has a crop of the first, the middle and the last image.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from denoiser.adapt import Adaptation, adapt
+from denoiser.device import choose_device
+from denoiser.model import load_model
+from denoiser.predict import Denoiser
+
+SIDE = 180  # pixels of a crop
+
+
+def row_power(plane: NDArray[Any]) -> float:
+    """Mean power of the row means of a plane (Y, X) above an eighth of the highest frequency."""
+    means = np.asarray(plane, np.float64).mean(axis=1)
+    power = np.abs(np.fft.rfft((means - means.mean()) * np.hanning(len(means)))) ** 2
+    return float(power[len(power) // 8 :].mean())
+
+
+def main() -> None:
+    denoiser = Denoiser.of(load_model(Path(__file__).resolve().parents[1] / "resources"), choose_device())
+    pictures = []
+    print("| image | power of the rows, down by: as it is | `--adapt auto` |\n|---|---|---|")
+    for path in sorted(Path(sys.argv[1]).glob("*.tif*")):
+        plane = tifffile.imread(path).astype(np.float64)
+        suited, _ = denoiser.suited(plane[None])
+        adapted, _ = adapt(suited, plane[None], plane.size, Adaptation.of("auto"))
+        answers = [suited(plane[None])[0], adapted(plane[None])[0]]
+        falls = " | ".join(f"{row_power(plane) / row_power(answer):.1f}" for answer in answers)
+        print(f"| {path.name} | {falls} |", flush=True)
+        pictures.append((path.name, plane, *answers))
+    if len(sys.argv) > 2:
+        draw([pictures[i] for i in (0, len(pictures) // 2, -1)], Path(sys.argv[2]))
+
+
+def draw(pictures: list[Any], target: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 3.3 * len(pictures)), layout="constrained")
+    for row, (name, *images) in zip(figure.subplots(len(pictures), 4), pictures, strict=True):
+        low, high = np.percentile(images[-1], [0.5, 99.7])
+        crops = [image[:SIDE, :SIDE] for image in images]
+        for axes, title, crop in zip(row, (name, "as it is", "--adapt auto"), crops, strict=False):
+            axes.imshow(crop, cmap="gray", vmin=low, vmax=high)
+            axes.set_title(title, fontsize=8)
+        residual = crops[0] - crops[-1]
+        row[3].imshow(residual, cmap="gray", vmin=-3 * residual.std(), vmax=3 * residual.std())
+        row[3].set_title("input - answer", fontsize=8)
+        for axes in row:
+            axes.set_axis_off()
+    figure.savefig(target, dpi=80)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,7 @@ import torch
 from denoiser import __version__
 from denoiser.device import choose_device, describe, keep_memory
 from denoiser.model import Model, ModelError, find_model, load_model
-from denoiser.pipeline import denoise_file
+from denoiser.pipeline import NEIGHBOURS, denoise_file
 from denoiser.predict import Denoiser
 from denoiser.sockets import Job, find_jobs
 
@@ -43,7 +43,7 @@ def main() -> int:
     denoiser = prepare(model)
     for problem in problems:
         log.error("%s", problem)
-    failures = len(problems) + sum(not denoise(denoiser, job) for job in jobs)
+    failures = len(problems) + sum(not denoise(denoiser, job, arguments.neighbours) for job in jobs)
     total = len(jobs) + len(problems)
     log.info("%d of %d images denoised, peak memory %d MiB", total - failures, total, peak_memory() >> 20)
     return FAILED if failures else 0
@@ -66,6 +66,12 @@ def parse_arguments() -> argparse.Namespace:
         "--model",
         type=Path,
         help=f"folder with model.json; default {PLATFORM_MODEL} when it holds one, else resources/",
+    )
+    parser.add_argument(
+        "--neighbours",
+        choices=NEIGHBOURS,
+        default=NEIGHBOURS[0],
+        help="auto: planes of a stack that show the same scene help each other; off: each plane by itself",
     )
     return parser.parse_args()
 
@@ -97,12 +103,12 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def denoise(denoiser: Denoiser, job: Job) -> bool:
+def denoise(denoiser: Denoiser, job: Job, neighbours: str = NEIGHBOURS[0]) -> bool:
     """Do one job, and say how it went; a failure is named and leaves nothing behind."""
     start = time.perf_counter()
     with Progress(job.source.name) as progress:
         try:
-            report = denoise_file(denoiser, job.source, job.target, progress)
+            report = denoise_file(denoiser, job.source, job.target, progress, neighbours)
         except (ValueError, OSError, MemoryError, torch.cuda.OutOfMemoryError) as error:
             log.error("%s", _with_names(error, job))
             return False
@@ -114,6 +120,7 @@ def denoise(denoiser: Denoiser, job: Job) -> bool:
         log.warning("%s: %d pixels are NaN, infinite or beyond float32; filled in", job.source, report.invalid)
     if denoiser.beyond:
         log.info("%s: by the network %s", job.source, report.network)
+    log.info("%s: neighbouring planes %s", job.source, report.neighbours)
     for words in report.unlike:
         log.warning("%s: unlike what the network was trained on: %s", job.source, words)
     log.info(

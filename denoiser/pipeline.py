@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from denoiser.images import open_stack
 from denoiser.memory import available, disk_free
+from denoiser.neighbours import FIRST, Chance, Together, look, reason_against
 from denoiser.predict import Denoiser, invalid
 from denoiser.stack import Stack
 from denoiser.tiff import write_tiff
@@ -19,6 +20,9 @@ BLOCK_PIXELS = 1024 * 1024
 # Measured with the networks of each scale, on planes of 1024² to 4096²: what is held for each pixel of
 # the planes in work, and on top for each pixel of the tile (with its halo) that the network is at.
 PLANE_BYTES, TILE_BYTES = {1: 92, 2: 180}, {1: 560, 2: 1250}
+# On top where neighbouring planes are used: for each pixel of one plane, and of the planes in work.
+NEIGHBOURS_BYTES = (430, 60)
+NEIGHBOURS = ("auto", "off")
 
 
 @dataclass
@@ -35,6 +39,8 @@ class Report:
         Name of the one that was chosen by the first planes.
     unlike : list of str
         What of them is unlike its training images.
+    neighbours : str
+        Whether neighbouring planes were used, and why.
     """
 
     shape: tuple[int, ...]
@@ -43,6 +49,7 @@ class Report:
     invalid: int = 0
     network: str = ""
     unlike: list[str] = field(default_factory=list)
+    neighbours: str = ""
 
     @property
     def pixels(self) -> int:
@@ -55,6 +62,7 @@ def denoise_file(
     source: Path,
     target: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    neighbours: str = "auto",
 ) -> Report:
     """Denoise every plane of a file, holding only a few planes at a time.
 
@@ -66,6 +74,8 @@ def denoise_file(
         What to read, and the TIFF to write.
     progress : callable
         Told the planes done and the planes in all.
+    neighbours : str
+        "auto": neighbouring planes help where they show the same scene. "off": each plane is by itself.
 
     Raises
     ------
@@ -78,15 +88,12 @@ def denoise_file(
     with open_stack(source) as stack:
         _check_room(denoiser, source, target, stack)
         report = Report(stack.shape, str(stack.dtype), stack.axes)
-        write_tiff(target, stack, _denoised(denoiser, stack, report, progress), denoiser.network.scale)
+        write_tiff(target, stack, _denoised(denoiser, stack, report, progress, neighbours), denoiser.network.scale)
     return report
 
 
 def _check_room(denoiser: Denoiser, source: Path, target: Path, stack: Stack) -> None:
-    (y, x), scale = stack.plane_shape, denoiser.network.scale
-    block = max(y * x, min(BLOCK_PIXELS, stack.pixels))
-    side = denoiser.tile + 2 * denoiser.network.halo
-    work = PLANE_BYTES[scale] * block + TILE_BYTES[scale] * min(block, side * side)
+    scale, work = denoiser.network.scale, _work(denoiser, stack)
     what = f"{source}: shape {stack.shape}, {stack.dtype}"
     if (needed := stack.resident + work) > (free := available()):
         raise MemoryError(
@@ -100,16 +107,51 @@ def _check_room(denoiser: Denoiser, source: Path, target: Path, stack: Stack) ->
         )
 
 
+def _block(stack: Stack) -> int:
+    """Pixels of the planes in work."""
+    y, x = stack.plane_shape
+    return int(max(y * x, min(BLOCK_PIXELS, stack.pixels)))
+
+
+def _work(denoiser: Denoiser, stack: Stack) -> int:
+    """Bytes held for the planes in work."""
+    block, side = _block(stack), denoiser.tile + 2 * int(denoiser.network.halo)
+    scale = int(denoiser.network.scale)
+    return PLANE_BYTES[scale] * block + TILE_BYTES[scale] * min(block, side * side)
+
+
 def _denoised(
-    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None]
+    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None], neighbours: str
 ) -> Iterator[NDArray[np.float32]]:
-    done = 0
+    done, second, together = 0, denoiser.beyond, None
     for block in stack.blocks(BLOCK_PIXELS):
         report.invalid += int(invalid(block).sum())
         if done == 0:
             # One network for all of a stack: planes that changed from one to the other would flicker.
             denoiser, report.unlike = denoiser.suited(block)
             report.network = denoiser.name
-        yield from denoiser(block)
+            chance, report.neighbours = _neighbours(denoiser, second, stack, neighbours)
+            together = Together(denoiser, second, chance) if second and chance else None
+        yield from together(block) if together else denoiser(block)
         done += len(block)
         progress(done, stack.count)
+    if together:
+        yield from together.rest()
+
+
+def _neighbours(
+    denoiser: Denoiser, second: Denoiser | None, stack: Stack, neighbours: str
+) -> tuple[Chance | None, str]:
+    """Whether the neighbouring planes are used, and words on it."""
+    pixels = stack.plane_shape[0] * stack.plane_shape[1]
+    if neighbours == "off":
+        return None, "off: as asked"
+    if reason := reason_against(stack):
+        return None, f"off: {reason}"
+    if second is None or denoiser.network.scale != 1:
+        return None, "off: the model has no network for means of planes"
+    needed = _work(denoiser, stack) + NEIGHBOURS_BYTES[0] * pixels + NEIGHBOURS_BYTES[1] * _block(stack)
+    if needed > (free := available()):
+        return None, f"off: they need about {needed >> 20} MiB of memory, found {free >> 20} MiB"
+    chance, words = look(denoiser, next(stack.blocks(FIRST * pixels)))
+    return chance, f"{'used' if chance else 'off'}: {words}"

@@ -33,9 +33,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "denoiser/noise/camera.py": set(),
     "denoiser/noise/transfer.py": {"denoiser.noise.camera"},
     "denoiser/noise/diagnosis.py": {"denoiser.images", "denoiser.noise.transfer"},
+    "denoiser/neighbours.py": {"denoiser.noise.transfer", "denoiser.predict", "denoiser.stack"},
     "denoiser/pipeline.py": {
         "denoiser.images",
         "denoiser.memory",
+        "denoiser.neighbours",
         "denoiser.predict",
         "denoiser.stack",
         "denoiser.tiff",

@@ -18,7 +18,7 @@ from denoiser import __version__
 from denoiser.adapt import AUTO, OFF, Adaptation
 from denoiser.device import choose_device, describe, keep_memory
 from denoiser.model import Model, find_model, load_model
-from denoiser.pipeline import denoise_file
+from denoiser.pipeline import NEIGHBOURS, denoise_file
 from denoiser.predict import Denoiser
 from denoiser.sockets import Job, find_jobs
 
@@ -45,7 +45,7 @@ def main() -> int:
     denoiser = prepare(model)
     for problem in problems:
         log.error("%s", problem)
-    failures = len(problems) + sum(not denoise(denoiser, job, how) for job in jobs)
+    failures = len(problems) + sum(not denoise(denoiser, job, how, arguments.neighbours) for job in jobs)
     total = len(jobs) + len(problems)
     log.info("%d of %d images denoised, peak memory %d MiB", total - failures, total, peak_memory() >> 20)
     return FAILED if failures else 0
@@ -75,6 +75,12 @@ def parse_arguments() -> argparse.Namespace:
         metavar="auto|off|MINUTES",
         help=f"suit each file: auto takes out stripes if there are any and it takes no more than {AUTO:g} minutes a "
         "file; MINUTES are spent on the mean of eight answers, too; default: what the model says, else off",
+    )
+    parser.add_argument(
+        "--neighbours",
+        choices=NEIGHBOURS,
+        default=NEIGHBOURS[0],
+        help="auto: planes of a stack that show the same scene help each other; off: each plane by itself",
     )
     return parser.parse_args()
 
@@ -114,12 +120,12 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def denoise(denoiser: Denoiser, job: Job, how: Adaptation = OFF) -> bool:
+def denoise(denoiser: Denoiser, job: Job, how: Adaptation = OFF, neighbours: str = NEIGHBOURS[0]) -> bool:
     """Do one job, and say how it went; a failure is named and leaves nothing behind."""
     start = time.perf_counter()
     with Progress(job.source.name) as progress:
         try:
-            report = denoise_file(denoiser, job.source, job.target, progress, how)
+            report = denoise_file(denoiser, job.source, job.target, progress, how, neighbours)
         except (ValueError, OSError, MemoryError, torch.cuda.OutOfMemoryError) as error:
             log.error("%s", _with_names(error, job))
             return False
@@ -135,6 +141,7 @@ def denoise(denoiser: Denoiser, job: Job, how: Adaptation = OFF) -> bool:
         log.info("%s: %s", job.source, words)
     for words in report.noise.brief() if report.noise else ():
         log.info("%s: %s", job.source, words)
+    log.info("%s: neighbouring planes %s", job.source, report.neighbours)
     for words in report.unlike:
         log.warning("%s: unlike what the network was trained on: %s", job.source, words)
     log.info(

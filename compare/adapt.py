@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from compare.sets import BACKGROUND, LARGEST, SEEN_BESIDE, Case, cases
-from denoiser.adapt import Adaptation, adapt
+from denoiser.adapt import Adaptation, adapt, spend
 from denoiser.device import choose_device, keep_memory
 from denoiser.metrics import si_psnr
 from denoiser.model import load_model
@@ -70,7 +70,8 @@ def measure(model: Path, data: Path) -> Iterator[dict[str, object]]:
         for name, how in (("auto", Adaptation.of("auto")), ("minute", Adaptation.of("1"))):
             start = time.perf_counter()
             adapted, _ = adapt(suited, case.noisy[None], case.noisy.size, how)
-            row[name] = si_psnr(case.truth, adapted(case.noisy[None])[0])
+            spend(adapted, how)
+            row[name] = si_psnr(case.truth, adapted.answer(adapted.prepare(case.noisy[None]))[0])
             row["seconds"] = time.perf_counter() - start
         yield row
 

@@ -23,7 +23,7 @@ TURNS = 8  # turns and mirrors of a plane
 
 
 class Adapted:
-    """A denoiser, and what else is done to the planes of a file.
+    """A denoiser, and what else is done to the planes of a file: `answer(prepare(planes))`.
 
     Parameters
     ----------
@@ -33,22 +33,39 @@ class Adapted:
         Take out what rows or columns have in common first, which is one pass more.
     eightfold : bool
         Average the answers to the eight turns and mirrors of each plane.
+    pace : float
+        Minutes that one pass over the file takes, or more.
     """
 
-    def __init__(self, denoiser: Denoiser, rows: bool = False, columns: bool = False, eightfold: bool = False) -> None:
-        self.denoiser, self.rows, self.columns, self.eightfold = denoiser, rows, columns, eightfold
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        rows: bool = False,
+        columns: bool = False,
+        eightfold: bool = False,
+        pace: float = 0.0,
+    ) -> None:
+        self.denoiser, self.rows, self.columns, self.eightfold, self.pace = denoiser, rows, columns, eightfold, pace
 
     @property
-    def passes(self) -> int:
-        """Times that each plane goes through the network."""
-        return (TURNS if self.eightfold else 1) + int(self.rows or self.columns)
+    def striped(self) -> bool:
+        """Whether there is something to take out first."""
+        return self.rows or self.columns
 
-    def __call__(self, planes: Planes) -> NDArray[np.float32]:
-        """As `Denoiser` does it: (N, Y, X) to float32, (N, scale * Y, scale * X)."""
-        if self.rows or self.columns:
-            planes = fill_invalid(planes)
-            planes = without_stripes(planes, self.denoiser(planes), self.rows, self.columns)
+    def prepare(self, planes: Planes) -> Planes:
+        """Planes (N, Y, X) without what rows or columns have in common."""
+        if not self.striped:
+            return planes
+        planes = fill_invalid(planes)
+        return without_stripes(planes, self.denoiser(planes), self.rows, self.columns)
+
+    def answer(self, planes: Planes) -> NDArray[np.float32]:
+        """Denoise planes, as `Denoiser` does it."""
         return self_ensemble(self.denoiser, planes) if self.eightfold else self.denoiser(planes)
+
+    def by(self, other: Denoiser) -> Adapted:
+        """The same with another network."""
+        return Adapted(other, self.rows, self.columns, self.eightfold, self.pace)
 
 
 def self_ensemble(denoiser: Denoiser, planes: Planes) -> NDArray[np.float32]:
@@ -116,10 +133,13 @@ def adapt(denoiser: Denoiser, planes: Planes, pixels: int, how: Adaptation) -> t
     Returns
     -------
     adapted : Adapted
-        What to denoise the file with: the mere denoiser where nothing is to be gained, or the time is short.
+        What to denoise the file with: the mere denoiser where nothing is to be gained, or the time is short. It is
+        not eightfold yet: see `spend`.
     words : list of str
         What is done and what is not, for the log.
     """
+    if not how.minutes:
+        return Adapted(denoiser), []
     if denoiser.network.scale > 1:
         return Adapted(denoiser), ["not adapted: the network changes the number of pixels"]
     middles = list(_middles(planes))
@@ -128,18 +148,39 @@ def adapt(denoiser: Denoiser, planes: Planes, pixels: int, how: Adaptation) -> t
     began = time.monotonic()
     adapted = Adapted(denoiser, *_patterns([diagnose(plane) for plane in middles]))
     denoiser(middles[0][None])
-    pace = (time.monotonic() - began) / middles[0].size * pixels / 60  # minutes for one pass over the file, or more
-    if adapted.passes > 1 and adapted.passes * pace > how.minutes:
-        return Adapted(denoiser), [
-            f"not adapted: that takes {adapted.passes * pace:.2g} minutes, {how.minutes:g} are given"
-        ]
+    adapted.pace = (time.monotonic() - began) / middles[0].size * pixels / 60
+    if not adapted.striped:
+        return adapted, []
+    if 2 * adapted.pace > how.minutes:
+        words = f"{2 * adapted.pace:.2g} minutes are needed, {how.minutes:g} given"
+        return Adapted(denoiser, pace=adapted.pace), [f"not adapted to what rows or columns share: {words}"]
     names = [name for name, there in (("rows", adapted.rows), ("columns", adapted.columns)) if there]
-    words = [f"the offsets of {' and '.join(names)} are taken out"] if names else []
-    if how.eightfold:
-        adapted.eightfold = (adapted.passes + TURNS - 1) * pace <= how.minutes
-        short = "" if adapted.eightfold else f"not, for {how.minutes:g} minutes are too short for it: "
-        words.append(f"{short}the mean of the answers to eight turns and mirrors")
-    return adapted, words
+    return adapted, [f"the offsets of {' and '.join(names)} are taken out"]
+
+
+def spend(adapted: Adapted, how: Adaptation, passes: int = 1) -> list[str]:
+    """Spend what is left of the time on the mean of eight answers, if it is enough.
+
+    Parameters
+    ----------
+    adapted : Adapted
+        As `adapt` gives it; its `eightfold` is set.
+    how : Adaptation
+        How far to go.
+    passes : int
+        Answers that each plane needs, eightfold or not.
+
+    Returns
+    -------
+    list of str
+        Words on it, for the log.
+    """
+    if not how.eightfold or not adapted.pace:
+        return []
+    what = "the mean of the answers to eight turns and mirrors"
+    needed = (TURNS * passes + adapted.striped) * adapted.pace
+    adapted.eightfold = needed <= how.minutes
+    return [what if adapted.eightfold else f"not {what}: {needed:.2g} minutes are needed, {how.minutes:g} given"]
 
 
 def _middles(planes: Planes) -> Iterator[NDArray[np.float64]]:

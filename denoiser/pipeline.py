@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denoiser.adapt import OFF, Adaptation, Adapted, adapt
+from denoiser.adapt import OFF, Adaptation, Adapted, adapt, spend
 from denoiser.images import open_stack
 from denoiser.memory import available, disk_free
+from denoiser.neighbours import FIRST, Chance, Together, look, reason_against
 from denoiser.noise.diagnosis import Diagnosis, glance
 from denoiser.predict import Denoiser, invalid
 from denoiser.stack import Stack
@@ -21,6 +22,9 @@ BLOCK_PIXELS = 1024 * 1024
 # Measured with the networks of each scale, on planes of 1024² to 4096²: what is held for each pixel of
 # the planes in work, and on top for each pixel of the tile (with its halo) that the network is at.
 PLANE_BYTES, TILE_BYTES = {1: 92, 2: 180}, {1: 560, 2: 1250}
+# On top where neighbouring planes are used: for each pixel of one plane, and of the planes in work.
+NEIGHBOURS_BYTES = (430, 60)
+NEIGHBOURS = ("auto", "off")
 
 
 @dataclass
@@ -41,6 +45,8 @@ class Report:
         What was done to suit the file, and what was not.
     noise : Diagnosis or None
         Of the middle of the first planes; None where nothing can be said.
+    neighbours : str
+        Whether neighbouring planes were used, and why.
     """
 
     shape: tuple[int, ...]
@@ -51,6 +57,7 @@ class Report:
     unlike: list[str] = field(default_factory=list)
     adapted: list[str] = field(default_factory=list)
     noise: Diagnosis | None = None
+    neighbours: str = ""
 
     @property
     def pixels(self) -> int:
@@ -64,6 +71,7 @@ def denoise_file(
     target: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
     adaptation: Adaptation = OFF,
+    neighbours: str = "auto",
 ) -> Report:
     """Denoise every plane of a file, holding only a few planes at a time.
 
@@ -77,6 +85,8 @@ def denoise_file(
         Told the planes done and the planes in all.
     adaptation : Adaptation
         What to do to suit the file (`denoiser.adapt`).
+    neighbours : str
+        "auto": neighbouring planes help where they show the same scene. "off": each plane is by itself.
 
     Raises
     ------
@@ -89,15 +99,13 @@ def denoise_file(
     with open_stack(source) as stack:
         _check_room(denoiser, source, target, stack)
         report = Report(stack.shape, str(stack.dtype), stack.axes)
-        write_tiff(target, stack, _denoised(denoiser, stack, report, progress, adaptation), denoiser.network.scale)
+        planes = _denoised(denoiser, stack, report, progress, adaptation, neighbours)
+        write_tiff(target, stack, planes, denoiser.network.scale)
     return report
 
 
 def _check_room(denoiser: Denoiser, source: Path, target: Path, stack: Stack) -> None:
-    (y, x), scale = stack.plane_shape, denoiser.network.scale
-    block = max(y * x, min(BLOCK_PIXELS, stack.pixels))
-    side = denoiser.tile + 2 * denoiser.network.halo
-    work = PLANE_BYTES[scale] * block + TILE_BYTES[scale] * min(block, side * side)
+    scale, work = denoiser.network.scale, _work(denoiser, stack)
     what = f"{source}: shape {stack.shape}, {stack.dtype}"
     if (needed := stack.resident + work) > (free := available()):
         raise MemoryError(
@@ -111,20 +119,58 @@ def _check_room(denoiser: Denoiser, source: Path, target: Path, stack: Stack) ->
         )
 
 
+def _block(stack: Stack) -> int:
+    """Pixels of the planes in work."""
+    y, x = stack.plane_shape
+    return int(max(y * x, min(BLOCK_PIXELS, stack.pixels)))
+
+
+def _work(denoiser: Denoiser, stack: Stack) -> int:
+    """Bytes held for the planes in work."""
+    block, side = _block(stack), denoiser.tile + 2 * int(denoiser.network.halo)
+    scale = int(denoiser.network.scale)
+    return PLANE_BYTES[scale] * block + TILE_BYTES[scale] * min(block, side * side)
+
+
 def _denoised(
-    denoiser: Denoiser, stack: Stack, report: Report, progress: Callable[[int, int], None], adaptation: Adaptation
+    denoiser: Denoiser,
+    stack: Stack,
+    report: Report,
+    progress: Callable[[int, int], None],
+    adaptation: Adaptation,
+    neighbours: str,
 ) -> Iterator[NDArray[np.float32]]:
-    done = 0
+    done, second, together = 0, denoiser.beyond, None
     for block in stack.blocks(BLOCK_PIXELS):
         report.invalid += int(invalid(block).sum())
         if done == 0:
             # One network for all of a stack: planes that changed from one to the other would flicker.
             denoiser, report.unlike = denoiser.suited(block)
-            report.network = denoiser.name
-            report.noise = glance(block)
-            adapted = Adapted(denoiser)
-            if adaptation.minutes > 0:
-                adapted, report.adapted = adapt(denoiser, block, stack.pixels, adaptation)
-        yield from adapted(block)
+            report.network, report.noise = denoiser.name, glance(block)
+            adapted, report.adapted = adapt(denoiser, block, stack.pixels, adaptation)
+            chance, report.neighbours = _neighbours(adapted, second, stack, neighbours)
+            report.adapted += spend(adapted, adaptation, passes=2 if chance else 1)
+            together = Together(adapted.answer, adapted.by(second).answer, chance) if second and chance else None
+        planes = adapted.prepare(block)
+        yield from together(planes) if together else adapted.answer(planes)
         done += len(block)
         progress(done, stack.count)
+    if together:
+        yield from together.rest()
+
+
+def _neighbours(adapted: Adapted, second: Denoiser | None, stack: Stack, neighbours: str) -> tuple[Chance | None, str]:
+    """Whether the neighbouring planes are used, and words on it."""
+    pixels = stack.plane_shape[0] * stack.plane_shape[1]
+    if neighbours == "off":
+        return None, "off: as asked"
+    if reason := reason_against(stack):
+        return None, f"off: {reason}"
+    denoiser = adapted.denoiser
+    if second is None or denoiser.network.scale != 1:
+        return None, "off: the model has no network for means of planes"
+    needed = _work(denoiser, stack) + NEIGHBOURS_BYTES[0] * pixels + NEIGHBOURS_BYTES[1] * _block(stack)
+    if needed > (free := available()):
+        return None, f"off: they need about {needed >> 20} MiB of memory, found {free >> 20} MiB"
+    chance, words = look(denoiser, adapted.prepare(next(stack.blocks(FIRST * pixels))))
+    return chance, f"{'used' if chance else 'off'}: {words}"

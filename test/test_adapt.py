@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from demo.simulate import simulate_field
-from denoiser.adapt import AUTO, OFF, Adaptation, Adapted, adapt, self_ensemble
+from denoiser.adapt import AUTO, OFF, Adaptation, Adapted, adapt, self_ensemble, spend
 from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.pipeline import denoise_file
@@ -62,17 +62,24 @@ def test_the_eight_answers_of_something_that_turns_with_the_image_are_one() -> N
     assert np.allclose(self_ensemble(denoiser(), planes.swapaxes(1, 2)), mean.swapaxes(1, 2), atol=1e-5)
 
 
+def decided(planes: NDArray[np.float64], how: str, pixels: int, passes: int = 1) -> tuple[Adapted, list[str]]:
+    adapted, words = adapt(denoiser(), planes, pixels, Adaptation.of(how))
+    return adapted, words + spend(adapted, Adaptation.of(how), passes)
+
+
 def test_what_suits_a_file() -> None:
     noisy, _ = field()
     striped = noisy + RANDOM.normal(0, noisy.std(), (128, 1))
-    adapted, words = adapt(denoiser(), striped[None], striped.size, Adaptation.of("auto"))
+    adapted, words = decided(striped[None], "auto", striped.size)
     assert (adapted.rows, adapted.columns, adapted.eightfold) == (True, False, False)
     assert words == ["the offsets of rows are taken out"]
-    adapted, words = adapt(denoiser(), striped.T[None], striped.size, Adaptation.of("5"))
+    adapted, words = decided(striped.T[None], "5", striped.size)
     assert (adapted.rows, adapted.columns, adapted.eightfold) == (False, True, True)
     assert len(words) == 2
-    adapted, words = adapt(denoiser(), noisy[None], noisy.size, Adaptation.of("auto"))
-    assert (adapted.passes, words) == (1, [])
+    for how, planes in (("auto", noisy[None]), ("off", striped[None])):
+        adapted, words = decided(planes, how, planes.size)
+        assert (adapted.striped, adapted.eightfold, words) == (False, False, [])
+        assert np.array_equal(adapted.answer(adapted.prepare(planes)), adapted.denoiser(planes))
 
 
 @pytest.mark.parametrize(
@@ -81,15 +88,21 @@ def test_what_suits_a_file() -> None:
         (np.full((1, 64, 64), 3.0), "auto", 4096, "not adapted: no plane of 16 pixels"),
         (RANDOM.random((2, 8, 300)), "1", 4800, "not adapted: no plane of 16 pixels"),
         (np.full((1, 64, 64), np.nan), "1", 4096, "not adapted: no plane of 16 pixels"),
-        (RANDOM.random((1, 64, 64)) + RANDOM.random((1, 64, 1)), "1", 10**12, "not adapted: that takes .* minutes, 1"),
-        (RANDOM.random((1, 64, 64)), "1", 10**12, "not, for 1 minutes are too short for it"),
+        (
+            RANDOM.random((1, 64, 64)) + RANDOM.random((1, 64, 1)),
+            "auto",
+            10**14,
+            "share: .* minutes are needed, 10 given",
+        ),
+        (RANDOM.random((1, 64, 64)), "1", 10**12, "not the mean of the answers .* minutes are needed, 1 given"),
     ],
 )
 def test_where_nothing_can_be_done_it_is_said_and_left(
     planes: NDArray[np.float64], how: str, pixels: int, words: str
 ) -> None:
-    adapted, said = adapt(denoiser(), planes, pixels, Adaptation.of(how))
-    assert adapted.passes == 1
+    adapted, said = decided(planes, how, pixels)
+    assert not adapted.striped
+    assert not adapted.eightfold
     (line,) = said
     assert re.search(words, line)
 
@@ -123,6 +136,5 @@ def test_a_striped_file_is_better_for_it_and_another_the_same(tmp_path: Path) ->
 def test_a_network_that_doubles_the_pixels_is_left_alone() -> None:
     double = Denoiser(UNet((4, 8), scale=2), Normalisation())
     adapted, words = adapt(double, RANDOM.random((1, 32, 32)), 1024, Adaptation.of("1"))
-    assert adapted.passes == 1
+    assert not adapted.striped
     assert words == ["not adapted: the network changes the number of pixels"]
-    assert isinstance(adapted, Adapted)

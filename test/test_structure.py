@@ -41,11 +41,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "denoiser.noise.transfer",
         "denoiser.selfsupervised",
     },
+    "denoiser/neighbours.py": {"denoiser.noise.transfer", "denoiser.predict", "denoiser.stack"},
     "denoiser/pipeline.py": {
         "denoiser.adapt",
         "denoiser.images",
         "denoiser.memory",
         "denoiser.noise.diagnosis",
+        "denoiser.neighbours",
         "denoiser.predict",
         "denoiser.stack",
         "denoiser.tiff",

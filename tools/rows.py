@@ -39,7 +39,7 @@ def main() -> None:
         plane = tifffile.imread(path).astype(np.float64)
         suited, _ = denoiser.suited(plane[None])
         adapted, _ = adapt(suited, plane[None], plane.size, Adaptation.of("auto"))
-        answers = [suited(plane[None])[0], adapted(plane[None])[0]]
+        answers = [suited(plane[None])[0], adapted.answer(adapted.prepare(plane[None]))[0]]
         falls = " | ".join(f"{row_power(plane) / row_power(answer):.1f}" for answer in answers)
         print(f"| {path.name} | {falls} |", flush=True)
         pictures.append((path.name, plane, *answers))

@@ -1,0 +1,258 @@
+"""Stacks along time or depth: where planes show one scene, their noise is averaged; where they differ, it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from denoiser.noise.transfer import transfer_of_images
+from denoiser.predict import Denoiser, fill_invalid
+from denoiser.stack import Stack
+
+Array = NDArray[np.float32]
+
+Answers = Callable[[NDArray[Any]], Array]
+
+REACH = 4  # planes on either side
+FIRST = 2 * REACH + 1  # planes that are looked at before all others
+NEAR, AROUND = 5, 17  # pixels, sides of the windows in which planes are compared
+CHANCE = 0.07  # share of a still scene's pixels that are taken for changed
+FALL = 2.0  # how fast weights fall beyond that
+ALIKE = 0.5  # correlation of denoised planes that show one scene
+SAMPLE, SAMPLES = 512, 4  # side of the crops that are looked at, and on how many the network's error is measured
+LEAST = (3, 5)  # planes along time or depth; along an axis without a name, for few of those are rather channels
+SMALLEST = 32  # side of planes
+MOST_PIXELS = 2**28  # of a stack
+CLASSES = 30  # of equal numbers of pixels, by contrast
+
+
+@dataclass(frozen=True)
+class Chance:
+    """How far denoised planes of one and the same scene lie apart by chance.
+
+    Attributes
+    ----------
+    slope, intercept, floor
+        Variance of the noise over the mean, and the least that is believed.
+    contrast, error
+        Table: the error's variance, in that of the noise, by the logarithm of the image's contrast.
+    near, around
+        What only `CHANCE` of the pixels of a still scene exceed, in the two windows.
+    """
+
+    slope: float
+    intercept: float
+    floor: float
+    contrast: NDArray[np.float64]
+    error: NDArray[np.float64]
+    near: float = 1.0
+    around: float = 1.0
+
+    @staticmethod
+    def of(denoiser: Denoiser, noisy: NDArray[Any], denoised: Array) -> Chance:
+        """Measure it: noise is drawn anew on denoised planes, and what the network leaves of it is looked at.
+
+        The noise is once white, as photon transfer tells, and once what was taken away from another plane, mirrored,
+        which keeps what neighbouring pixels share; the one of which more is left counts.
+
+        Parameters
+        ----------
+        denoiser : Denoiser
+            The one that denoised the planes.
+        noisy, denoised : ndarray
+            (N, Y, X), N at least 3, intensity units, finite.
+        """
+        chosen = np.linspace(0, len(noisy) - 1, min(SAMPLES, len(noisy))).astype(int)
+        x, scene = noisy[chosen], denoised[chosen]
+        transfer = transfer_of_images(x)
+        usual = float(np.median(transfer.variance))
+        line = (transfer.slope, transfer.intercept) if transfer.camera else (0.0, usual)
+        chance = Chance(*line, max(0.2 * usual, 1e-12), np.zeros(1), np.ones(1))
+        spread = np.sqrt(chance.variance(scene))
+        random = np.random.default_rng(0)
+        white = [spread * random.standard_normal(scene.shape) for _ in range(2)]
+        taken = (x - scene) / spread
+        taken -= taken.mean(axis=(1, 2), keepdims=True)
+        other = [spread * np.roll(taken, 1, axis=0)[:, ::-1], spread * np.roll(taken, 2, axis=0)[:, :, ::-1]]
+        answers = [[_one_by_one(denoiser, scene + noise) for noise in pair] for pair in (white, other)]
+        one, two = max(answers, key=lambda pair: float(((pair[0] - pair[1]) ** 2).mean()))
+        return chance._measured(one, two)
+
+    def _measured(self, one: Array, two: Array) -> Chance:
+        """With the table and the limits of two answers to the same scene."""
+        squared = (one - two) ** 2
+        contrast = self._contrast(one).ravel()
+        error = (_box(squared, NEAR) / 2 / self.variance(one)).ravel()
+        classes = np.array_split(np.argsort(contrast), CLASSES)
+        levels, left = (np.array([v[c].mean(dtype=np.float64) for c in classes]) for v in (contrast, error))
+        # More contrast leaves more error; where the table says otherwise, it is by chance.
+        left = np.maximum.accumulate(np.maximum(left, 1e-9))
+        chance = replace(self, contrast=levels, error=left)
+        expected = chance.expected(one) + chance.expected(two)
+        chance = replace(chance, near=float(np.quantile(chance._unlike(squared, expected)[0], 1 - CHANCE)))
+        return replace(chance, around=float(np.quantile(chance._unlike(squared, expected)[1], 1 - CHANCE)))
+
+    def variance(self, denoised: Array) -> Array:
+        """Of the noise at each pixel."""
+        result: Array = np.maximum(self.slope * denoised + self.intercept, self.floor).astype(np.float32)
+        return result
+
+    def expected(self, denoised: Array) -> Array:
+        """Variance of the network's error at each pixel of planes (N, Y, X)."""
+        share = np.interp(self._contrast(denoised), self.contrast, self.error)
+        return self.variance(denoised) * share.astype(np.float32)
+
+    def weights(self, difference: Array, expected: Array) -> Array:
+        """1 where planes differ by no more than chance, and falling to 0 where by more.
+
+        Parameters
+        ----------
+        difference, expected : ndarray
+            (N, Y, X): of denoised planes, and its variance in a still scene.
+        """
+        near, around = self._unlike(difference**2, expected)
+        over = np.maximum(near / self.near, around / self.around)
+        result: Array = np.exp(-FALL * np.maximum(0, over - 1))
+        return result
+
+    def _unlike(self, squared: Array, expected: Array) -> tuple[Array, Array]:
+        near = _box(squared, NEAR) / _box(expected, NEAR)
+        # Cut off, for what lies around something that moves is not to suffer from how bright that is.
+        return near, _box(np.minimum(near / self.near, 1), AROUND)
+
+    def _contrast(self, denoised: Array) -> Array:
+        slopes = [ndimage.gaussian_filter1d(denoised, 1.0, axis=axis, order=1) ** 2 for axis in (1, 2)]
+        result: Array = np.log(_box(slopes[0] + slopes[1], NEAR) / self.variance(denoised) + 1e-12)
+        return result
+
+
+def reason_against(stack: Stack) -> str:
+    """Why a stack's planes are no neighbours, by its shape and axes alone; empty if they may be."""
+    known = len(stack.axes) == len(stack.shape)
+    sizes = dict(zip(stack.axes, stack.shape, strict=True)) if known else {}
+    if max(sizes.get("C", 1), sizes.get("S", 1)) > 1 or stack.samples > 1:
+        return f"the planes are channels (axes {stack.axes}, shape {stack.shape})"
+    named = max(sizes.get("T", 1), sizes.get("Z", 1)) > 1
+    least = LEAST[0 if named else 1]
+    if stack.count < least:
+        where = "along time or depth" if named else "of an axis without a name"
+        return f"{stack.count} planes, at least {least} {where} are needed"
+    if min(stack.plane_shape) < SMALLEST:
+        return f"planes smaller than {SMALLEST} pixels"
+    if stack.pixels > MOST_PIXELS:
+        return f"{stack.pixels / 1e6:.0f} MPix would take too long, {MOST_PIXELS / 1e6:.0f} at most"
+    return ""
+
+
+def look(denoiser: Denoiser, planes: NDArray[Any]) -> tuple[Chance | None, str]:
+    """Whether the first planes of a stack show one scene.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        The one that suits single planes.
+    planes : ndarray
+        (N, Y, X), N at least 3, any real dtype; the middle of the first `FIRST` is looked at.
+
+    Returns
+    -------
+    chance : Chance or None
+        How far they differ by chance, if they do.
+    words : str
+        What was found.
+    """
+    y, x = (max(0, side - SAMPLE) // 2 for side in planes.shape[1:])
+    noisy = fill_invalid(planes[:FIRST, y : y + SAMPLE, x : x + SAMPLE])
+    denoised = _one_by_one(denoiser, noisy)
+    repeated, steps = repeated_steps(denoised), len(denoised) - 1
+    words = f"structure repeats in {repeated} of the first {steps} steps"
+    if 2 * repeated <= steps:
+        return None, words
+    return Chance.of(denoiser, noisy, denoised), words
+
+
+def repeated_steps(denoised: Array) -> int:
+    """Number of neighbouring pairs of planes (N, Y, X) that show the same structure."""
+    flat = denoised.reshape(len(denoised), -1).astype(np.float64)
+    flat -= flat.mean(axis=1, keepdims=True)
+    power = (flat**2).sum(axis=1)
+    return int(((flat[1:] * flat[:-1]).sum(axis=1) > ALIKE * np.sqrt(power[1:] * power[:-1])).sum())
+
+
+class Together:
+    """Denoises planes that show one scene, block by block, and holds 2 `REACH` planes besides a block.
+
+    Each plane is denoised by itself and compared with its neighbours; the mean of it and of those is denoised again.
+    Where a neighbour differs, the plane's own denoised pixels stand in for it, so that the mean's noise is of one kind.
+    A pixel that no neighbour resembles is as it would be without neighbours.
+
+    Parameters
+    ----------
+    denoiser, second : callable
+        Planes (N, Y, X) to denoised ones: for single planes, and for means of them.
+    chance : Chance
+        As `look` found it.
+    """
+
+    def __init__(self, denoiser: Answers, second: Answers, chance: Chance) -> None:
+        self.denoiser, self.second, self.chance = denoiser, second, chance
+        self.noisy: list[Array] = []
+        self.denoised: list[Array] = []
+        self.expected: list[Array] = []
+        self.next = 0  # the plane to be answered next, counted in these lists
+        self.most = 1  # planes of the largest block: no more are given to a network at once
+
+    def __call__(self, block: NDArray[Any]) -> Array:
+        """Take planes (n, Y, X), and answer those, float32 (m, Y, X), whose neighbours have all been seen."""
+        self.most = max(self.most, len(block))
+        filled = fill_invalid(block)
+        denoised = self.denoiser(filled)
+        self.noisy.extend(filled.astype(np.float32))
+        self.denoised.extend(denoised)
+        self.expected.extend(self.chance.expected(denoised))
+        return self._answer(max(self.next, len(self.noisy) - REACH))
+
+    def rest(self) -> Array:
+        """Answer the last planes."""
+        return self._answer(len(self.noisy))
+
+    def _answer(self, until: int) -> Array:
+        answer = np.empty((until - self.next, *self.noisy[0].shape), np.float32)
+        for start in range(self.next, until, self.most):
+            part = range(start, min(until, start + self.most))
+            means, shares = zip(*map(self._mean, part), strict=True)
+            own = np.stack(self.denoised[part.start : part.stop])
+            answer[part.start - self.next : part.stop - self.next] = own + np.stack(shares) * (
+                self.second(np.stack(means)) - own
+            )
+        drop = max(0, until - REACH)
+        del self.noisy[:drop], self.denoised[:drop], self.expected[:drop]
+        self.next = until - drop
+        return answer
+
+    def _mean(self, plane: int) -> tuple[Array, Array]:
+        """The mean around a plane, and the share with which it counts, both (Y, X)."""
+        own, expected = self.denoised[plane], self.expected[plane]
+        window = range(max(0, plane - REACH), min(len(self.noisy), plane + REACH + 1))
+        mean, total = self.noisy[plane].copy(), np.zeros(own.shape, np.float32)
+        for i in window:
+            if i != plane:
+                weight = self.chance.weights((self.denoised[i] - own)[None], (self.expected[i] + expected)[None])[0]
+                mean += own + weight * (self.noisy[i] - own)
+                total += weight
+        return (mean / len(window)).astype(np.float32), np.minimum(total, 1)
+
+
+def _one_by_one(denoiser: Denoiser, planes: NDArray[Any]) -> Array:
+    """The network's memory grows with the planes that it is given at once."""
+    return np.concatenate([denoiser(plane[None]) for plane in planes])
+
+
+def _box(planes: Array, side: int) -> Array:
+    result: Array = ndimage.uniform_filter(planes, (0, side, side), mode="reflect")
+    return result

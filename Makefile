@@ -57,8 +57,9 @@ fuzz: $(VENV)/.dev ## feed damaged TIFFs to the reader (CASES=2000 SECONDS=600)
 evaluate: $(VENV)/.train ## measure the shipped network on the test images in DATA
 	$(PY) -m train evaluate --data "$(DATA)"
 
-compare: $(VENV)/.train ## set the network beside other denoisers, from cached figures (FULL=1: measure all again)
+compare: $(VENV)/.train ## set the network beside other denoisers, from cached figures (FULL=1: train and measure all again)
 	$(if $(FULL),$(MAKE) .venv-compare/.done)
+	$(if $(FULL),.venv-compare/bin/python -m compare.peers --data "$(DATA)")
 	$(if $(FULL),.venv-compare/bin/python,$(PY)) -m compare --data "$(DATA)" $(if $(FULL),all)
 
 readme: $(VENV)/.train ## make the README's picture and table
@@ -86,6 +87,11 @@ $(VENV)/.train: requirements.txt requirements-train.txt tools/setup.sh
 $(VENV)/.dev: requirements.txt requirements-train.txt requirements-dev.txt tools/setup.sh
 	tools/setup.sh $(VENV) requirements-dev.txt
 	@touch $(VENV)/.train $@
+
+.venv-compare/.done: requirements.txt requirements-train.txt requirements-compare.txt tools/setup.sh
+	tools/setup.sh .venv-compare requirements-compare.txt
+	.venv-compare/bin/python -m pip install --quiet --no-deps careamics==0.3.5
+	@touch $@
 
 .venv-%/.done: requirements.txt requirements-%.txt tools/setup.sh
 	tools/setup.sh .venv-$* requirements-$*.txt

@@ -71,8 +71,9 @@ evaluate: $(VENV)/.train ## measure the shipped network on the test images in DA
 adapt: $(VENV)/.dev ## the table of --adapt on other microscopes' images (FULL=1 measures it again)
 	$(PY) -m compare.adapt $(if $(FULL),--measure)
 
-compare: $(VENV)/.train ## set the network beside other denoisers, from cached figures (FULL=1: measure all again)
+compare: $(VENV)/.train ## set the network beside other denoisers, from cached figures (FULL=1: train and measure all again)
 	$(if $(FULL),$(MAKE) .venv-compare/.done)
+	$(if $(FULL),.venv-compare/bin/python -m compare.peers --data "$(DATA)")
 	$(if $(FULL),.venv-compare/bin/python,$(PY)) -m compare --data "$(DATA)" $(if $(FULL),all)
 
 readme: $(VENV)/.train ## make the README's picture and table
@@ -101,6 +102,11 @@ $(VENV)/.train: requirements.txt requirements-train.txt tools/setup.sh
 $(VENV)/.dev: requirements.txt requirements-train.txt requirements-dev.txt tools/setup.sh
 	tools/setup.sh $(VENV) requirements-dev.txt
 	@touch $(VENV)/.train $@
+
+.venv-compare/.done: requirements.txt requirements-train.txt requirements-compare.txt tools/setup.sh
+	tools/setup.sh .venv-compare requirements-compare.txt
+	.venv-compare/bin/python -m pip install --quiet --no-deps careamics==0.3.5
+	@touch $@
 
 .venv-%/.done: requirements.txt requirements-%.txt tools/setup.sh
 	tools/setup.sh .venv-$* requirements-$*.txt

@@ -11,21 +11,41 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
+from compare import noise2void, peers
 from denoiser.device import choose_device
-from denoiser.model import load_model
+from denoiser.model import Model, load_model
 from denoiser.predict import Denoiser
 
 Image = NDArray[np.float64]
 OURS, OURS_EIGHT, NOISY = "this network", "this network, eight-fold", "noisy input"
 GENERAL = "its general network alone"  # resources/beyond
+OURS_NAMES = (OURS, OURS_EIGHT, GENERAL)
+NOISE2VOID = "Noise2Void 2, by CAREamics"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A denoiser, and the settings of which the best on training images is taken."""
+    """A denoiser.
+
+    Attributes
+    ----------
+    run : callable
+        Takes a plane and a setting.
+    settings : tuple
+        Of these, the best on training images is taken.
+    learn : callable, optional
+        Makes the setting for one set instead, of its name and noisy images.
+    parameters : callable
+        How many its networks have, of a setting.
+    note : str
+        How it was trained.
+    """
 
     run: Callable[[Image, Any], Image]
     settings: tuple[Any, ...] = (None,)
+    learn: Callable[[str, list[Image]], Any] | None = None
+    parameters: Callable[[Any], int] = lambda setting: 0
+    note: str = ""
 
 
 def noise_level(image: Image) -> float:
@@ -107,9 +127,10 @@ def _wavelet(image: Image, strength: float) -> Image:
     return np.asarray(denoise_wavelet(image, sigma=strength * noise_level(image), rescale_sigma=False))
 
 
-def ours(model: Path, eight: bool) -> Method:
+def ours(folder: Path, eight: bool) -> Method:
     """The network of a model folder that suits the image, alone or averaged over the eight turns and flips."""
-    denoiser = Denoiser.of(load_model(model), choose_device())
+    model = load_model(folder)
+    denoiser = Denoiser.of(model, choose_device())
 
     def run(image: Image, setting: None) -> Image:
         denoise, _ = denoiser.suited(image[None])
@@ -123,16 +144,49 @@ def ours(model: Path, eight: bool) -> Method:
                 answers.append(np.rot90(answer[:, ::-1] if flip else answer, -turns))
         return np.asarray(np.mean(answers, axis=0, dtype=np.float64))
 
-    return Method(run)
+    return Method(run, parameters=lambda setting: _parameters(model))
+
+
+def _parameters(model: Model | None) -> int:
+    """Of a model's network, and of those for images beyond its domain."""
+    return sum(p.numel() for p in model.network.parameters()) + _parameters(model.beyond) if model else 0
+
+
+def peer(name: str, folder: Path) -> Method:
+    """A network that `compare.peers` trained."""
+    network, note = peers.load(name, folder)
+    denoise = peers.denoiser_of(network)
+
+    def run(image: Image, setting: None) -> Image:
+        return np.asarray(denoise(image[None])[0], dtype=np.float64)
+
+    return Method(run, parameters=lambda setting: sum(p.numel() for p in network.parameters()), note=note)
 
 
 METHODS: dict[str, Method] = {
     NOISY: Method(lambda image, setting: image),
     "Gaussian filter": Method(ndimage.gaussian_filter, (0.8, 1.0, 1.2, 1.5, 1.8, 2.2, 2.7)),
     "median filter": Method(lambda image, size: ndimage.median_filter(image, size), (3, 5, 7, 9)),
-    "Wiener filter": Method(lambda image, size: signal.wiener(image, (size, size)), (3, 5, 7, 9)),
-    "non-local means": Method(_nl_means, (0.4, 0.6, 0.8, 1.0, 1.2)),
+    "Wiener filter": Method(lambda image, size: signal.wiener(image, (size, size)), (3, 5, 7, 9, 13)),
+    "non-local means": Method(_nl_means, (0.4, 0.6, 0.8, 1.0, 1.2, 1.6, 2.0, 3.0)),
     "total variation": Method(_total_variation, (0.5, 0.8, 1.2, 1.8, 2.5, 3.5)),
     "wavelet shrinkage": Method(_wavelet, (0.7, 1.0, 1.4, 2.0)),
     "VST+BM3D, blind": Method(vst_bm3d),
 }
+NAMES = (*METHODS, *peers.CONFIGS, NOISE2VOID, *OURS_NAMES)
+
+
+def find_method(name: str, model: Path, trained: Path) -> Method:
+    """The method of a name; our networks are those of the folder `model`, the trained peers those of `trained`."""
+    if name in METHODS:
+        return METHODS[name]
+    if name in peers.CONFIGS:
+        return peer(name, trained)
+    if name == NOISE2VOID:
+        return Method(
+            noise2void.run,
+            learn=lambda set_name, images: noise2void.learn(set_name, images, trained),
+            parameters=noise2void.parameters,
+            note=noise2void.NOTE,
+        )
+    return ours(model / "beyond" if name == GENERAL else model, name == OURS_EIGHT)

@@ -11,7 +11,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from demo.simulate import simulate_field
+from train.config import Config
 from train.images.clean import read_clean
+from train.images.sources import find_images
 from train.images.split import W2S_TEST
 
 PHOTONS = (5, 20, 80, 320)  # photo-electrons of the brightest structures of the clean images
@@ -19,6 +21,7 @@ READ_NOISE = 1.0  # electrons
 BACKGROUND = 0.05  # of the brightest
 SEEN_BESIDE = 4  # bian_membrane2d: a plane beside it, alike by a correlation of 0.66, was trained on
 LARGEST = 512  # pixels: clean images are cut to this side, so that the slow ones get done
+W2S = "W2S 081-100"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def _w2s(data: Path) -> Iterator[Case]:
         for channel in range(3):
             name = f"{fov:03}_{channel}"
             folder = data / "w2s"
-            yield _case("W2S 081-100", name, folder / "noisy" / f"{name}.tif", folder / "clean" / f"{name}.tif")
+            yield _case(W2S, name, folder / "noisy" / f"{name}.tif", folder / "clean" / f"{name}.tif")
     for index in range(2):
         stack = tifffile.imread(data / "w2s-raw16" / f"w2s_noisy_{index}.tiff").astype(np.float64)
         for channel, plane in enumerate(stack):
@@ -91,3 +94,10 @@ def training_crops(data: Path) -> list[Case]:
             whole = _case("training", name, folder / "noisy" / f"{name}.tif", folder / "clean" / f"{name}.tif")
             result.append(Case("training", name, whole.noisy[:256, :256], whole.truth[:256, :256]))
     return result
+
+
+def to_learn_from(name: str, images: list[Case], data: Path) -> list[NDArray[np.float64]]:
+    """The noisy images for a method that learns from such alone: of W2S the training fields', else the set's own."""
+    if name != W2S:
+        return [case.noisy for case in images]
+    return [np.asarray(pair.frames[0], np.float64) for pair in find_images(data / "w2s", Config()).training]

@@ -206,7 +206,7 @@ RECIPES: dict[str, tuple[str, Config]] = {
     ),
     "recorrupted": (
         "without a truth: noise is drawn like that of each image, and the image predicted behind it; white noise",
-        Config(learn="recorrupted", steps=1000, validate_every=250),
+        Config(learn="recorrupted", channels=(32, 32, 64), steps=1500, batch=8, ema=0.99, validate_every=250),
     ),
     "noise2void": (
         "without a truth: hidden pixels are predicted from those around (N2V2); for noise that neighbours share give "

@@ -18,7 +18,7 @@ import numpy as np
 from compare.cost import cost_of
 from compare.figure import draw
 from compare.methods import NAMES, NOISE2VOID, NOISY, OURS_NAMES, Method, find_method
-from compare.peers import CONFIGS, PEERS
+from compare.peers import BRIEF, CONFIGS, PEERS
 from compare.published import PUBLISHED, published
 from compare.results import Row, points, read, read_costs, slug, table, write, write_costs
 from compare.sets import Case, cases, to_learn_from, training_crops
@@ -85,7 +85,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> None:
 
 def colour(name: str) -> str:
     """Of a method in the figure: ours, other networks, and filters."""
-    return "tab:red" if name in OURS_NAMES else "tab:blue" if name in (*CONFIGS, NOISE2VOID) else "0.35"
+    return "tab:red" if name in (*OURS_NAMES, BRIEF) else "tab:blue" if name in (*CONFIGS, NOISE2VOID) else "0.35"
 
 
 def choose(method: Method, images: list[Case]) -> int:

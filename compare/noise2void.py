@@ -18,7 +18,7 @@ from compare.results import slug
 from compare.sets import W2S
 
 Image = NDArray[np.float64]
-FEW = 4.0  # minutes of processor time for a set of ten images or less; W2S has the other peers' MINUTES
+FEW = 3.0  # minutes of processor time for a set of ten images or less; W2S has the other peers' MINUTES
 NOTE = f"trained for {FEW:g} minutes on each set, for {MINUTES:g} on the training fields of W2S"
 PATCH, BATCH = 64, 16  # as CAREamics's guides have them
 MULTIPLE = 4  # pixels: two levels are pooled

@@ -40,7 +40,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PEERS, MINUTES = ROOT / "runs" / "peers", 12.0
 NORMALISATION = Normalisation("plane")
 BATCH = 4
-STANDARD = Config(**PLAIN, channels=(32, 64, 128, 256), batch=BATCH, optimiser="adam", lr=1e-3, warmup=50, ema=0.0)
+STANDARD = Config(
+    **PLAIN, channels=(32, 64, 128, 256), batch=BATCH, optimiser="adam", lr=1e-3, weight_decay=0.0, warmup=50, ema=0.0
+)
 DNCNN, BRIEF = "DnCNN", "our recipe for pairs, as briefly"
 CONFIGS = {
     DNCNN: STANDARD,
@@ -90,7 +92,7 @@ def train(network: nn.Module, config: Config, images: Images, minutes: float) ->
             average.update_parameters(network)
         step += 1
         if step % 100 == 0:
-            log.info("step %d, %.0f %% of the time, loss %.4f", step, 100 * share, float(error))
+            log.info("step %d, %.0f %% of the time, loss %.4f", step, 100 * share, error.item())
     return (average.module if average else network).eval(), step
 
 

@@ -72,7 +72,7 @@ def read(path: Path) -> list[Row]:
     with path.open(newline="", encoding="utf-8") as file:
         next(file)
         return [
-            Row(r.pop("set"), r.pop("image"), **{k: float(v) if v else NAN for k, v in r.items()})
+            Row(r["set"], r["image"], *(float(r[k] or NAN) for k in ("si_psnr", "ssim", "micro_ssim")))
             for r in csv.DictReader(file)
         ]
 

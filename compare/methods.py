@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from compare import noise2void, peers
+from denoiser.adapt import self_ensemble
 from denoiser.device import choose_device
 from denoiser.model import Model, load_model
 from denoiser.predict import Denoiser
@@ -134,15 +135,8 @@ def ours(folder: Path, eight: bool) -> Method:
 
     def run(image: Image, setting: None) -> Image:
         denoise, _ = denoiser.suited(image[None])
-        if not eight:
-            return np.asarray(denoise(image[None])[0], dtype=np.float64)
-        answers = []
-        for turns in range(4):
-            for flip in (False, True):
-                turned = np.rot90(image, turns)
-                answer = denoise((turned[:, ::-1] if flip else turned)[None])[0]
-                answers.append(np.rot90(answer[:, ::-1] if flip else answer, -turns))
-        return np.asarray(np.mean(answers, axis=0, dtype=np.float64))
+        answer = self_ensemble(denoise, image[None]) if eight else denoise(image[None])
+        return np.asarray(answer[0], dtype=np.float64)
 
     return Method(run, parameters=lambda setting: _parameters(model))
 

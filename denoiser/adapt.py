@@ -147,8 +147,9 @@ def adapt(denoiser: Denoiser, planes: Planes, pixels: int, how: Adaptation) -> t
         return Adapted(denoiser), [f"not adapted: no plane of {SMALLEST} pixels a side or more that is not constant"]
     began = time.monotonic()
     adapted = Adapted(denoiser, *_patterns([diagnose(plane) for plane in middles]))
-    denoiser(middles[0][None])
-    adapted.pace = (time.monotonic() - began) / middles[0].size * pixels / 60
+    if adapted.striped or how.eightfold:
+        denoiser(middles[0][None])
+        adapted.pace = (time.monotonic() - began) / middles[0].size * pixels / 60
     if not adapted.striped:
         return adapted, []
     if 2 * adapted.pace > how.minutes:

@@ -21,11 +21,11 @@ from denoiser.noise.camera import (
     poisson_frame,
     row_noise,
 )
-from denoiser.noise.diagnosis import Diagnosis, diagnose, glance
+from denoiser.noise.diagnosis import BlindSpots, Diagnosis, diagnose, glance
 from denoiser.noise.transfer import fit_line, transfer_of_frames, transfer_of_images
-from denoiser.selfsupervised import BlindSpots, noise2void_loss
 from train import pictures
 from train.noise import report
+from train.selfsupervised import noise2void_loss
 
 GAINS, READ_ELECTRONS = (0.5, 13.4), (0.0, 3.0)
 OFFSET = 103.4

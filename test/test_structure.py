@@ -28,7 +28,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "denoiser.normalise",
         "denoiser.tiling",
     },
-    "denoiser/selfsupervised.py": set(),
     "denoiser/noise/__init__.py": set(),
     "denoiser/noise/camera.py": set(),
     "denoiser/noise/correlation.py": set(),
@@ -39,7 +38,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "denoiser/noise/diagnosis.py": {
         "denoiser.noise.correlation",
         "denoiser.noise.transfer",
-        "denoiser.selfsupervised",
     },
     "denoiser/neighbours.py": {"denoiser.noise.transfer", "denoiser.predict", "denoiser.stack"},
     "denoiser/pipeline.py": {

@@ -12,7 +12,6 @@ from scipy import ndimage
 
 from denoiser.noise.correlation import LEAST_PASSED, Array, Correlation
 from denoiser.noise.transfer import Transfer, transfer_of_frames, transfer_of_images
-from denoiser.selfsupervised import BlindSpots
 
 SMALLEST = 16  # pixels of a side
 GLANCE = 2**18  # pixels that `glance` looks at: 512² of one plane, 256² of four, in some 50 ms of one core
@@ -22,6 +21,23 @@ WHITE, PATTERN = 0.05, 0.01  # correlation, and share of the power, that are wor
 # tells, and nothing would hide that but all of the row: this is far enough to have the neighbours' noise out.
 SHARED, PATTERN_REACH = 0.1, 16
 HIDDEN = 0.2  # share of the pixels that a mask hides, at most
+
+
+@dataclass(frozen=True)
+class BlindSpots:
+    """Which pixels are hidden from the network, and what is hidden along with each.
+
+    Attributes
+    ----------
+    share : float
+        Of the pixels that are hidden and asked for.
+    reach_y, reach_x : int
+        Pixels to each side, along Y and along X, that are hidden with it: as far as noise is shared.
+    """
+
+    share: float = 0.02
+    reach_y: int = 0
+    reach_x: int = 0
 
 
 @dataclass(frozen=True)

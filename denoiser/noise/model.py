@@ -45,31 +45,6 @@ class NoiseModel:
             return NoiseModel(0.0, float(transfer.variance.mean()))
         return NoiseModel(transfer.slope, transfer.intercept, skewness(planes, transfer.slope))
 
-    def variance(self, mean: Tensor) -> Tensor:
-        """Of the noise at pixels of this mean; never less than nothing."""
-        return (self.slope * mean + self.intercept).clamp(min=0)
-
-    def draw(self, mean: Tensor, generator: torch.Generator, share: float = 1.0) -> Tensor:
-        """Noise like this on an image.
-
-        Parameters
-        ----------
-        mean : Tensor
-            float32, (N, 1, Y, X), intensity units: the image without noise, or what comes near it.
-        generator : torch.Generator
-            Source of the randomness, on the mean's device.
-        share : float
-            Of the variance: the noise of that share of the exposure, of as large quanta.
-
-        Returns
-        -------
-        Tensor
-            The same shape, intensity units, of mean 0.
-        """
-        variance = share * self.variance(mean)
-        noise = skewed_noise(variance, mean.new_tensor(self.skew * self.slope), generator)
-        return noise
-
 
 def skewed_noise(variance: Tensor, unit: Tensor, generator: torch.Generator) -> Tensor:
     """White noise of this variance, and of a third moment of `unit` times that: units times Poisson numbers.

@@ -144,8 +144,8 @@ def test_peers_have_the_sizes_that_they_are_named_for() -> None:
 def test_a_peer_learns_within_its_time_and_is_loaded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float
 ) -> None:
-    # A clock by which each step takes a fortieth of the time, however busy the machine is.
-    clock = SimpleNamespace(process_time=itertools.count(0.0, 60 * 0.05 / 40).__next__)
+    # A clock by which each step takes a hundredth of the time, however busy the machine is.
+    clock = SimpleNamespace(process_time=itertools.count(0.0, 60 * 0.05 / 100).__next__)
     monkeypatch.setattr("compare.peers.time", clock)
     random = np.random.default_rng(0)
     truth = np.kron(random.random((16, 16)), np.ones((4, 4))).astype(np.float32)

@@ -39,7 +39,8 @@ def noise2void_loss(network: Network, z: Tensor, spots: BlindSpots, generator: t
     asked = torch.rand(z.shape, generator=generator, device=z.device) < spots.share
     if not bool(asked.any()):
         raise ValueError(f"noise2void: expected pixels to hide, found none: raise the share {spots.share:g}")
-    shown = torch.where(_hidden(asked, spots), _medians(z, spots), z)
+    hidden = _hidden(asked, spots)
+    shown = z.masked_scatter(hidden, _medians(z, spots, hidden))
     return ((network(shown).float() - z)[asked] ** 2).mean()
 
 
@@ -52,13 +53,13 @@ def _hidden(asked: Tensor, spots: BlindSpots) -> Tensor:
     return torch.maximum(along_y, along_x) > 0
 
 
-def _medians(z: Tensor, spots: BlindSpots) -> Tensor:
-    """Of the neighbourhood of each pixel, without what is hidden along with it."""
+def _medians(z: Tensor, spots: BlindSpots, where: Tensor) -> Tensor:
+    """Of the neighbourhoods of some pixels, without what is hidden along with each."""
     r = NEIGHBOURHOOD
     padded = functional.pad(z, 4 * [r], mode="reflect")
     height, width = z.shape[2:]
     seen = [
-        padded[..., r + y : r + y + height, r + x : r + x + width]
+        padded[..., r + y : r + y + height, r + x : r + x + width][where]
         for y in range(-r, r + 1)
         for x in range(-r, r + 1)
         if not (x == 0 and abs(y) <= spots.reach_y) and not (y == 0 and abs(x) <= spots.reach_x)

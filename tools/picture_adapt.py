@@ -1,7 +1,8 @@
 """Three microscopes before, as the networks are, and adapted: `python tools/picture_adapt.py DATA PNG [MINUTES]`.
 
 A row for each: FMD's confocal (white noise), Hagen's confocal (noise that neighbours share) and a zebrafish in two
-photons (rows), with what the adapted answer took away. The images are others' and stay out of the repository, and so does the picture.
+photons (rows), with what the adapted answer took away. The images are others', so the picture stays out of the
+repository.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     python tools/judge.py DATA CHECKPOINT --blend FORERUNNER 0.25 0.5 0.75
 
 Mean SI-PSNR of W2S's validation fields; of clean images at four doses (photo-electrons of the brightest pixel, one
-electron of read noise); and of the answer to W2S's means of 400 frames with these themselves, of which nothing
-should be smeared.
+electron of read noise); the same of truths without any noise of their own, the field of the demo and a few spots on a
+faint mottle; and of the answer to W2S's means of 400 frames with these themselves, of which nothing should be smeared.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from demo.simulate import simulate_field
 from denoiser.device import keep_memory
 from denoiser.metrics import si_psnr
 from denoiser.model import load_model
@@ -34,6 +36,8 @@ from train.synthetic import Cameras, camera
 
 DOSES = (5.0, 20.0, 80.0, 320.0)
 SIDE = 512  # of the clean images, at most
+SIMULATED = 384  # side of the simulated ones
+SEEDS = (1, 2, 3)  # of these; the demo's is another
 
 
 class Judge:
@@ -46,7 +50,12 @@ class Judge:
         held_out = {pair.name for pair in images.drawn}
         print("clean:", ", ".join(sorted(held_out)))
         planes = [torch.from_numpy(p.truth)[None, None, :SIDE, :SIDE] for p in images.drawn]
-        self.drawn = {dose: [self.photograph(p, dose, i) for i, p in enumerate(planes)] for dose in DOSES}
+        fields = [simulate_field(seed, SIMULATED)[1] for seed in SEEDS]
+        truths = {"clean": planes, "field": map(_tensor, fields), "spots": map(_tensor, map(spots, SEEDS))}
+        self.drawn = {
+            name: {dose: [self.photograph(p, dose, i) for i, p in enumerate(of)] for dose in DOSES}
+            for name, of in ((name, list(of)) for name, of in truths.items())
+        }
 
     @staticmethod
     def photograph(plane: torch.Tensor, dose: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,9 +70,25 @@ class Judge:
         def mean(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
             return float(np.mean([si_psnr(truth, denoise(noisy[None])[0]) for noisy, truth in pairs]))
 
-        drawn = " ".join(f"{mean(pairs):.2f}" for pairs in self.drawn.values())
+        drawn = [
+            f"{kind} {' '.join(f'{mean(pairs):.2f}' for pairs in doses.values())}" for kind, doses in self.drawn.items()
+        ]
         itself = mean([(truth, truth) for _, truth in self.real])
-        print(f"{name}: W2S {mean(self.real):.3f}, clean {drawn}, itself {itself:.2f} dB", flush=True)
+        print(f"{name}: W2S {mean(self.real):.3f}, {', '.join(drawn)}, itself {itself:.2f} dB", flush=True)
+
+
+def spots(seed: int) -> np.ndarray:
+    """Six spots on a mottle of half a percent of their height, (Y, X), from 0 to about 1."""
+    random = np.random.default_rng(seed)
+    image = np.zeros((SIMULATED, SIMULATED))
+    image[tuple(random.integers(0, SIMULATED, (2, 6)))] = 1
+    image = gaussian_filter(image, 3)
+    mottle = gaussian_filter(random.standard_normal(image.shape), 2)
+    return image / image.max() + 0.005 * mottle / mottle.std()
+
+
+def _tensor(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(image).float()[None, None]
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ FINE = ("biosr-mt",)
 SUFFIXES = (".tif", ".png", ".npy")
 # How many times the spread of its own noise a clean image's drawn noise has at least: with less, to keep
 # the own noise would be learnt as if it were the finest structure.
-OWN_NOISE = 4
+OWN_NOISE = 2.5
 BACKGROUND = 0.05  # of the brightest, taken to lie under the darkest parts when the noise is drawn
 PARTS = (30, 90)  # percentiles of brightness: what is below the first is dark, above the second bright
 

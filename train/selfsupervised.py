@@ -36,11 +36,12 @@ def noise2void_loss(network: Network, z: Tensor, spots: BlindSpots, generator: t
             f"noise2void: expected images larger than the mask of {2 * spots.reach_y + 1} x {2 * spots.reach_x + 1} "
             f"pixels and its neighbourhood, found {tuple(z.shape[2:])}: give a smaller mask or larger images"
         )
-    asked = torch.rand(z.shape, generator=generator, device=z.device) < spots.share
-    if not bool(asked.any()):
+    if spots.share * z.numel() < 1:
         raise ValueError(f"noise2void: expected pixels to hide, found none: raise the share {spots.share:g}")
+    asked = torch.rand(z.shape, generator=generator, device=z.device) < spots.share
     shown = torch.where(_hidden(asked, spots), _medians(z, spots), z)
-    return ((network(shown).float() - z)[asked] ** 2).mean()
+    # Summed, not picked: how many there are is nothing to wait for.
+    return (asked * (network(shown).float() - z).square()).sum() / asked.sum().clamp(min=1)
 
 
 def _hidden(asked: Tensor, spots: BlindSpots) -> Tensor:

@@ -161,6 +161,11 @@ def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
         (["fit", "--data", ".", "--out", "o", "--batch", "0"], "batch: expected 1 to"),
         (["fit", "--data", ".", "--out", "o", "--resume"], "o/checkpoint.ckpt: expected a checkpoint, found no file"),
         (["fit", "--data", ".", "--out", "o", "--synthetic", "0.5"], "--clean"),
+        (["fit", "--data", ".", "--out", "noisy/003_0.tif"], "noisy/003_0.tif: expected a folder that can be written"),
+        (["fit", "--data", ".", "--out", "o", "--cache", "noisy/003_0.tif"], "another with --cache, or compute on"),
+        (["fit", "--data", ".", "--out", "o", "--channels", "8"], "channels: expected two or more positive numbers"),
+        (["fit", "--data", ".", "--out", "o", "--devices", "0"], "devices: expected 1 or more, found 0"),
+        (["evaluate", "--data", ".", "--out", "noisy/003_0.tif"], "expected a folder that can be written to"),
         (["prepare", "--data", "nowhere"], "nowhere"),
         (["export", "--checkpoint", "c.ckpt", "--model", "m"], "c.ckpt: expected a checkpoint, found no file"),
         (["evaluate", "--data", ".", "--model", "m"], "m/model.json: expected a model record"),
@@ -186,6 +191,27 @@ def test_mistakes_are_one_line_and_exit_code_1(
     assert message in error[0]
     assert error[0].startswith(f"python -m train {words[0]}: ")
     assert not (tmp_path / "o").exists()
+
+
+def test_a_run_is_resumed_by_the_command_that_began_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fit", "--data", pairs(tmp_path), "--out", tmp_path / "o", "--no-cache", *SMALL, "--recipe", "quick"]
+    assert run(monkeypatch, *words, "--steps", 2) == 0
+    assert run(monkeypatch, *words, "--steps", 4, "--resume") == 0
+    assert torch.load(tmp_path / "o" / "checkpoint.ckpt", weights_only=True)["run"]["step"] == 4
+    words[-1] = "report"
+    assert run(monkeypatch, *words, "--steps", 6, "--resume") == 1
+    assert "which the recipe report has not: leave --recipe out" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.config.recipes", interrupted)
+    assert run(monkeypatch, "recipes") == 130
+    assert capsys.readouterr().err == "python -m train recipes: interrupted\n"
 
 
 def test_recipes_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

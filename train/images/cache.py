@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from denoiser.memory import disk_free
 from train.config import Config
+from train.folders import make_folder
 from train.images.frames import Loaded, read_images, target_of
 from train.images.layouts import Item, Layout, open_image
 from train.images.statistics import Moments
@@ -143,7 +144,7 @@ def _load(home: Path, mark: str) -> Cache | None:
 
 def _store(layout: Layout, config: Config, home: Path, moments: Moments, mark: str) -> Cache:
     """Write the cache whole or not at all."""
-    home.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(home.parent, "--cache, or compute on the fly with --no-cache")
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=home.parent))
     try:
         cache = Cache(part, moments.mean, moments.std if moments.std > 0 else 1.0, {})

@@ -1,6 +1,7 @@
 """From a folder in each layout to a model that `inference.py` loads, by the commands that people type."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import inference
 from demo.simulate import GAIN, OFFSET, simulate_field
 from train.__main__ import main
 from train.ablate import parse_grid
+from train.module import Restoration
 
 SMALL = ["--channels", "4", "8", "--crop", "32", "--batch", "2", "--validate-every", "2", "--precision", "float32"]
 
@@ -146,6 +148,23 @@ def test_ablate_trains_a_grid_and_draws_up_the_table(
     assert all(p.stat().st_mtime_ns == t for p, t in before.items()), "what is measured is not trained again"
 
 
+def test_a_grid_that_is_interrupted_takes_no_half_run_for_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[int] = []
+
+    def press(self: Restoration) -> None:
+        began.append(1)
+        signal.raise_signal(signal.SIGINT)
+
+    words = ["ablate", "--data", pairs(tmp_path), "--out", tmp_path / "runs", "--minutes", 1, "--no-cache", *SMALL]
+    monkeypatch.setattr(Restoration, "on_train_start", press)
+    assert run(monkeypatch, *words) == 130
+    assert run(monkeypatch, *words) == 130
+    assert len(began) == 2
+    assert not list((tmp_path / "runs").rglob("checkpoint.ckpt"))
+
+
 def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
     words = ["loss=mse,l1", "biases=false", "channels=4x8,8x8"]
     assert len(parse_grid(words)) == 4
@@ -175,6 +194,7 @@ def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
             "grid: lr: expected float, found 'x'",
         ),
         (["noise", "nothing.tif"], "nothing.tif"),
+        (["noise", "nothing.npy"], "nothing.npy: expected an image"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_1(

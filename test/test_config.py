@@ -88,6 +88,12 @@ def test_recipes_are_listed_as_they_are_typed() -> None:
     assert {name: parse(*words) for name, words in listed.items()} == {n: c for n, (_, c) in RECIPES.items()}
 
 
+def test_steps_that_are_asked_for_count_and_not_the_epochs_of_the_recipe() -> None:
+    assert (parse("--recipe", "report", "--steps", "20").steps, parse("--recipe", "report").epochs) == (20, 100)
+    assert parse("--recipe", "report", "--steps", "20").epochs == 0
+    assert parse("--steps", "20", "--epochs", "3").epochs == 3
+
+
 def rates(schedule: str, steps: int = 100, **changes: float) -> list[float]:
     config = Config(schedule=schedule, lr=0.1, warmup=10, validate_every=10, **changes)  # type: ignore[arg-type]
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.lr)

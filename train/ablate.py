@@ -90,7 +90,11 @@ def ablate(
         log.info("%s", name or "base")
         if not (folder / CHECKPOINT).is_file():
             images = find_images(data, config, **sources)
-            fit(config, images, folder, machine=machine, max_minutes=minutes)
+            try:
+                fit(config, images, folder, machine=machine, max_minutes=minutes)
+            except KeyboardInterrupt:
+                (folder / CHECKPOINT).unlink(missing_ok=True)  # half a run is nothing to compare
+                raise
         outcomes.append(_measure(name or "base", folder / CHECKPOINT, machine))
         write(outcomes, out)
     return outcomes

@@ -279,8 +279,10 @@ def configuration(arguments: argparse.Namespace) -> Config:
 
 
 def changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The fields that the command line sets."""
+    """The fields that the command line sets; with steps, a recipe's epochs do not count."""
     given = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(Config)}
+    if given["steps"] is not None and given["epochs"] is None:
+        given["epochs"] = 0
     return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if v is not None}
 
 

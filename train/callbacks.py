@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 import platform
 import signal
 import threading
@@ -74,10 +75,12 @@ class EndOfRun(Callback):
     @contextmanager
     def on_interrupt(self) -> Iterator[None]:
         """Have Ctrl-C end the run as the clock would; pressed again it stops at once."""
-        before = signal.getsignal(signal.SIGINT)
+        before, process = signal.getsignal(signal.SIGINT), os.getpid()
         ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
 
         def stop(number: int, frame: FrameType | None) -> None:
+            if os.getpid() != process:  # a process that draws crops ahead: it is ended with the run
+                return
             signal.signal(signal.SIGINT, signal.default_int_handler)
             self.interrupted = True
             log.info("interrupted: validates and saves after this step; once more stops at once, without")

@@ -148,6 +148,7 @@ def test_ablate_trains_a_grid_and_draws_up_the_table(
     assert all(p.stat().st_mtime_ns == t for p, t in before.items()), "what is measured is not trained again"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_grid_that_is_interrupted_takes_no_half_run_for_a_whole_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -275,6 +275,7 @@ def test_a_run_that_is_done_says_so(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert path.read_bytes() == before
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_leaves_a_checkpoint_to_go_on_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

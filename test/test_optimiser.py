@@ -7,7 +7,7 @@ import torch
 
 from denoiser.unet import UNet
 from train.config import Config
-from train.optimiser import Muon, build_optimiser
+from train.optimiser import Muon, build_optimiser, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16)])
@@ -25,6 +25,17 @@ def test_muon_agrees_with_torchs_own(shape: tuple[int, int]) -> None:
         theirs.step()
         ours.step()
     assert torch.allclose(convolution.weight.flatten(1), matrix, atol=1e-3)
+
+
+def test_steps_in_either_precision_lead_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = torch.randn((24, 90), generator=torch.Generator().manual_seed(0))
+    found = []
+    for fast in (True, False):
+        monkeypatch.setattr("train.optimiser.has_bfloat16", lambda device, fast=fast: fast)
+        found.append(orthogonal(matrix))
+    half, single = found
+    assert half.dtype == single.dtype == torch.float32
+    assert 1e-4 < float((half - single).abs().max()) < 0.02
 
 
 def test_muon_leaves_the_rest_to_adamw() -> None:

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from train.images.clean import HELD_OUT_EVERY, draw_clean, read_clean, read_named, split_clean
-from train.synthetic import BACKGROUND, DOSES, LARGEST, PHOTONS, degrade, validation_pairs
+from train.images.clean import HELD_OUT_EVERY, OWN_NOISE, Clean, draw_clean, read_clean, read_named, split_clean
+from train.synthetic import BACKGROUND, DOSES, LARGEST, PHOTONS, Cameras, degrade, validation_pairs
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -120,12 +120,12 @@ def test_a_folder_too_small_to_split_is_named(tmp_path: Path) -> None:
 
 def test_no_image_as_large_as_a_crop(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"at least 64 x 64 pixels, found \[\(33, 34\), \(40, 50\)\]"):
-        draw_clean(read_clean(folder), 1, 64, generator())
+        draw_clean(read_named(folder), 1, 64, generator())
 
 
 def test_crops_follow_from_the_seed(folder: Path) -> None:
-    images = read_clean(folder)
-    first, again, other = (draw_clean(images, 6, 32, generator(s)) for s in (1, 1, 2))
+    images = read_named(folder)
+    first, again, other = (draw_clean(images, 6, 32, generator(s))[0] for s in (1, 1, 2))
     assert first.shape == (6, 1, 32, 32)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -144,6 +144,34 @@ def test_the_noise_has_the_truth_as_its_mean_and_grows_with_it() -> None:
     assert float((spread > 0.95 * photons.sqrt()).float().mean()) == pytest.approx(0.8, abs=0.1)
     neighbours = (error[..., 1:] * error[..., :-1]).mean(dim=(1, 2, 3)) / spread**2
     assert float((neighbours > 0.2).float().mean()) == pytest.approx(0.28, abs=0.1)
+
+
+@pytest.mark.parametrize("photons", [100.0, 1000.0])
+def test_an_image_with_noise_of_its_own_is_good_for_little_light(photons: float) -> None:
+    """It was photographed with so many photo-electrons: what is drawn must be the greater part of the noise."""
+    light = gaussian_filter(np.random.default_rng(0).random((256, 256)), 6)
+    light = (light - light.min()) / np.ptp(light)
+    noisy = np.random.default_rng(1).poisson(photons * (light + BACKGROUND[0])) / photons - BACKGROUND[0]
+    planes = torch.from_numpy(np.stack([noisy, light])).float().clamp(min=0)
+    own, none = Clean("both", planes).most
+    assert own == pytest.approx(photons / OWN_NOISE**2, rel=0.2)
+    assert none > 1e6
+
+    crops, most = draw_clean([Clean("both", planes[:1])], 50, 64, generator())
+    assert torch.equal(most, torch.full((50,), own))
+    _, mean = degrade(crops, generator(), cameras=Cameras(photons=(1.0, 1000.0)), most=most)
+    brightest = (mean.amax(dim=(1, 2, 3)) - mean.amin(dim=(1, 2, 3))) / (
+        crops.amax(dim=(1, 2, 3)) - crops.amin(dim=(1, 2, 3))
+    )
+    assert 0.7 * own < float(brightest.max()) <= 1.01 * own
+
+
+def test_a_share_of_the_crops_is_smooth() -> None:
+    truth = torch.rand((200, 1, 32, 32), generator=generator(1))
+    _, mean = degrade(truth, generator(), cameras=Cameras(smooth=0.3))
+    light = mean / mean.mean(dim=(1, 2, 3), keepdim=True)
+    neighbours = (light.diff(dim=3).square().mean(dim=(1, 2, 3)) / light.var(dim=(1, 2, 3))).sqrt()
+    assert float((neighbours < 1.2).float().mean()) == pytest.approx(0.3, abs=0.1)
 
 
 def test_the_same_seed_gives_the_same_noise() -> None:

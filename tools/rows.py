@@ -1,7 +1,7 @@
-"""What is left of row noise: `python tools/rows.py FOLDER [PNG]` denoises each image with and without `--adapt auto`.
+"""What is left of row noise: `python tools/rows.py FOLDER` denoises each image with and without `--adapt auto`.
 
 Prints by how much the power of what rows share has fallen: of the spectrum at no frequency along X, at more than
-an eighth of the highest along Y. The picture has a crop of the first, the middle and the last image.
+an eighth of the highest along Y.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from denoiser.device import choose_device
 from denoiser.model import load_model
 from denoiser.predict import Denoiser
 
-SIDE = 180  # pixels of a crop
-
 
 def row_power(plane: NDArray[Any]) -> float:
     """Mean power of the row means of a plane (Y, X) above an eighth of the highest frequency."""
@@ -33,7 +31,6 @@ def row_power(plane: NDArray[Any]) -> float:
 
 def main() -> None:
     denoiser = Denoiser.of(load_model(Path(__file__).resolve().parents[1] / "resources"), choose_device())
-    pictures = []
     print("| image | power of the rows, down by: as it is | `--adapt auto` |\n|---|---|---|")
     for path in sorted(Path(sys.argv[1]).glob("*.tif*")):
         plane = tifffile.imread(path).astype(np.float64)
@@ -42,27 +39,6 @@ def main() -> None:
         answers = [suited(plane[None])[0], adapted.answer(adapted.prepare(plane[None]))[0]]
         falls = " | ".join(f"{row_power(plane) / row_power(answer):.1f}" for answer in answers)
         print(f"| {path.name} | {falls} |", flush=True)
-        pictures.append((path.name, plane, *answers))
-    if len(sys.argv) > 2:
-        draw([pictures[i] for i in (0, len(pictures) // 2, -1)], Path(sys.argv[2]))
-
-
-def draw(pictures: list[Any], target: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 3.3 * len(pictures)), layout="constrained")
-    for row, (name, *images) in zip(figure.subplots(len(pictures), 4), pictures, strict=True):
-        low, high = np.percentile(images[-1], [0.5, 99.7])
-        crops = [image[:SIDE, :SIDE] for image in images]
-        for axes, title, crop in zip(row, (name, "as it is", "--adapt auto"), crops, strict=False):
-            axes.imshow(crop, cmap="gray", vmin=low, vmax=high)
-            axes.set_title(title, fontsize=8)
-        residual = crops[0] - crops[-1]
-        row[3].imshow(residual, cmap="gray", vmin=-3 * residual.std(), vmax=3 * residual.std())
-        row[3].set_title("input - answer", fontsize=8)
-        for axes in row:
-            axes.set_axis_off()
-    figure.savefig(target, dpi=80)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,11 @@ class Config:
     synthetic
         Share of each batch that is clean images with drawn noise (`train.synthetic`).
     photons, read_noise, correlated, rows
-        Of that noise: least and most photo-electrons (of the brightest pixel; for scale 2 in the mean), most
-        read noise in electrons, shares of the crops with blurred noise and with rows.
+        Of that noise: least and most photo-electrons (of the brightest pixel, if the image has no noise of its own
+        that would not be little beside; for scale 2 in the mean), most read noise in electrons, shares of the crops
+        with blurred noise and with rows.
+    smooth
+        Share of the clean crops that are blurred before their noise is drawn.
     flips, turns
         Mirror crops, turn them by quarters.
     elastic
@@ -113,6 +116,7 @@ class Config:
     read_noise: float = 3.0
     correlated: float = 0.25
     rows: float = 0.1
+    smooth: float = 0.0
     learn: str = "truth"
     spots: float = 0.02
     mask: tuple[int, int] = (0, 0)
@@ -187,11 +191,11 @@ MANY = 1e9
 BOUNDS = (
     ("unshuffle", 1, 16), ("dropout", 0, 0.99), ("scale", 1, 2),
     ("average", 1, 400), ("validation", 0, 0.9), ("redraw", 0, 1), ("synthetic", 0, 1), ("read_noise", 0, MANY),
-    ("correlated", 0, 1), ("rows", 0, 1), ("spots", 1e-6, 0.5), ("agreement", 0, MANY), ("elastic", 0, 100),
-    ("gain", 0, 0.99), ("offset", 0, MANY), ("steps", 1, MANY), ("epochs", 0, MANY), ("batch", 1, MANY),
-    ("accumulate", 1, MANY), ("crop", 0, MANY), ("lr", 0, 1), ("weight_decay", 0, 1), ("warmup", 0, MANY),
-    ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("balance", 0, 1), ("patience", 0, MANY),
-    ("validate_every", 1, MANY), ("montage_every", 1, MANY), ("seed", 0, 2**22),
+    ("correlated", 0, 1), ("rows", 0, 1), ("smooth", 0, 1), ("spots", 1e-6, 0.5), ("agreement", 0, MANY),
+    ("elastic", 0, 100), ("gain", 0, 0.99), ("offset", 0, MANY), ("steps", 1, MANY), ("epochs", 0, MANY),
+    ("batch", 1, MANY), ("accumulate", 1, MANY), ("crop", 0, MANY), ("lr", 0, 1), ("weight_decay", 0, 1),
+    ("warmup", 0, MANY), ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("balance", 0, 1),
+    ("patience", 0, MANY), ("validate_every", 1, MANY), ("montage_every", 1, MANY), ("seed", 0, 2**22),
 )  # fmt: skip
 
 # What a run that is resumed may change; all else decides what its steps compute.

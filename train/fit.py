@@ -27,6 +27,7 @@ from train.folders import make_folder
 from train.images.pairs import Images
 from train.images.statistics import Moments
 from train.module import Restoration
+from train.optimiser import has_bfloat16
 
 log = logging.getLogger(__name__)
 
@@ -191,8 +192,7 @@ def choose_accelerator(machine: Machine) -> str:
 def choose_precision(precision: str, accelerator: str) -> str:
     """Lightning's name of it: bfloat16 by itself only where the hardware has it."""
     if precision == "auto":
-        fast = accelerator == "gpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        precision = "bfloat16" if fast else "float32"
+        precision = "bfloat16" if has_bfloat16(accelerator) else "float32"
     if precision == "float16" and accelerator == "cpu":
         raise ValueError("precision float16: expected a GPU, found the CPU: take bfloat16, or auto")
     return {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[precision]

@@ -61,6 +61,11 @@ class Muon(torch.optim.Optimizer):
         return loss
 
 
+def has_bfloat16(device: str) -> bool:
+    """Whether a kind of device ("cpu", "cuda", ...) is fast in bfloat16; processors without it are ten times slower."""
+    return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def _muon(gradient: Tensor, state: dict[str, Any], momentum: float) -> Tensor:
     if not state:
         state["momentum"] = torch.zeros_like(gradient)
@@ -86,9 +91,9 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """The nearest matrix with all singular values about one: five steps of Newton and Schulz.
 
     The quintic's coefficients are those of Jordan et al. (2024), which trade exactness (values from
-    0.7 to 1.2) for few steps.
+    0.7 to 1.2) for few steps. They are taken in bfloat16 where that is fast.
     """
-    x = matrix.bfloat16()
+    x = matrix.bfloat16() if has_bfloat16(matrix.device.type) else matrix
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)

@@ -36,12 +36,12 @@ def noise2void_loss(network: Network, z: Tensor, spots: BlindSpots, generator: t
             f"noise2void: expected images larger than the mask of {2 * spots.reach_y + 1} x {2 * spots.reach_x + 1} "
             f"pixels and its neighbourhood, found {tuple(z.shape[2:])}: give a smaller mask or larger images"
         )
-    if spots.share * z.numel() < 1:
-        raise ValueError(f"noise2void: expected pixels to hide, found none: raise the share {spots.share:g}")
     asked = torch.rand(z.shape, generator=generator, device=z.device) < spots.share
-    shown = torch.where(_hidden(asked, spots), _medians(z, spots), z)
-    # Summed, not picked: how many there are is nothing to wait for.
-    return (asked * (network(shown).float() - z).square()).sum() / asked.sum().clamp(min=1)
+    if not bool(asked.any()):
+        raise ValueError(f"noise2void: expected pixels to hide, found none: raise the share {spots.share:g}")
+    hidden = _hidden(asked, spots)
+    shown = z.masked_scatter(hidden, _medians(z, spots, hidden))
+    return ((network(shown).float() - z)[asked] ** 2).mean()
 
 
 def _hidden(asked: Tensor, spots: BlindSpots) -> Tensor:
@@ -53,13 +53,13 @@ def _hidden(asked: Tensor, spots: BlindSpots) -> Tensor:
     return torch.maximum(along_y, along_x) > 0
 
 
-def _medians(z: Tensor, spots: BlindSpots) -> Tensor:
-    """Of the neighbourhood of each pixel, without what is hidden along with it."""
+def _medians(z: Tensor, spots: BlindSpots, where: Tensor) -> Tensor:
+    """Of the neighbourhoods of some pixels, without what is hidden along with each."""
     r = NEIGHBOURHOOD
     padded = functional.pad(z, 4 * [r], mode="reflect")
     height, width = z.shape[2:]
     seen = [
-        padded[..., r + y : r + y + height, r + x : r + x + width]
+        padded[..., r + y : r + y + height, r + x : r + x + width][where]
         for y in range(-r, r + 1)
         for x in range(-r, r + 1)
         if not (x == 0 and abs(y) <= spots.reach_y) and not (y == 0 and abs(x) <= spots.reach_x)

@@ -29,10 +29,11 @@ class Crops:
     truth: Tensor  # (N, 1, sY, sX)
     camera: Tensor  # (N, 3), gain, offset and skewness
     clean: Tensor  # (M, 1, sY, sX), without noise, from 0 to about 1
+    most: Tensor  # (M,), most photo-electrons that it is good for
 
     def to(self, device: torch.device) -> Crops:
         """The same on a device."""
-        moved = (t.to(device, non_blocking=True) for t in (self.noisy, self.truth, self.camera, self.clean))
+        moved = (t.to(device, non_blocking=True) for t in (self.noisy, self.truth, self.camera, self.clean, self.most))
         return Crops(self.index, *moved)
 
 
@@ -52,7 +53,6 @@ class Stream(IterableDataset[Crops]):
     def __init__(self, images: Images, config: Config, first: int = 0) -> None:
         super().__init__()
         self.images, self.config, self.first = images, config, first
-        self.clean = [image.planes for image in images.clean]
 
     def __iter__(self) -> Iterator[Crops]:
         worker = get_worker_info()
@@ -66,15 +66,15 @@ class Stream(IterableDataset[Crops]):
         generator = _generator(c, index)
         synthetic = round(c.synthetic * c.batch)
         real, empty = c.batch - synthetic, torch.empty(0)
-        noisy, truth, camera, clean = empty, empty, empty, empty
+        noisy, truth, camera, clean, most = empty, empty, empty, empty, empty
         if real:
             options: dict[str, Any] = {"frames": c.frames, "average": c.average, "seed": c.seed}
             if c.learn != "truth":
                 options |= {"frames": "random", "next_frame": c.learn == "noise2noise"}
             noisy, truth, camera = draw_batch(images.training, index * real, real, c.crop, generator, **options)
         if synthetic:
-            clean = draw_clean(self.clean, synthetic, c.scale * c.crop, generator)
-        return Crops(index, noisy, truth, camera, clean)
+            clean, most = draw_clean(images.clean, synthetic, c.scale * c.crop, generator)
+        return Crops(index, noisy, truth, camera, clean, most)
 
 
 def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
@@ -91,8 +91,8 @@ def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
     if len(crops.noisy):
         pairs.append((_redrawn(crops, config, generator), crops.truth))
     if len(crops.clean):
-        cameras = Cameras(config.photons, config.read_noise, config.correlated, config.rows)
-        pairs.append(degrade(crops.clean, generator, config.scale, cameras=cameras))
+        cameras = Cameras(config.photons, config.read_noise, config.correlated, config.rows, config.smooth)
+        pairs.append(degrade(crops.clean, generator, config.scale, cameras=cameras, most=crops.most))
     noisy, truth = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     return augment(noisy, truth, config, _generator(config, crops.index))
 

@@ -40,12 +40,16 @@ class Cameras:
         Most of it, in electrons; every second crop has some. None for scale 2.
     correlated, rows : float
         Share of the crops whose noise is blurred (as by resampling), and that has rows. None for scale 2.
+    smooth : float
+        Share of the crops that are blurred before they are photographed, by 0.5 to 2 pixels: as a microscope
+        out of focus or with finer pixels sees them, and without noise of their own. None for scale 2.
     """
 
     photons: tuple[float, float] = (3.0, 500.0)
     read_noise: float = 3.0
     correlated: float = 0.25
     rows: float = 0.1
+    smooth: float = 0.0
 
 
 ANY_CAMERA = Cameras()
@@ -58,6 +62,7 @@ def degrade(
     dose: float | None = None,
     sigma: float | None = None,
     cameras: Cameras | None = None,
+    most: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Photograph clean crops, each with a dose, a background and a camera of its own.
 
@@ -76,6 +81,8 @@ def degrade(
         For scale 2, width of the point spread function in pixels of the truth, the same for all.
     cameras : Cameras, optional
         What cameras there are; without, any that W2S or other microscopes may have.
+    most : Tensor, optional
+        For scale 1, (N,), photo-electrons that each crop is good for (`train.images.clean.Clean.most`).
 
     Returns
     -------
@@ -90,13 +97,17 @@ def degrade(
         For scale 2, if Y or X is odd or too small to be blurred.
     """
     if scale == 1:
-        return camera(truth, generator, dose, cameras or ANY_CAMERA)
+        return camera(truth, generator, dose, cameras or ANY_CAMERA, most)
     photons = (dose, dose) if dose else cameras.photons if cameras else PHOTONS
     return wide_field(truth, generator, photons, (sigma, sigma) if sigma else SIGMA)
 
 
 def camera(
-    truth: Tensor, generator: torch.Generator, brightest: float | None = None, cameras: Cameras = ANY_CAMERA
+    truth: Tensor,
+    generator: torch.Generator,
+    brightest: float | None = None,
+    cameras: Cameras = ANY_CAMERA,
+    most: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """A frame of the truth's own pixels; parameters as those of `degrade`.
 
@@ -105,13 +116,17 @@ def camera(
     """
     column = (len(truth), 1, 1, 1)
 
-    def uniform(low: float, high: float) -> Tensor:
+    def uniform(low: float, high: float | Tensor) -> Tensor:
         return low + (high - low) * torch.rand(column, generator=generator, device=truth.device)
 
     def some(share: float) -> Tensor:
         return torch.rand(column, generator=generator, device=truth.device) < share
 
-    dose = brightest or 10 ** uniform(*np.log10(cameras.photons))
+    least, highest = (math.log10(photons) for photons in cameras.photons)
+    good_for = truth.new_full((len(truth),), math.inf) if most is None else most
+    dose = brightest or 10 ** uniform(least, good_for.log10().clamp(least, highest).view(column))
+    if cameras.smooth:
+        truth = torch.where(some(cameras.smooth), correlate(truth, uniform(0.5, 2.0), False, 6), truth)
     mean = dose * (truth + 10 ** uniform(-2.5, np.log10(0.5)))
     noise = torch.poisson(mean, generator=generator) - mean
     white = torch.randn(truth.shape, generator=generator, device=truth.device)

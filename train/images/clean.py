@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from denoiser.noise.correlation import FOURTH, differences
+
 # Every so many files of a folder, by name, are never trained on.
 HELD_OUT_EVERY = 4
 # Reconstructions whose pixels are finer than a microscope's: 2x2 of them are binned.
 FINE = ("biosr-mt",)
 SUFFIXES = (".tif", ".png", ".npy")
+# How many times the spread of its own noise a clean image's drawn noise has at least: with less, to keep
+# the own noise would be learnt as if it were the finest structure.
+OWN_NOISE = 4
+BACKGROUND = 0.05  # of the brightest, taken to lie under the darkest parts when the noise is drawn
+PARTS = (30, 90)  # percentiles of brightness: what is below the first is dark, above the second bright
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,15 @@ class Clean:
 
     name: str
     planes: Tensor
+
+    @cached_property
+    def most(self) -> list[float]:
+        """Of each plane, photo-electrons of the brightest pixel above which drawn noise is not much more than its own.
+
+        In its dark and in its bright parts, whichever allow less; fine structure that is taken for noise lowers
+        it as well.
+        """
+        return [_most_photons(plane.double().numpy()) for plane in self.planes]
 
 
 def read_clean(folder: Path, held_out: bool = False, scale: int = 1) -> list[Tensor]:
@@ -140,27 +158,51 @@ def _scaled(plane: NDArray[Any], fine: bool) -> Tensor:
     return ((image - float(low)) / max(float(high - low), 1e-6)).clamp(min=0)
 
 
-def draw_clean(images: list[Tensor], count: int, crop: int, generator: torch.Generator) -> Tensor:
-    """Random crops, (count, 1, crop, crop): every file as often as another, then a plane and a place of it.
+def _most_photons(plane: NDArray[np.float64]) -> float:
+    if min(plane.shape) < len(FOURTH):
+        return math.inf
+    rough = np.abs(differences(differences(plane[None], 1, FOURTH), 2, FOURTH)[0])
+    y, x = ((full - side) // 2 for full, side in zip(plane.shape, rough.shape, strict=True))
+    light = plane[y : y + rough.shape[0], x : x + rough.shape[1]]
+    dark, bright = np.percentile(light, PARTS)
+    most = math.inf
+    for part in (light <= dark, light >= bright):
+        own = 1.4826 * float(np.median(rough[part]))
+        if own > 0:
+            most = min(most, (float(light[part].mean()) + BACKGROUND) / (OWN_NOISE * own) ** 2)
+    return most
+
+
+def draw_clean(images: list[Clean], count: int, crop: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random crops: every file as often as another, then a plane and a place of it.
+
+    Returns
+    -------
+    crops : Tensor
+        float32, (count, 1, crop, crop).
+    most : Tensor
+        float32, (count,), `Clean.most` of the planes.
 
     Raises
     ------
     ValueError
         If no image is as large as a crop.
     """
-    large = [i for i in images if min(i.shape[1:]) >= crop]
+    large = [i for i in images if min(i.planes.shape[1:]) >= crop]
     if not large:
-        shapes = sorted({tuple(i.shape[1:]) for i in images})
+        shapes = sorted({tuple(i.planes.shape[1:]) for i in images})
         raise ValueError(f"clean images: expected some of at least {crop} x {crop} pixels, found {shapes}")
 
     def below(n: int) -> int:
         return int(torch.randint(n, (), generator=generator))
 
-    crops = []
+    crops, most = [], []
     for _ in range(count):
-        planes = large[below(len(large))]
-        plane = planes[below(len(planes))]
+        image = large[below(len(large))]
+        number = below(len(image.planes))
+        plane = image.planes[number]
         y, x = (below(side - crop + 1) for side in plane.shape)
         piece = torch.rot90(plane[y : y + crop, x : x + crop], below(4))
         crops.append(piece.flip(1) if below(2) else piece)
-    return torch.stack(crops)[:, None]
+        most.append(image.most[number])
+    return torch.stack(crops)[:, None], torch.tensor(most)

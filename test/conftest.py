@@ -1,5 +1,7 @@
 """What the tests share: the real images (skipped with a reason where absent) and the shipped model."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,14 @@ def data() -> Path:
 @pytest.fixture(scope="session")
 def shipped() -> Model:
     return load_model(ROOT / "resources")
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C means what it does in a terminal; what a shell puts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

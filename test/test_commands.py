@@ -1,6 +1,7 @@
 """From a folder in each layout to a model that `inference.py` loads, by the commands that people type."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import inference
 from demo.simulate import GAIN, OFFSET, simulate_field
 from train.__main__ import main
 from train.ablate import parse_grid
+from train.module import Restoration
 
 SMALL = ["--channels", "4", "8", "--crop", "32", "--batch", "2", "--validate-every", "2", "--precision", "float32"]
 
@@ -146,6 +148,24 @@ def test_ablate_trains_a_grid_and_draws_up_the_table(
     assert all(p.stat().st_mtime_ns == t for p, t in before.items()), "what is measured is not trained again"
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_a_grid_that_is_interrupted_takes_no_half_run_for_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[int] = []
+
+    def press(self: Restoration) -> None:
+        began.append(1)
+        signal.raise_signal(signal.SIGINT)
+
+    words = ["ablate", "--data", pairs(tmp_path), "--out", tmp_path / "runs", "--minutes", 1, "--no-cache", *SMALL]
+    monkeypatch.setattr(Restoration, "on_train_start", press)
+    assert run(monkeypatch, *words) == 130
+    assert run(monkeypatch, *words) == 130
+    assert len(began) == 2
+    assert not list((tmp_path / "runs").rglob("checkpoint.ckpt"))
+
+
 def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
     words = ["loss=mse,l1", "biases=false", "channels=4x8,8x8"]
     assert len(parse_grid(words)) == 4
@@ -161,6 +181,11 @@ def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
         (["fit", "--data", ".", "--out", "o", "--batch", "0"], "batch: expected 1 to"),
         (["fit", "--data", ".", "--out", "o", "--resume"], "o/checkpoint.ckpt: expected a checkpoint, found no file"),
         (["fit", "--data", ".", "--out", "o", "--synthetic", "0.5"], "--clean"),
+        (["fit", "--data", ".", "--out", "noisy/003_0.tif"], "noisy/003_0.tif: expected a folder that can be written"),
+        (["fit", "--data", ".", "--out", "o", "--cache", "noisy/003_0.tif"], "another with --cache, or compute on"),
+        (["fit", "--data", ".", "--out", "o", "--channels", "8"], "channels: expected two or more positive numbers"),
+        (["fit", "--data", ".", "--out", "o", "--devices", "0"], "devices: expected 1 or more, found 0"),
+        (["evaluate", "--data", ".", "--out", "noisy/003_0.tif"], "expected a folder that can be written to"),
         (["prepare", "--data", "nowhere"], "nowhere"),
         (["export", "--checkpoint", "c.ckpt", "--model", "m"], "c.ckpt: expected a checkpoint, found no file"),
         (["evaluate", "--data", ".", "--model", "m"], "m/model.json: expected a model record"),
@@ -170,6 +195,7 @@ def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
             "grid: lr: expected float, found 'x'",
         ),
         (["noise", "nothing.tif"], "nothing.tif"),
+        (["noise", "nothing.npy"], "nothing.npy: expected an image"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_1(
@@ -186,6 +212,27 @@ def test_mistakes_are_one_line_and_exit_code_1(
     assert message in error[0]
     assert error[0].startswith(f"python -m train {words[0]}: ")
     assert not (tmp_path / "o").exists()
+
+
+def test_a_run_is_resumed_by_the_command_that_began_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fit", "--data", pairs(tmp_path), "--out", tmp_path / "o", "--no-cache", *SMALL, "--recipe", "quick"]
+    assert run(monkeypatch, *words, "--steps", 2) == 0
+    assert run(monkeypatch, *words, "--steps", 4, "--resume") == 0
+    assert torch.load(tmp_path / "o" / "checkpoint.ckpt", weights_only=True)["run"]["step"] == 4
+    words[-1] = "report"
+    assert run(monkeypatch, *words, "--steps", 6, "--resume") == 1
+    assert "which the recipe report has not: leave --recipe out" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.config.recipes", interrupted)
+    assert run(monkeypatch, "recipes") == 130
+    assert capsys.readouterr().err == "python -m train recipes: interrupted\n"
 
 
 def test_recipes_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -44,6 +45,7 @@ def test_every_field_can_be_set(field: dataclasses.Field[object]) -> None:
         (("--lr", "fast"), "argument --lr: invalid float value: 'fast'"),
         (("--optimiser", "sgd"), "argument --optimiser: invalid choice: 'sgd'"),
         (("--recipe", "none"), "argument --recipe: invalid choice: 'none'"),
+        (("--block", "dense"), "argument --block: invalid choice: 'dense'"),
         (("--channels", "a"), "argument --channels: invalid int value: 'a'"),
     ],
 )
@@ -58,6 +60,9 @@ def test_wrong_values_are_named(words: tuple[str, ...], message: str, capsys: py
     [
         (("--batch", "0"), "batch: expected 1 to 1e.09, found 0"),
         (("--redraw", "1.5"), "redraw: expected 0 to 1, found 1.5"),
+        (("--scale", "3"), "scale: expected 1 to 2, found 3"),
+        (("--dropout", "1"), "dropout: expected 0 to 0.99, found 1"),
+        (("--channels",), r"channels: expected two or more positive numbers, a level each, found \(\)"),
         (("--lr", "-1"), "lr: expected 0 to 1, found -1"),
     ],
 )
@@ -73,6 +78,20 @@ def test_recipes_are_listed_with_what_they_change() -> None:
         assert parse("--recipe", name) == RECIPES[name][1]
     assert "--norm batch" in text
     assert parse("--recipe", "report", "--lr", "1e-4").lr == 1e-4
+
+
+def test_recipes_are_listed_as_they_are_typed() -> None:
+    listed: dict[str, list[str]] = {}
+    for block in re.split(r"^(?=\S)", recipes(), flags=re.MULTILINE)[1:]:
+        title, *options = block.splitlines()
+        listed[title.partition(":")[0]] = " ".join(options).split()
+    assert {name: parse(*words) for name, words in listed.items()} == {n: c for n, (_, c) in RECIPES.items()}
+
+
+def test_steps_that_are_asked_for_count_and_not_the_epochs_of_the_recipe() -> None:
+    assert (parse("--recipe", "report", "--steps", "20").steps, parse("--recipe", "report").epochs) == (20, 100)
+    assert parse("--recipe", "report", "--steps", "20").epochs == 0
+    assert parse("--steps", "20", "--epochs", "3").epochs == 3
 
 
 def rates(schedule: str, steps: int = 100, **changes: float) -> list[float]:

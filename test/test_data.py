@@ -162,7 +162,7 @@ def test_pairs_that_are_none_are_named(tree: Path) -> None:
             read_pairs(detect(tree), ["007"], Config())
     tifffile.imwrite(clean, np.zeros((96, 96, 3), np.uint8), photometric="rgb")
     with pytest.raises(
-        ValueError, match=r"clean/007_0\.tif: expected a truth of one plane \(Y, X\), found \(96, 96, 3\)"
+        ValueError, match=r"clean/007_0\.tif: expected \(Y, X\) or .*, found colours, \(96, 96, 3\): save it as grey"
     ):
         read_pairs(detect(tree), ["007"], Config())
     clean.write_bytes(whole)
@@ -226,11 +226,16 @@ def test_the_official_split_is_of_w2s_alone() -> None:
     assert split.test == ()
 
 
+def test_a_field_is_never_on_both_sides() -> None:
+    with pytest.raises(ValueError, match=r"found one besides 20 to test on .*: add images of another"):
+        split_fields(w2s(range(80, 101)), Config())
+
+
 @pytest.mark.parametrize(
     ("fields", "config"),
     [
         (range(81, 101), Config()),
-        (range(5, 6), Config()),
+        (range(36, 38), Config()),
         (range(1, 3), Config()),
     ],
 )

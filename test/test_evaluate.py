@@ -42,6 +42,14 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "found", tmp_path / "truth"
 
 
+def test_colours_are_named(denoiser: Denoiser, tmp_path: Path) -> None:
+    for name in ("noisy", "clean"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((32, 32, 3), np.uint8), photometric="rgb")
+    case = Case("rgb", "a", 0, tmp_path / "noisy.tif", tmp_path / "clean.tif")
+    with pytest.raises(ValueError, match=r"noisy\.tif: .* found colours, \(32, 32, 3\): save it as grey"):
+        evaluate(denoiser, [case])
+
+
 def test_cases_and_aggregates(folders: tuple[Path, Path], tmp_path: Path) -> None:
     result = run(*folders, tmp_path / "metrics.json")
     assert result.returncode == 0, result.stderr

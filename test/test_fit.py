@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -211,6 +212,93 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         fit(TINY, images(), tmp_path, resume=True)
 
 
+def test_weights_that_went_bad_with_the_last_step_do_not_replace_the_good_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of that step was still finite; the validation after it is not."""
+    begin = Restoration.on_validation_epoch_start
+
+    def spoil(self: Restoration) -> None:
+        begin(self)
+        if self.trainer.global_step == 20:
+            torch.nn.init.constant_(self.network.out.weight, float("nan"))
+
+    monkeypatch.setattr(Restoration, "on_validation_epoch_start", spoil)
+    with pytest.raises(ValueError, match="step 20: the validation loss is nan; the last good checkpoint"):
+        fit(dataclasses.replace(TINY, ema=0.0), images(), tmp_path)
+    assert load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]["step"] == 10
+    assert all(v.isfinite().all() for v in weights(tmp_path / "checkpoint.ckpt").values())
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("of a run,that ended,before its first checkpoint\n")
+    fit(TINY, images(), tmp_path, max_minutes=0)
+    assert len(rows(tmp_path)) == 1
+    before = (tmp_path / "checkpoint.ckpt").read_bytes()
+    with pytest.raises(ValueError, match=r"expected a folder without a run, found one: give --resume .* or another"):
+        fit(TINY, images(), tmp_path)
+    assert (tmp_path / "checkpoint.ckpt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"lr": 1e-3}, "a run with --lr 0.01 is to be resumed, found --lr 0.001: leave that out, or begin another run"),
+        ({"optimiser": "muon"}, "--optimiser adamw is to be resumed, found --optimiser muon"),
+        ({"seed": 1}, "--seed 0 is to be resumed, found --seed 1"),
+        ({"flips": False}, "--flips is to be resumed, found --no-flips"),
+    ],
+)
+def test_what_would_not_be_the_same_run_is_not_resumed(tmp_path: Path, changes: dict[str, Any], found: str) -> None:
+    fit(TINY, images(), tmp_path, max_minutes=0)
+    with pytest.raises(ValueError, match=found):
+        fit(dataclasses.replace(TINY, **changes), images(), tmp_path, resume=True)
+
+
+def test_a_run_is_resumed_on_its_own_images_with_its_own_weights(tmp_path: Path) -> None:
+    path = fit(TINY, images(), tmp_path, max_minutes=0)
+    with pytest.raises(
+        ValueError, match=r"the validation fields that the run began with \(1\), found others \(1; 002, 003\)"
+    ):
+        fit(TINY, images((1,), (3,)), tmp_path, resume=True)
+    with pytest.raises(ValueError, match="initial: a run that is resumed has its own weights"):
+        fit(TINY, images(), tmp_path, resume=True, initial=path)
+
+
+def test_a_run_that_is_done_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = dataclasses.replace(TINY, steps=1)
+    path = fit(config, images(), tmp_path)
+    before = path.read_bytes()
+    with caplog.at_level("INFO"):
+        fit(config, images(), tmp_path, resume=True)
+    assert "all of the 1 steps are done: give more --steps" in caplog.text
+    assert path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_leaves_a_checkpoint_to_go_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = weights(fit(TINY, images(), tmp_path / "whole"))
+    begin = Restoration.on_train_batch_start
+
+    def press(self: Restoration, batch: Any, batch_idx: int) -> None:
+        begin(self, batch, batch_idx)
+        if batch.index == 12:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch, caplog.at_level("INFO"):
+        patch.setattr(Restoration, "on_train_batch_start", press)
+        with pytest.raises(KeyboardInterrupt):
+            fit(TINY, images(), tmp_path / "halves")
+    assert "interrupted: validates and saves after this step" in caplog.text
+    assert "step 13 of 40" in caplog.text
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert load_checkpoint(tmp_path / "halves" / "checkpoint.ckpt")["run"]["step"] == 13
+    halves = weights(fit(TINY, images(), tmp_path / "halves", resume=True))
+    assert max(float((whole[k] - halves[k]).abs().max()) for k in whole) <= 1e-6
+
+
 def test_a_gpu_that_is_absent_is_named() -> None:
     if torch.cuda.is_available():
         pytest.skip("a GPU is here")
@@ -236,6 +324,21 @@ def test_what_does_not_go_together_is_named(tmp_path: Path, changes: dict[str, A
         fit(dataclasses.replace(TINY, **changes), images(), tmp_path)
 
 
+def test_a_truth_without_contrast_is_named_before_the_run(tmp_path: Path) -> None:
+    flat = dataclasses.replace(pair(2), truth=np.full((96, 96), 7, np.float32))
+    with pytest.raises(ValueError, match="002_0: expected a truth to validate on, found the same value everywhere"):
+        fit(TINY, Images([pair(1)], [flat]), tmp_path)
+
+
+def test_numbers_of_processes_and_minutes_are_checked(tmp_path: Path) -> None:
+    for name, value in (("devices", 0), ("nodes", 0), ("workers", -1)):
+        with pytest.raises(ValueError, match=rf"{name}: expected {value + 1} or more, found {value}"):
+            Machine(**{name: value})  # type: ignore[arg-type]
+    for minutes in (-1, float("nan")):
+        with pytest.raises(ValueError, match="max-minutes: expected 0 or more, found"):
+            fit(TINY, images(), tmp_path, max_minutes=minutes)
+
+
 def test_a_batch_that_the_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(ValueError, match="batch: expected a multiple of the 3 processes, found 8"):
@@ -247,7 +350,7 @@ def test_starts_from_a_checkpoint_or_a_model_folder_of_the_same_network(tmp_path
     export(checkpoint, tmp_path / "model", "tiny")
     still = dataclasses.replace(TINY, steps=1, lr=0.0)
     for initial in (checkpoint, tmp_path / "model"):
-        again = weights(fit(still, images(), tmp_path / "second", initial=initial))
+        again = weights(fit(still, images(), tmp_path / f"from-{initial.name}", initial=initial))
         assert all(torch.equal(v, again[k]) for k, v in weights(checkpoint).items())
         with pytest.raises(ValueError, match=rf"{initial.name}: expected weights of the network .* size mismatch"):
             fit(dataclasses.replace(TINY, channels=(16, 24)), images(), tmp_path / "third", initial=initial)

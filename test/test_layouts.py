@@ -261,6 +261,10 @@ def test_prepare_prints_the_survey_and_the_split_and_fills_the_cache(tmp_path: P
     assert "training: 1 fields" in text
     assert "validation: 1 fields" in text
     assert "test: 1 fields (081)" in text
+    assert "left out" not in text
+    assert "left out by --exclude: 1 fields (001)" in prepare(
+        tmp_path / "w2s", Config(split="fields", exclude=(1,)), None
+    )
     assert f"12 normalised images (frames first, average 1, target mean) in {tmp_path / 'cache'}" in text
     assert "cache:" not in prepare(tmp_path / "w2s", config, None)
 
@@ -278,7 +282,19 @@ def test_prepare_goes_on_past_bad_files_and_refuses_a_folder_of_nothing_else(tmp
 
 def test_prepare_says_what_is_to_be_done_with_clean_images(tmp_path: Path) -> None:
     save(tmp_path / "a.tif", counts(16, 16))
-    assert "no pairs: noise is drawn (--synthetic 1)" in prepare(tmp_path, Config(), tmp_path / "cache")
+    assert "as noisy/ and clean/: noise is drawn (--synthetic 1)" in prepare(tmp_path, Config(), tmp_path / "cache")
+
+
+def test_colours_and_stacks_of_truths_are_named_with_what_to_do(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    tifffile.imwrite(tmp_path / "noisy" / "001_0.tif", counts(32, 32, 3), photometric="rgb")
+    save(tmp_path / "noisy" / "001_1.tif", counts(5, 32, 32))
+    save(tmp_path / "clean" / "001_1.tif", counts(5, 32, 32))
+    found = survey(detect(tmp_path))
+    assert found.usable == 4
+    assert "noisy/001_0.tif: expected (Y, X) or (F, Y, X), found colours, (32, 32, 3): save it as grey" in report(found)
+    (reason,) = found.unfit
+    assert "clean/001_1.tif: expected a truth of one plane (Y, X), found (5, 32, 32): save each plane" in reason
 
 
 def test_names_are_listed_compactly() -> None:

@@ -78,7 +78,7 @@ def test_nothing_imports_training_but_training() -> None:
 @pytest.mark.parametrize(
     ("folder", "allowed"),
     [
-        ("images", {"images", "synthetic", "config"}),
+        ("images", {"images", "synthetic", "config", "folders"}),
         ("measure", {"measure", "images", "synthetic", "config"}),
     ],
 )

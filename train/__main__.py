@@ -26,6 +26,9 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(f"python -m train {arguments.command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"python -m train {arguments.command}: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -142,7 +145,7 @@ def _fit(arguments: Arguments) -> None:
     from train.images.sources import find_images
 
     if arguments.resume:
-        config = resumed(arguments.out, configurations.changes(arguments))
+        config = resumed(arguments.out, configurations.changes(arguments), arguments.recipe)
     else:
         config = configurations.configuration(arguments)
     images = find_images(arguments.data, config, arguments.clean, arguments.cache)
@@ -155,10 +158,13 @@ def _evaluate(arguments: Arguments) -> None:
     from denoiser.model import load_model
     from denoiser.predict import Denoiser
     from train.checkpoint import load_checkpoint, load_network, run_normalisation
+    from train.folders import make_folder
     from train.measure.cases import find_cases
     from train.measure.evaluate import evaluate
     from train.measure.reports import replace_table, save, summary, table, write_csv
 
+    if arguments.out:
+        make_folder(arguments.out, "--out")
     if arguments.checkpoint:
         run = load_checkpoint(arguments.checkpoint)["run"]
         record = run["config"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from denoiser.predict import Denoiser
-from train.callbacks import CHECKPOINT, LOG
+from train.callbacks import CHECKPOINT
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import Config
 from train.fit import Machine, choose_accelerator, fit
@@ -90,8 +90,11 @@ def ablate(
         log.info("%s", name or "base")
         if not (folder / CHECKPOINT).is_file():
             images = find_images(data, config, **sources)
-            (folder / LOG).unlink(missing_ok=True)
-            fit(config, images, folder, machine=machine, max_minutes=minutes)
+            try:
+                fit(config, images, folder, machine=machine, max_minutes=minutes)
+            except KeyboardInterrupt:
+                (folder / CHECKPOINT).unlink(missing_ok=True)  # half a run is nothing to compare
+                raise
         outcomes.append(_measure(name or "base", folder / CHECKPOINT, machine))
         write(outcomes, out)
     return outcomes

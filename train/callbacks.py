@@ -5,9 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 import platform
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import lightning
@@ -23,6 +29,7 @@ from train.schedule import monitored
 
 log = logging.getLogger(__name__)
 
+ASK_EVERY = 16  # steps between looks, in several processes, at whether one was interrupted
 CHECKPOINT, BEST, LOG = "checkpoint.ckpt", "best.ckpt", "log.csv"
 
 
@@ -53,11 +60,38 @@ class EndOfRun(Callback):
         Of the whole run.
     minutes : float
         Wall time of this part of it.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether somebody pressed Ctrl-C.
     """
 
     def __init__(self, steps: int, minutes: float) -> None:
         self.steps, self.minutes = steps, minutes
         self.started = time.monotonic()
+        self.interrupted = False
+
+    @contextmanager
+    def on_interrupt(self) -> Iterator[None]:
+        """Have Ctrl-C end the run as the clock would; pressed again it stops at once."""
+        before, process = signal.getsignal(signal.SIGINT), os.getpid()
+        ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if os.getpid() != process:  # a process that draws crops ahead: it is ended with the run
+                return
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self.interrupted = True
+            log.info("interrupted: validates and saves after this step; once more stops at once, without")
+
+        if ours:
+            signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            if ours:
+                signal.signal(signal.SIGINT, before)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -69,9 +103,11 @@ class EndOfRun(Callback):
         """Stop between optimiser steps only, in all processes at once."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        over = time.monotonic() - self.started > 60 * self.minutes
-        if trainer.world_size > 1 and self.minutes != float("inf"):
-            over = trainer.strategy.reduce_boolean_decision(over, all=False)
+        over = self.interrupted or time.monotonic() - self.started > 60 * self.minutes
+        if trainer.world_size > 1:
+            # All have to wait for each other's answer: without a clock it is asked for now and then.
+            asked = self.minutes != float("inf") or trainer.global_step % ASK_EVERY == 0
+            over = asked and trainer.strategy.reduce_boolean_decision(over, all=False)
         if over or trainer.global_step >= self.steps:
             trainer.should_stop = True
 
@@ -93,6 +129,8 @@ class Record(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write `run.json`: the configuration and the split, for people to read."""
         if trainer.is_global_zero and isinstance(pl_module, Restoration):
+            if not pl_module.first:
+                (self.out / LOG).unlink(missing_ok=True)  # of a run that ended before its first checkpoint
             text = json.dumps({**pl_module.record(), **versions()}, indent=1)
             (self.out / "run.json").write_text(text + "\n", encoding="utf-8")
 
@@ -139,17 +177,17 @@ def append_row(path: Path, row: dict[str, float]) -> None:
         writer.writerow({k: f"{v:.8g}" for k, v in row.items()})
 
 
-def callbacks(config: Config, steps: int, out: Path, minutes: float, bar: bool) -> list[Callback]:
+def callbacks(config: Config, end: EndOfRun, out: Path, bar: bool) -> list[Callback]:
     """All that a run needs, in the order in which they act."""
     saved: dict[str, Any] = {"dirpath": out, "enable_version_counter": False, "save_on_train_epoch_end": False}
-    result: list[Callback] = [EndOfRun(steps, minutes), Record(out, config.montage_every)]
+    result: list[Callback] = [end, Record(out, config.montage_every)]
     if config.ema > 0:
         result.insert(0, Averaging(config.ema))
     name, mode = monitored(config)
     if config.patience > 0:
         result.append(EarlyStopping(name, mode=mode, patience=config.patience, check_on_train_epoch_end=False))
     if bar:
-        result.append(Bar(steps))
+        result.append(Bar(end.steps))
     result.append(ModelCheckpoint(filename=Path(BEST).stem, monitor=name, mode=mode, **saved))
     result.append(ModelCheckpoint(filename=Path(CHECKPOINT).stem, **saved))
     return result

@@ -12,7 +12,7 @@ from denoiser.model import ARGUMENTS
 from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT
-from train.config import Config, from_record
+from train.config import CHANGEABLE, RECIPES, Config, from_record, option_of
 from train.module import build
 
 
@@ -54,7 +54,61 @@ def load_network(path: Path) -> UNet:
     return network
 
 
-def resumed(out: Path, changes: dict[str, Any]) -> Config:
-    """The configuration that was saved with a run, with the changes that a command line makes."""
+def resumed(out: Path, changes: dict[str, Any], recipe: str | None = None) -> Config:
+    """The configuration that was saved with a run, with the changes that a command line makes.
+
+    Raises
+    ------
+    ValueError
+        If there is no checkpoint, or the run is not of the recipe that is named.
+    """
     saved = from_record(load_checkpoint(out / CHECKPOINT)["run"]["config"])
-    return dataclasses.replace(saved, **changes)
+    config = dataclasses.replace(saved, **changes)
+    if recipe and (name := _unlike(config, dataclasses.replace(RECIPES[recipe][1], **changes))):
+        raise ValueError(
+            f"{out}: a run with {option_of(name, getattr(saved, name))} is to be resumed, which the recipe {recipe} "
+            "has not: leave --recipe out, and the run's own configuration is taken"
+        )
+    return config
+
+
+def check_resumable(path: Path, run: dict[str, Any], config: Config, split: dict[str, list[str]]) -> None:
+    """Hold that a run goes on as it began: with the same configuration but for `CHANGEABLE`, on the same images.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+    run : dict
+        What is saved in it of the run.
+    config : Config
+        What is asked for now.
+    split : dict
+        What is learnt from and validated on now (`train.images.pairs.Images.split`).
+
+    Raises
+    ------
+    ValueError
+        If it does not; it names what differs.
+    """
+    saved = from_record(run["config"])
+    if name := _unlike(saved, config):
+        own, asked = (option_of(name, getattr(c, name)) for c in (saved, config))
+        raise ValueError(
+            f"{path}: a run with {own} is to be resumed, found {asked}: leave that out, or begin another run with "
+            f"--initial {path} and another --out"
+        )
+    for part, names in split.items():
+        before = run.get(part, names)
+        if list(before) != names:
+            other = sorted({*before} ^ {*names})
+            raise ValueError(
+                f"{path}: expected the {part.replace('_', ' ')} that the run began with ({len(before)}), found others "
+                f"({len(names)}; {', '.join(other[:5])}): give the same images, or begin another run with --initial"
+            )
+
+
+def _unlike(one: Config, other: Config) -> str | None:
+    """A field in which two configurations of one run differ that must not."""
+    names = (f.name for f in dataclasses.fields(Config) if f.name not in CHANGEABLE)
+    return next((name for name in names if getattr(one, name) != getattr(other, name)), None)

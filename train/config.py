@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from denoiser.model import ARGUMENTS
+from denoiser.unet import BLOCKS, NORMS
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ class Config:
         for name, low, high in BOUNDS:
             if not low <= (found := getattr(self, name)) <= high:
                 raise ValueError(f"{name}: expected {low:g} to {high:g}, found {found:g}")
+        if len(self.channels) < 2 or min(self.channels) < 1:
+            raise ValueError(f"channels: expected two or more positive numbers, a level each, found {self.channels}")
         if len(self.mask) != 2 or min(self.mask) < 0:
             raise ValueError(f"mask: expected two numbers from 0, pixels along Y and along X, found {self.mask}")
         given = [n for n in ("redraw", "synthetic", "balance", "elastic", "gain", "offset") if getattr(self, n)]
@@ -173,6 +176,8 @@ class Config:
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "block": BLOCKS,
+    "norm": NORMS,
     "normalisation": ("plane", "noise", "dataset"),
     "frames": ("first", "random"),
     "target": ("mean", "sim"),
@@ -184,6 +189,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 MANY = 1e9
 BOUNDS = (
+    ("unshuffle", 1, 16), ("dropout", 0, 0.99), ("scale", 1, 2),
     ("average", 1, 400), ("validation", 0, 0.9), ("redraw", 0, 1), ("synthetic", 0, 1), ("read_noise", 0, MANY),
     ("correlated", 0, 1), ("rows", 0, 1), ("smooth", 0, 1), ("spots", 1e-6, 0.5), ("agreement", 0, MANY),
     ("elastic", 0, 100), ("gain", 0, 0.99), ("offset", 0, MANY), ("steps", 1, MANY), ("epochs", 0, MANY),
@@ -191,6 +197,9 @@ BOUNDS = (
     ("warmup", 0, MANY), ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("balance", 0, 1),
     ("patience", 0, MANY), ("validate_every", 1, MANY), ("montage_every", 1, MANY), ("seed", 0, 2**22),
 )  # fmt: skip
+
+# What a run that is resumed may change; all else decides what its steps compute.
+CHANGEABLE = ("steps", "epochs", "validate_every", "montage_every", "patience")
 
 # What networks were like before the shipped one, and the recipes below that were measured with it.
 PLAIN: dict[str, Any] = {"unshuffle": 1, "block": "plain", "residual": True, "biases": True}
@@ -249,11 +258,11 @@ RECIPES: dict[str, tuple[str, Config]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser one option for each field of `Config`, and `--recipe`."""
-    parser.add_argument("--recipe", choices=RECIPES, default="pairs", help="what the other options change")
+    parser.add_argument("--recipe", choices=RECIPES, help="what the other options change; default pairs")
     fields = parser.add_argument_group("configuration (defaults: those of the recipe 'pairs')")
     for field in dataclasses.fields(Config):
         option = "--" + field.name.replace("_", "-")
-        default = f"default {field.default}"
+        default = f"default: {option_of(field.name, field.default)}"
         if isinstance(field.default, bool):
             fields.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=default)
         elif isinstance(field.default, tuple):
@@ -270,12 +279,14 @@ def configuration(arguments: argparse.Namespace) -> Config:
     ValueError
         If a value is out of bounds.
     """
-    return dataclasses.replace(RECIPES[arguments.recipe][1], **changes(arguments))
+    return dataclasses.replace(RECIPES[arguments.recipe or "pairs"][1], **changes(arguments))
 
 
 def changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The fields that the command line sets."""
+    """The fields that the command line sets; with steps, a recipe's epochs do not count."""
     given = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(Config)}
+    if given["steps"] is not None and given["epochs"] is None:
+        given["epochs"] = 0
     return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if v is not None}
 
 
@@ -286,13 +297,21 @@ def from_record(record: dict[str, Any]) -> Config:
     return Config(**values)
 
 
+def option_of(name: str, value: Any) -> str:
+    """A field as it is written on the command line."""
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return " ".join([f"--{option}", *map(str, value if isinstance(value, tuple) else [value])])
+
+
 def recipes() -> str:
     """Every recipe, and where it differs from the first."""
     lines = []
     for name, (text, config) in RECIPES.items():
         lines.append(f"{name}: {text}")
         changed = [
-            f"  --{f.name.replace('_', '-')} {getattr(config, f.name)}"
+            f"  {option_of(f.name, getattr(config, f.name))}"
             for f in dataclasses.fields(Config)
             if name == "pairs" or getattr(config, f.name) != f.default
         ]

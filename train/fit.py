@@ -9,8 +9,10 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -18,9 +20,10 @@ from denoiser.device import choose_device
 from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
-from train.callbacks import CHECKPOINT, callbacks
-from train.checkpoint import load_checkpoint, load_network, run_normalisation
+from train.callbacks import CHECKPOINT, EndOfRun, callbacks
+from train.checkpoint import check_resumable, load_checkpoint, load_network, run_normalisation
 from train.config import Config
+from train.folders import make_folder
 from train.images.pairs import Images
 from train.images.statistics import Moments
 from train.module import Restoration
@@ -48,6 +51,11 @@ class Machine:
     nodes: int = 1
     workers: int = 0
 
+    def __post_init__(self) -> None:
+        for name, least in (("devices", 1), ("nodes", 1), ("workers", 0)):
+            if (found := getattr(self, name)) < least:
+                raise ValueError(f"{name}: expected {least} or more, found {found}")
+
     @property
     def processes(self) -> int:
         """All of them; as many as a launcher like torchrun says, if it started this process."""
@@ -69,11 +77,13 @@ def fit(
     Parameters
     ----------
     config : Config
-        What to train. A resumed run may change `steps` (the cosine then ends there) but not the network.
+        What to train. A resumed run may change `steps` (the cosine then ends there) and what else is
+        `train.config.CHANGEABLE`.
     images : Images
         What to learn from, and to measure on (mean SI-PSNR of whole images).
     out : Path
-        Folder for `checkpoint.ckpt`, `best.ckpt`, `log.csv`, the pictures and TensorBoard's files.
+        Folder for `checkpoint.ckpt`, `best.ckpt`, `log.csv`, the pictures and TensorBoard's files; without a run
+        in it, unless that is resumed.
     machine : Machine, optional
         Where to compute.
     resume : bool
@@ -91,8 +101,13 @@ def fit(
     Raises
     ------
     ValueError
-        If the loss is not finite (the checkpoint before stays), there is no checkpoint to resume from, it or
-        `initial` is of another network, or the machine or the images cannot do what is asked for.
+        If the loss is not finite (the checkpoint before stays), there is no checkpoint to resume from, or one that
+        is not to be resumed, it or `initial` is of another network, or the machine or the images cannot do what is
+        asked for.
+    OSError
+        If nothing can be written to `out`.
+    KeyboardInterrupt
+        If it was interrupted; the checkpoint is that of the last step.
     """
     machine = machine or Machine()
     accelerator = choose_accelerator(machine)
@@ -100,7 +115,11 @@ def fit(
     steps = count_steps(config, images)
     path = out / CHECKPOINT
     state = load_checkpoint(path, config) if resume else None
-    out.mkdir(parents=True, exist_ok=True)
+    _check_start(path, state, config, images, initial, max_minutes)
+    if state and state["run"]["step"] >= steps:
+        log.info("%s: all of the %d steps are done: give more --steps", path, steps)
+        return path
+    make_folder(out, "--out")
     _quiet()
     torch.manual_seed(config.seed)
     if machine.processes > 1 and accelerator == "cpu":
@@ -114,6 +133,7 @@ def fit(
         load_initial(module.network, initial)
     precision = choose_precision(config.precision, accelerator)
     log.info("%s, precision %s, %d steps, %d processes", accelerator, precision, steps, machine.processes)
+    end = EndOfRun(steps, max_minutes)
     trainer = lightning.Trainer(
         accelerator=accelerator,
         devices=machine.devices,
@@ -126,14 +146,18 @@ def fit(
         check_val_every_n_epoch=None,
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.clip or None,
-        callbacks=callbacks(config, steps, out, max_minutes, _bar()),
+        callbacks=callbacks(config, end, out, _bar()),
         enable_progress_bar=_bar(),
         enable_model_summary=False,
         logger=_tensorboard(out),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
+    with end.on_interrupt():
+        trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
+    log.info("step %d of %d: %s", trainer.global_step, steps, path)
+    if end.interrupted:
+        raise KeyboardInterrupt
     return path
 
 
@@ -190,11 +214,31 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         raise ValueError("redraw: expected a truth with the frame's pixels, found scale 2: give --redraw 0")
     if config.balance and config.scale > 1:
         raise ValueError("balance: expected a truth with the frame's pixels, found scale 2: give --balance 0")
+    for pair in images.validation if config.learn == "truth" else ():
+        if np.ptp(pair.truth) == 0:
+            raise ValueError(
+                f"{pair.name}: expected a truth to validate on, found the same value everywhere: remove the image"
+            )
     wrong = [p for p in (*images.training, *images.validation) if p.scale != config.scale]
     if wrong:
         raise ValueError(
             f"{wrong[0].name}: expected a truth {config.scale} times as large as the frame, found "
             f"{wrong[0].truth.shape} for {wrong[0].frames.shape}: give --scale {wrong[0].scale}"
+        )
+
+
+def _check_start(
+    path: Path, state: dict[str, Any] | None, config: Config, images: Images, initial: Path | None, minutes: float
+) -> None:
+    if not minutes >= 0:
+        raise ValueError(f"max-minutes: expected 0 or more, found {minutes:g}")
+    if state:
+        check_resumable(path, state["run"], config, images.split)
+        if initial is not None:
+            raise ValueError(f"initial: a run that is resumed has its own weights, found {initial}: leave it out")
+    elif path.exists():
+        raise ValueError(
+            f"{path}: expected a folder without a run, found one: give --resume to go on, or another --out"
         )
 
 

@@ -152,10 +152,7 @@ class Restoration(lightning.LightningModule):
         bad = (~torch.isfinite(everyone)).nonzero()
         if len(bad):
             batch = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 - len(self.losses) + int(bad[0])
-            raise ValueError(
-                f"step {batch // self.config.accumulate + 1}: the loss is {float(everyone[bad[0]])}; "
-                "the last good checkpoint, if there is one, is as it was: lower --lr, set --clip 1, or look at the data"
-            )
+            raise ValueError(not_finite(batch // self.config.accumulate + 1, "loss", float(everyone[bad[0]])))
         return float(everyone.mean())
 
     def on_validation_epoch_start(self) -> None:
@@ -210,6 +207,8 @@ class Restoration(lightning.LightningModule):
         """The means over all images of all processes."""
         sums = self.trainer.strategy.reduce(self.sums.to(self.device), reduce_op="sum")
         quality, loss, _ = (sums[0] / sums[0, 2]).tolist()
+        if not math.isfinite(loss):
+            raise ValueError(not_finite(self.trainer.global_step, "validation loss", loss))
         self.row = {
             "step": self.trainer.global_step,
             "minutes": self.minutes,
@@ -270,6 +269,14 @@ class Restoration(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the clock of the run that is resumed."""
         self.seconds = checkpoint["run"]["seconds"]
+
+
+def not_finite(step: int, name: str, found: float) -> str:
+    """What to say of a loss that is not a number any more."""
+    return (
+        f"step {step}: the {name} is {found}; the last good checkpoint, if there is one, is as it was: begin another "
+        "run with a lower --lr or --clip 1 (--initial starts from that checkpoint's weights), or look at the data"
+    )
 
 
 def peak_memory(device: torch.device) -> int:

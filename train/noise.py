@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
-
 from denoiser.images import open_stack
 from denoiser.noise.diagnosis import diagnose
 from train import pictures
+from train.images.layouts import open_image
 
 MOST_PIXELS = 2**23  # of a file that are looked at: 32 frames of 512²
 
@@ -20,7 +19,7 @@ def report(path: Path, plot_to: Path | None = None, offset: float | None = None)
     Parameters
     ----------
     path : Path
-        TIFF, MetaImage, or `.npy` of shape (..., Y, X).
+        TIFF, MetaImage, or grey `.png` or `.npy` of shape (..., Y, X).
     plot_to : Path, optional
         The picture to write.
     offset : float, optional
@@ -31,8 +30,10 @@ def report(path: Path, plot_to: Path | None = None, offset: float | None = None)
     ValueError
         If the file cannot be read, or nothing can be said of it.
     """
-    if path.suffix.lower() == ".npy":
-        stored = np.load(path, mmap_mode="r")
+    if path.suffix.lower() in (".npy", ".png"):
+        stored = open_image(path)
+        if stored.ndim < 2:
+            raise ValueError(f"{path}: expected an image (Y, X) or a stack (..., Y, X), found {stored.shape}")
         planes = stored.reshape(-1, *stored.shape[-2:])
         count, planes = len(planes), planes[: max(1, MOST_PIXELS // math.prod(planes.shape[1:]))]
     else:

@@ -130,7 +130,8 @@ def correlate(noise: Tensor, sigma: Number, keep_variance: bool = True, reach: i
     """
     count = len(noise)
     sigmas = torch.as_tensor(sigma, dtype=noise.dtype, device=noise.device).expand(count, 1, 1, 1)
-    radius = reach or max(1, math.ceil(3 * float(sigmas.max())))
+    largest = float(sigma.max()) if isinstance(sigma, Tensor) and not reach else sigma  # a GPU has to wait for it
+    radius = reach or max(1, math.ceil(3 * largest))
     taps = torch.arange(-radius, radius + 1, device=noise.device)
     kernel = torch.exp(-((taps / sigmas.clamp(min=1e-3)) ** 2) / 2)  # (N, 1, 1, taps)
     kernel = kernel / (kernel.norm(dim=-1, keepdim=True) if keep_variance else kernel.sum(dim=-1, keepdim=True))

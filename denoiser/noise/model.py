@@ -59,7 +59,7 @@ def skewed_noise(variance: Tensor, unit: Tensor, generator: torch.Generator) -> 
         Source of the randomness, on their device.
     """
     white = torch.randn(variance.shape, generator=generator, device=variance.device) * variance.sqrt()
-    size = unit.clamp(min=1e-6 * float(variance.max()) ** 0.5 + 1e-30)
+    size = torch.maximum(unit, 1e-6 * variance.max().sqrt() + 1e-30)
     rate = variance / size**2
     # Beyond a million quanta the numbers are as good as Gaussian, and float32 has no room for more.
     counted = size * (torch.poisson(rate.clamp(max=1e6), generator=generator) - rate.clamp(max=1e6))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from denoiser.memory import disk_free
 from train.config import Config
+from train.folders import make_folder
 from train.images.frames import Loaded, read_images, target_of
 from train.images.layouts import Item, Layout, open_image
 from train.images.statistics import Moments
@@ -143,14 +144,13 @@ def _load(home: Path, mark: str) -> Cache | None:
 
 def _store(layout: Layout, config: Config, home: Path, moments: Moments, mark: str) -> Cache:
     """Write the cache whole or not at all."""
-    home.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(home.parent, "--cache, or compute on the fly with --no-cache")
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=home.parent))
     try:
         cache = Cache(part, moments.mean, moments.std if moments.std > 0 else 1.0, {})
-        for item in layout.items:
-            _store_item(cache, item, layout.kind, config)
+        reasons = [_store_item(cache, item, layout.kind, config) for item in layout.items]
         if not cache.dtypes:
-            raise ValueError(f"{layout.root}: expected pairs of images, found none that can be read")
+            raise ValueError(f"{layout.root}: expected pairs of images, found none that can be used: {reasons[0]}")
         record = {"fingerprint": mark, "mean": cache.mean, "std": cache.std, "dtypes": cache.dtypes}
         (part / INDEX).write_text(json.dumps(record))
         try:
@@ -165,17 +165,19 @@ def _store(layout: Layout, config: Config, home: Path, moments: Moments, mark: s
     return dataclasses.replace(cache, folder=home)
 
 
-def _store_item(cache: Cache, item: Item, kind: str, config: Config) -> None:
+def _store_item(cache: Cache, item: Item, kind: str, config: Config) -> str | None:
+    """Write an image; or say why not, which is an error once it is asked for."""
     try:
         frames, truth = read_images(item, kind, config)
     except ValueError as error:
-        log.warning("not stored: %s", error)  # an error once the image is asked for
-        return
+        log.warning("not stored: %s", error)
+        return str(error)
     # A stack of which random frames are taken would be as large again: only its truth is stored.
     images = {"truth": truth} if config.frames == "random" else {"noisy": frames, "truth": truth}
     for role, image in images.items():
         np.save(cache.folder / f"{item.name}.{role}.npy", cache._normalised(image))
         cache.dtypes[f"{item.name}.{role}"] = image.dtype.str
+    return None
 
 
 def _check_room(layout: Layout, config: Config, folder: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.config import Config
-from train.images.layouts import Item, open_image
+from train.images.layouts import Item, open_planes
 from train.images.statistics import mean_frame
 
 Loaded = tuple[NDArray[Any], NDArray[Any]]
@@ -31,6 +31,11 @@ def target_of(item: Item, kind: str, config: Config) -> Path | None:
     return path
 
 
+def one_plane(shape: tuple[int, ...]) -> str:
+    """What is to be said of a truth that is a stack."""
+    return f"expected a truth of one plane (Y, X), found {shape}: save each plane and its truth as files of their own"
+
+
 def read_images(item: Item, kind: str, config: Config) -> Loaded:
     """The frames and the truth of an image, in the units of their files.
 
@@ -50,7 +55,7 @@ def read_images(item: Item, kind: str, config: Config) -> Loaded:
     path = target_of(item, kind, config)
     if item.noisy is None:
         raise ValueError(f"{path}: expected a noisy image of this name, found no file: add it, or remove this one")
-    stack = open_image(item.noisy)
+    stack = open_planes(item.noisy)
     stack = stack[None] if stack.ndim == 2 else stack
     if stack.ndim != 3:
         raise ValueError(f"{item.noisy}: expected a frame (Y, X) or a stack (F, Y, X), found {stack.shape}")
@@ -60,10 +65,10 @@ def read_images(item: Item, kind: str, config: Config) -> Loaded:
         raise ValueError(f"{item.noisy}: expected at least {average} frames to average, found {len(stack)}")
     if path is None and len(stack) < 2:
         raise ValueError(f"{item.noisy}: expected a stack whose mean is the truth, found one frame")
-    truth = mean_frame(stack) if path is None else open_image(path)
+    truth = mean_frame(stack) if path is None else open_planes(path)
     truth = truth[0] if truth.ndim == 3 and len(truth) == 1 else truth
     if truth.ndim != 2:
-        raise ValueError(f"{path}: expected a truth of one plane (Y, X), found {truth.shape}")
+        raise ValueError(f"{path}: {one_plane(truth.shape)}")
     if config.frames == "random":
         return stack, truth
     return (stack[:1] if average == 1 else mean_frame(stack[:average])[None].astype(np.float32)), truth

@@ -17,6 +17,7 @@ NOISY_NAMES = ("noisy", "low", "input", "raw", "lq", "lr", "wf")
 TRUTH_NAMES = ("clean", "high", "target", "gt", "hq", "hr", "truth", "sim")
 AVERAGES = (1, 2, 4, 8, 16)  # the levels of noise that W2S is published in
 W2S_NAME = re.compile(r"(\d{3})_(\d)")  # field of view and channel
+PAIRED = "two folders of equal names, as noisy/ and clean/"
 EXPECTED = (
     "expected raw/NNN/wf_channelC.npy, or avg1/NNN_C.npy and avg400/, or two folders of images of equal names "
     f"({'/'.join(NOISY_NAMES)} and {'/'.join(TRUTH_NAMES)}), or clean images ({', '.join(SUFFIXES)})"
@@ -205,6 +206,20 @@ def open_image(path: Path) -> NDArray[Any]:
     return np.asarray(image)
 
 
+def open_planes(path: Path) -> NDArray[Any]:
+    """`open_image` of what is to be one plane (Y, X) or a stack of them (F, Y, X), and not colours.
+
+    Raises
+    ------
+    ValueError
+        As `open_image`, and if the last axis looks like colours.
+    """
+    image = open_image(path)
+    if image.ndim == 3 and image.shape[-1] in (3, 4):
+        raise ValueError(f"{path}: expected (Y, X) or (F, Y, X), found colours, {image.shape}: save it as grey")
+    return image
+
+
 def scale_of(name: object, frame: tuple[int, ...], truth: tuple[int, ...]) -> int:
     """Pixels of a truth to one of its frame along a side, by their shapes (Y, X): 1 or 2.
 
@@ -216,4 +231,7 @@ def scale_of(name: object, frame: tuple[int, ...], truth: tuple[int, ...]) -> in
     for scale in (1, 2):
         if tuple(scale * side for side in frame) == tuple(truth):
             return scale
-    raise ValueError(f"{name}: expected a truth of the frame's shape or twice that, found {truth} and {frame}")
+    raise ValueError(
+        f"{name}: expected a truth of the frame's shape or twice that, found {truth} and {frame}: crop them alike, or "
+        "remove the pair"
+    )

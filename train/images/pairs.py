@@ -18,7 +18,7 @@ from train.config import Config
 from train.images.cache import open_cache
 from train.images.clean import Clean
 from train.images.frames import read_images, target_of
-from train.images.layouts import Item, Layout, scale_of
+from train.images.layouts import W2S_NAME, Item, Layout, scale_of
 
 log = logging.getLogger(__name__)
 
@@ -129,9 +129,9 @@ def _pair(item: Item, kind: str, config: Config, frames: NDArray[Any], truth: ND
     path = target_of(item, kind, config) or item.noisy
     scale = scale_of(path, frames.shape[-2:], truth.shape)
     if missing := int(np.count_nonzero(~np.isfinite(truth))):
+        out = f"leave field {item.field} out (--exclude) or " if W2S_NAME.fullmatch(item.name) else ""
         raise ValueError(
-            f"{path}: expected a truth without NaN, found {missing} pixels that are not finite: "
-            f"leave field {item.field} out (--exclude) or remove the file"
+            f"{path}: expected a truth without NaN, found {missing} pixels that are not finite: {out}remove the file"
         )
     frames = filled(frames, item)
     answer = truth.astype(np.float64)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from train.config import Config
 from train.images.cache import FIELDS, open_cache
-from train.images.layouts import Item, Layout, detect, open_image, scale_of
+from train.images.frames import one_plane
+from train.images.layouts import PAIRED, Item, Layout, detect, open_image, open_planes, scale_of
 from train.images.split import split_fields
 from train.images.statistics import Moments
 
@@ -74,7 +75,7 @@ def survey(layout: Layout) -> Survey:
         reasons: list[str] = []
         for role, path in item.files.items():
             try:
-                image = open_image(path)
+                image = open_image(path) if layout.kind == "clean" else open_planes(path)
                 seen = Moments.of(image)
             except ValueError as error:
                 unreadable.append(str(error))
@@ -98,9 +99,12 @@ def _mismatches(item: Item, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     reasons = []
     for role in [role for role in ("truth", "sim") if role in shapes and "noisy" in shapes]:
         frame, truth = shapes["noisy"], shapes[role]
+        frame, truth = frame[1:] if len(frame) == 3 else frame, truth[1:] if truth[0] == 1 else truth
+        if len(truth) == 3:
+            reasons.append(f"{item.files[role]}: {one_plane(truth)}")
+            continue
         try:
-            frame = frame[1:] if len(frame) == 3 else frame
-            scale_of(item.files[role], frame, truth[1:] if len(truth) == 3 and truth[0] == 1 else truth)
+            scale_of(item.files[role], frame, truth)
         except ValueError as error:
             reasons.append(str(error))
     return reasons
@@ -155,11 +159,13 @@ def prepare(data: Path, config: Config, cache: Path | None) -> str:
     if not found.usable:
         raise ValueError(f"{data}: expected images to train on, found none that are usable\n{lines[0]}")
     if layout.kind == "clean":
-        return "\n".join([*lines, "  no pairs: noise is drawn (--synthetic 1)"])
+        return "\n".join([*lines, f"  no pairs, which are {PAIRED}: noise is drawn (--synthetic 1)"])
     try:
         split = split_fields(layout, config)
         for name, fields in dataclasses.asdict(split).items():
             lines.append(f"  {name}: {len(fields)} fields ({compact(fields)})")
+        out = tuple(f for f in layout.fields if f not in {*split.training, *split.validation, *split.test})
+        lines += [f"  left out by --exclude: {len(out)} fields ({compact(out)})"] if out else []
     except ValueError as error:
         lines.append(f"  split: {error}")
     if cache is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from train.config import Config
 from train.images.clean import Clean, split_clean
-from train.images.layouts import Layout, detect
+from train.images.layouts import PAIRED, Layout, detect
 from train.images.noisy import find_noisy
 from train.images.pairs import Images, Pair, read_pairs
 from train.images.split import split_fields
@@ -48,8 +48,8 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     if layout.kind == "clean":
         if config.synthetic < 1:
             raise ValueError(
-                f"{data}: expected noisy images with their truth, found clean images alone: give --synthetic 1 to "
-                "learn from drawn noise"
+                f"{data}: expected noisy images with their truth ({PAIRED}), found images alone: name the folders so, "
+                "or, if all images are clean, give --synthetic 1 to learn from drawn noise"
             )
         return _from_clean(data, config)
     split = split_fields(layout, config)

@@ -43,6 +43,11 @@ def split_fields(layout: Layout, config: Config) -> Split:
     groups = [tuple(numbers[n] for n in g) for g in W2S_OVERLAPS if all(n in numbers for n in g)]
     validation = _drawn(fields, groups, config.validation, config.seed)
     training = [f for f in fields if f not in validation]
+    if len(fields) == 1 and config.validation > 0:
+        raise ValueError(
+            f"{layout.root}: expected fields of view to train and to validate on, found one besides {len(test)} to "
+            "test on and those excluded, and a field is never on both sides: add images of another"
+        )
     if not training or (config.validation > 0 and not validation):
         raise ValueError(
             f"{layout.root}: expected fields of view to train and to validate on, found {len(training)} and "

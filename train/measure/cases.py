@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from train.config import Config
 from train.images.clean import read_named, split_clean
-from train.images.layouts import detect, open_image
+from train.images.layouts import detect, open_image, open_planes
 from train.images.sources import drawn_pairs
 from train.images.split import W2S_TEST, split_fields
 
@@ -140,14 +140,14 @@ def read_case(case: Case, scale: int = 1) -> tuple[Image, Image]:
     ValueError
         If a file is missing or unreadable, the shapes do not match, or the truth holds NaN.
     """
-    noisy = case.noisy if isinstance(case.noisy, np.ndarray) else open_image(case.noisy)
+    noisy = case.noisy if isinstance(case.noisy, np.ndarray) else open_planes(case.noisy)
     names = [str(f) if isinstance(f, Path) else case.image for f in (case.noisy, case.truth)]
     if case.truth is None:
         if noisy.ndim != 3 or len(noisy) < 2:
             raise ValueError(f"{names[0]}: expected a truth, or frames (F, Y, X) to average, found {noisy.shape}")
         truth = np.asarray(noisy.mean(axis=0, dtype=np.float64))
     else:
-        truth = np.asarray(case.truth if isinstance(case.truth, np.ndarray) else open_image(case.truth))
+        truth = np.asarray(case.truth if isinstance(case.truth, np.ndarray) else open_planes(case.truth))
     frame = np.asarray(noisy[0] if noisy.ndim > truth.ndim else noisy)
     expected = (*frame.shape[:-2], *(scale * side for side in frame.shape[-2:]))
     if truth.ndim not in (2, 3) or truth.shape != expected:

@@ -230,6 +230,30 @@ def test_weights_that_went_bad_with_the_last_step_do_not_replace_the_good_checkp
     assert all(v.isfinite().all() for v in weights(tmp_path / "checkpoint.ckpt").values())
 
 
+def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource", reason="only Unix bounds the size of a file")
+    path = fit(TINY, images(), tmp_path, max_minutes=0)
+    before, names = path.read_bytes(), {p.name for p in tmp_path.iterdir()}
+    save, limits = torch.save, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def filling(*arguments: Any) -> None:
+        """As long as it writes, the largest file is half a checkpoint."""
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+        try:
+            save(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.save", filling)
+        with pytest.raises(OSError, match=r"t\.ckpt: expected to write .* \(File too large\).* go on with --resume"):
+            fit(TINY, images(), tmp_path, resume=True)
+    assert path.read_bytes() == before
+    assert {p.name for p in tmp_path.iterdir()} - names == {"montage-000010.png"}
+    fit(TINY, images(), tmp_path, resume=True)
+    assert load_checkpoint(path)["run"]["step"] == TINY.steps
+
+
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("of a run,that ended,before its first checkpoint\n")
     fit(TINY, images(), tmp_path, max_minutes=0)

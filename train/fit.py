@@ -21,7 +21,7 @@ from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT, EndOfRun, callbacks
-from train.checkpoint import check_resumable, load_checkpoint, load_network, run_normalisation
+from train.checkpoint import WholeFiles, check_resumable, load_checkpoint, load_network, run_normalisation
 from train.config import Config
 from train.folders import make_folder
 from train.images.pairs import Images
@@ -105,7 +105,7 @@ def fit(
         is not to be resumed, it or `initial` is of another network, or the machine or the images cannot do what is
         asked for.
     OSError
-        If nothing can be written to `out`.
+        If nothing, or no whole checkpoint, can be written to `out`; the checkpoint before stays.
     KeyboardInterrupt
         If it was interrupted; the checkpoint is that of the last step.
     """
@@ -147,6 +147,7 @@ def fit(
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.clip or None,
         callbacks=callbacks(config, end, out, _bar()),
+        plugins=[WholeFiles()],
         enable_progress_bar=_bar(),
         enable_model_summary=False,
         logger=_tensorboard(out),

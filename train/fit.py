@@ -100,10 +100,11 @@ def fit(
 
     Raises
     ------
+    Diverged
+        If the loss is not finite; the checkpoint before stays.
     ValueError
-        If the loss is not finite (the checkpoint before stays), there is no checkpoint to resume from, or one that
-        is not to be resumed, it or `initial` is of another network, or the machine or the images cannot do what is
-        asked for.
+        If there is no checkpoint to resume from, or one that is not to be resumed, it or `initial` is of another
+        network, or the machine or the images cannot do what is asked for.
     OSError
         If nothing, or no whole checkpoint, can be written to `out`; the checkpoint before stays.
     KeyboardInterrupt

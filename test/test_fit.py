@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from denoiser.metrics import si_psnr
 from denoiser.model import load_model
@@ -170,19 +171,35 @@ def test_stops_early_when_nothing_is_gained(tmp_path: Path) -> None:
     assert [row["step"] for row in rows(tmp_path)] == [5, 10, 15]
 
 
+def foretell(figures: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the validations find these, one image each."""
+    left = iter(figures)
+    monkeypatch.setattr("train.module.si_psnr", lambda *_: next(left))
+
+
 def test_the_best_checkpoint_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figures = iter([20.0, 25.0, 22.0, 21.0])
-    end = Restoration.on_validation_epoch_end
-
-    def told(self: Restoration) -> None:
-        monkeypatch.setattr("train.module.si_psnr", lambda *_: next(figures))
-        end(self)
-
-    monkeypatch.setattr(Restoration, "on_validation_epoch_end", told)
-    monkeypatch.setattr("train.module.si_psnr", lambda *_: next(figures))
+    foretell([20.0, 25.0, 22.0, 21.0], monkeypatch)
     fit(TINY, images(), tmp_path)
     assert load_checkpoint(tmp_path / "best.ckpt")["run"]["step"] == 20
     assert load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]["step"] == 40
+
+
+@pytest.mark.parametrize(("left_behind", "best"), [([], 10), (["best.ckpt"], 30)])
+def test_the_best_checkpoint_is_kept_where_a_run_was_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_behind: list[str], best: int
+) -> None:
+    """The first half is of version 0.1.0, which left this to Lightning."""
+    foretell([25.0, 21.0, 22.0, 20.0], monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr("train.callbacks.Keep", ModelCheckpoint)
+        stopped(TINY, images(), tmp_path / "before", 20, patch)
+    (tmp_path / "before").rename(tmp_path / "after")
+    for name in left_behind:
+        (tmp_path / "after" / name).unlink()
+    fit(TINY, images(), tmp_path / "after", resume=True)
+    assert load_checkpoint(tmp_path / "after" / "best.ckpt")["run"]["step"] == best
+    assert load_checkpoint(tmp_path / "after" / "checkpoint.ckpt")["run"]["step"] == 40
+    assert not (tmp_path / "before").exists()
 
 
 def test_epochs_count_images() -> None:

@@ -380,7 +380,10 @@ def test_numbers_of_processes_and_minutes_are_checked(tmp_path: Path) -> None:
             fit(TINY, images(), tmp_path, max_minutes=minutes)
 
 
-def test_a_batch_that_the_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="an image to validate on for each of the 2 processes, found 1: raise --vali"):
+        fit(TINY, images(), tmp_path)
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(ValueError, match="batch: expected a multiple of the 3 processes, found 8"):
         fit(TINY, images(), tmp_path)

@@ -210,6 +210,11 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         raise ValueError("expected pairs to train on, found none: give a folder of pairs, or --synthetic 1")
     if not images.validation:
         raise ValueError("expected images to validate on, found none: raise --validation")
+    if (found := len(images.validation) + len(images.drawn)) < machine.processes:
+        raise ValueError(
+            f"expected an image to validate on for each of the {machine.processes} processes, found {found}: raise "
+            "--validation, or take fewer --devices"
+        )
     if synthetic and config.crop == 0:
         raise ValueError("crop 0 (whole images) does not go with --synthetic: give --crop")
     if config.redraw and config.scale > 1:

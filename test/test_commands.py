@@ -218,6 +218,10 @@ def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
             ["ablate", "--data", ".", "--out", "o", "--minutes", "1", "--grid", "lr=x"],
             "grid: lr: expected float, found 'x'",
         ),
+        (
+            ["ablate", "--data", ".", "--out", "o", "--minutes", "1", "--steps", "1", "--grid", "lr=1e-3,5"],
+            "lr: expected 0 to 1, found 5",
+        ),
         (["noise", "nothing.tif"], "nothing.tif"),
         (["noise", "nothing.npy"], "nothing.npy: expected an image"),
     ],

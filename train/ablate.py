@@ -88,9 +88,9 @@ def ablate(
     A configuration that was measured already in `out` is not trained again; one that diverges is noted.
     """
     outcomes = []
-    for changes in grid:
+    configs = [dataclasses.replace(base, **changes) for changes in grid]  # all are checked before any is trained
+    for changes, config in zip(grid, configs, strict=True):
         name = " ".join(f"{k}={'x'.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in changes.items())
-        config = dataclasses.replace(base, **changes)
         folder = out / ("".join(c if c.isalnum() or c in "=.-" else "_" for c in name) or "base")
         name = name or "base"
         log.info("%s", name)

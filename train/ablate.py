@@ -90,9 +90,9 @@ def ablate(
     outcomes = []
     configs = [dataclasses.replace(base, **changes) for changes in grid]  # all are checked before any is trained
     for changes, config in zip(grid, configs, strict=True):
-        name = " ".join(f"{k}={'x'.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in changes.items())
-        folder = out / ("".join(c if c.isalnum() or c in "=.-" else "_" for c in name) or "base")
-        name = name or "base"
+        values = {k: "x".join(map(str, v)) if isinstance(v, tuple) else v for k, v in changes.items()}
+        name = " ".join(f"{k}={v}" for k, v in values.items()) or "base"
+        folder = out / "".join(c if c.isalnum() or c in "=.-" else "_" for c in name)
         log.info("%s", name)
         try:
             if not (folder / CHECKPOINT).is_file():

@@ -166,6 +166,30 @@ def test_a_grid_that_is_interrupted_takes_no_half_run_for_a_whole_one(
     assert not list((tmp_path / "runs").rglob("checkpoint.ckpt"))
 
 
+def test_a_configuration_that_diverges_does_not_stop_the_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its first validation still leaves a checkpoint, which is not taken for a whole run the next time."""
+    monkeypatch.setattr("train.ablate.SPEED_SIDE", 64)
+    begin = Restoration.on_validation_epoch_start
+
+    def spoil(self: Restoration) -> None:
+        begin(self)
+        if self.trainer.global_step == 4 and self.config.loss == "mse":
+            torch.nn.init.constant_(self.network.out.weight, float("nan"))
+
+    monkeypatch.setattr(Restoration, "on_validation_epoch_start", spoil)
+    words = ["ablate", "--data", pairs(tmp_path), "--out", tmp_path / "runs", "--minutes", 1, "--no-cache", *SMALL]
+    for _ in range(2):
+        assert run(monkeypatch, *words, "--steps", 4, "--ema", 0, "--grid", "loss=mse,l1") == 1
+        said = capsys.readouterr()
+        first, last = said.out.splitlines()[2:]
+        assert first.startswith("| loss=l1 |")
+        assert last.startswith("| loss=mse | diverged at step 4 |  | ")
+        assert "found 1 of 2 that diverged (loss=mse): lower its lr" in said.err
+        assert [p.parent.name for p in (tmp_path / "runs").rglob("checkpoint.ckpt")] == ["loss=l1"]
+
+
 def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
     words = ["loss=mse,l1", "biases=false", "channels=4x8,8x8"]
     assert len(parse_grid(words)) == 4
@@ -193,6 +217,10 @@ def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
         (
             ["ablate", "--data", ".", "--out", "o", "--minutes", "1", "--grid", "lr=x"],
             "grid: lr: expected float, found 'x'",
+        ),
+        (
+            ["ablate", "--data", ".", "--out", "o", "--minutes", "1", "--steps", "1", "--grid", "lr=1e-3,5"],
+            "lr: expected 0 to 1, found 5",
         ),
         (["noise", "nothing.tif"], "nothing.tif"),
         (["noise", "nothing.npy"], "nothing.npy: expected an image"),

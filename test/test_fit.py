@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from denoiser.metrics import si_psnr
 from denoiser.model import load_model
@@ -170,19 +171,35 @@ def test_stops_early_when_nothing_is_gained(tmp_path: Path) -> None:
     assert [row["step"] for row in rows(tmp_path)] == [5, 10, 15]
 
 
+def foretell(figures: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the validations find these, one image each."""
+    left = iter(figures)
+    monkeypatch.setattr("train.module.si_psnr", lambda *_: next(left))
+
+
 def test_the_best_checkpoint_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figures = iter([20.0, 25.0, 22.0, 21.0])
-    end = Restoration.on_validation_epoch_end
-
-    def told(self: Restoration) -> None:
-        monkeypatch.setattr("train.module.si_psnr", lambda *_: next(figures))
-        end(self)
-
-    monkeypatch.setattr(Restoration, "on_validation_epoch_end", told)
-    monkeypatch.setattr("train.module.si_psnr", lambda *_: next(figures))
+    foretell([20.0, 25.0, 22.0, 21.0], monkeypatch)
     fit(TINY, images(), tmp_path)
     assert load_checkpoint(tmp_path / "best.ckpt")["run"]["step"] == 20
     assert load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]["step"] == 40
+
+
+@pytest.mark.parametrize(("left_behind", "best"), [([], 10), (["best.ckpt"], 30)])
+def test_the_best_checkpoint_is_kept_where_a_run_was_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_behind: list[str], best: int
+) -> None:
+    """The first half is of version 0.1.0, which left this to Lightning."""
+    foretell([25.0, 21.0, 22.0, 20.0], monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr("train.callbacks.Keep", ModelCheckpoint)
+        stopped(TINY, images(), tmp_path / "before", 20, patch)
+    (tmp_path / "before").rename(tmp_path / "after")
+    for name in left_behind:
+        (tmp_path / "after" / name).unlink()
+    fit(TINY, images(), tmp_path / "after", resume=True)
+    assert load_checkpoint(tmp_path / "after" / "best.ckpt")["run"]["step"] == best
+    assert load_checkpoint(tmp_path / "after" / "checkpoint.ckpt")["run"]["step"] == 40
+    assert not (tmp_path / "before").exists()
 
 
 def test_epochs_count_images() -> None:
@@ -228,6 +245,30 @@ def test_weights_that_went_bad_with_the_last_step_do_not_replace_the_good_checkp
         fit(dataclasses.replace(TINY, ema=0.0), images(), tmp_path)
     assert load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]["step"] == 10
     assert all(v.isfinite().all() for v in weights(tmp_path / "checkpoint.ckpt").values())
+
+
+def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource", reason="only Unix bounds the size of a file")
+    path = fit(TINY, images(), tmp_path, max_minutes=0)
+    before, names = path.read_bytes(), {p.name for p in tmp_path.iterdir()}
+    save, limits = torch.save, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def filling(*arguments: Any) -> None:
+        """As long as it writes, the largest file is half a checkpoint."""
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+        try:
+            save(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.save", filling)
+        with pytest.raises(OSError, match=r"t\.ckpt: expected to write .* \(File too large\).* go on with --resume"):
+            fit(TINY, images(), tmp_path, resume=True)
+    assert path.read_bytes() == before
+    assert {p.name for p in tmp_path.iterdir()} - names == {"montage-000010.png"}
+    fit(TINY, images(), tmp_path, resume=True)
+    assert load_checkpoint(path)["run"]["step"] == TINY.steps
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
@@ -339,7 +380,10 @@ def test_numbers_of_processes_and_minutes_are_checked(tmp_path: Path) -> None:
             fit(TINY, images(), tmp_path, max_minutes=minutes)
 
 
-def test_a_batch_that_the_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="an image to validate on for each of the 2 processes, found 1: raise --vali"):
+        fit(TINY, images(), tmp_path)
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(ValueError, match="batch: expected a multiple of the 3 processes, found 8"):
         fit(TINY, images(), tmp_path)

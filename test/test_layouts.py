@@ -297,6 +297,17 @@ def test_colours_and_stacks_of_truths_are_named_with_what_to_do(tmp_path: Path) 
     assert "clean/001_1.tif: expected a truth of one plane (Y, X), found (5, 32, 32): save each plane" in reason
 
 
+def test_images_of_one_line_fit_and_a_lone_number_is_named(tmp_path: Path) -> None:
+    for kind in ("noisy", "clean"):
+        (tmp_path / kind).mkdir()
+        save(tmp_path / kind / "line.npy", counts(1, 32))
+        save(tmp_path / kind / "number.npy", counts(8, 8) if kind == "noisy" else np.float32(3))
+    found = survey(detect(tmp_path))
+    assert found.usable == 1
+    (reason,) = found.unfit
+    assert "clean/number.npy: expected a truth of one plane (Y, X), found ()" in reason
+
+
 def test_names_are_listed_compactly() -> None:
     assert compact(("001", "002", "003", "007")) == "001-003, 007"
     assert compact(("a", "b")) == "a, b"

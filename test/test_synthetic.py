@@ -44,7 +44,7 @@ def test_held_out_files_are_never_trained_on(folder: Path) -> None:
 
 
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"expected clean \.tif, \.png, \.npy images, found none$"):
+    with pytest.raises(ValueError, match=r"expected clean \.tif, \.tiff, \.png, \.npy images, found none$"):
         read_clean(tmp_path)
     np.save(tmp_path / "one.npy", np.eye(9))
     with pytest.raises(ValueError, match=r"found none besides the first of every 4"):
@@ -53,13 +53,14 @@ def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
 
 def test_png_and_npy_are_read_as_tiff_is(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 60000, (30, 40, 3)).astype(np.uint16)
-    tifffile.imwrite(tmp_path / "a.tif", image[..., 0])
+    tifffile.imwrite(tmp_path / "a.tiff", image[..., 0])
+    (tmp_path / "._a.tiff").write_bytes(b"what macOS writes beside a file")
     np.save(tmp_path / "b.npy", image[..., 0])
     Image.fromarray(image[..., 0]).save(tmp_path / "c.png")
     alpha = np.dstack([(image >> 8).astype(np.uint8), np.full((30, 40), 255, np.uint8)])
     Image.fromarray(alpha).save(tmp_path / "d.png")
     a, b, c, d = read_named(tmp_path, held_out=True) + read_named(tmp_path)
-    assert [i.name for i in (a, b, c, d)] == ["a.tif", "b.npy", "c.png", "d.png"]
+    assert [i.name for i in (a, b, c, d)] == ["a.tiff", "b.npy", "c.png", "d.png"]
     assert torch.equal(a.planes, b.planes)
     assert torch.equal(a.planes, c.planes)
     assert d.planes.shape == (3, 30, 40), "transparency is no channel"

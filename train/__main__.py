@@ -202,7 +202,13 @@ def _ablate(arguments: Arguments) -> None:
     config, grid = configurations.configuration(arguments), parse_grid(arguments.grid, arguments.each)
     sources = {"clean": arguments.clean, "cache": arguments.cache}
     machine = _machine(arguments)
-    print(table(ablate(config, grid, arguments.data, arguments.out, arguments.minutes, machine, **sources)))
+    outcomes = ablate(config, grid, arguments.data, arguments.out, arguments.minutes, machine, **sources)
+    print(table(outcomes))
+    if diverged := [o.name for o in outcomes if o.diverged]:
+        raise ValueError(
+            f"expected every configuration to learn, found {len(diverged)} of {len(outcomes)} that diverged "
+            f"({', '.join(diverged)}): lower its lr, or set clip=1"
+        )
 
 
 def _noise(arguments: Arguments) -> None:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import itertools
 import logging
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,14 @@ from typing import Any
 import numpy as np
 
 from denoiser.predict import Denoiser
+from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import Config
 from train.fit import Machine, choose_accelerator, fit
+from train.images.pairs import Images
 from train.images.sources import find_images
+from train.module import Diverged, build
 from train.schedule import MONITOR
 
 log = logging.getLogger(__name__)
@@ -31,10 +35,11 @@ class Outcome:
     """What became of one configuration of the grid."""
 
     name: str
-    si_psnr: float  # dB, of the validation images
-    steps: int
+    si_psnr: float  # dB, of the validation images; NaN if there is none
+    steps: int  # that were made; if it diverged, the one in which
     parameters: int
-    megapixels_per_second: float
+    megapixels_per_second: float  # NaN if it diverged
+    diverged: bool = False
 
 
 def parse_grid(words: list[str], each: bool = False) -> list[dict[str, Any]]:
@@ -80,36 +85,47 @@ def ablate(
     """Train each configuration for so many minutes on the same split, and measure quality and speed.
 
     The schedule is not stretched to the time: give --steps that end within it, or --schedule constant.
-    A configuration that was measured already in `out` is not trained again.
+    A configuration that was measured already in `out` is not trained again; one that diverges is noted.
     """
     outcomes = []
-    for changes in grid:
-        name = " ".join(f"{k}={'x'.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in changes.items())
-        config = dataclasses.replace(base, **changes)
-        folder = out / ("".join(c if c.isalnum() or c in "=.-" else "_" for c in name) or "base")
-        log.info("%s", name or "base")
-        if not (folder / CHECKPOINT).is_file():
-            images = find_images(data, config, **sources)
-            try:
-                fit(config, images, folder, machine=machine, max_minutes=minutes)
-            except KeyboardInterrupt:
-                (folder / CHECKPOINT).unlink(missing_ok=True)  # half a run is nothing to compare
-                raise
-        outcomes.append(_measure(name or "base", folder / CHECKPOINT, machine))
+    configs = [dataclasses.replace(base, **changes) for changes in grid]  # all are checked before any is trained
+    for changes, config in zip(grid, configs, strict=True):
+        values = {k: "x".join(map(str, v)) if isinstance(v, tuple) else v for k, v in changes.items()}
+        name = " ".join(f"{k}={v}" for k, v in values.items()) or "base"
+        folder = out / "".join(c if c.isalnum() or c in "=.-" else "_" for c in name)
+        log.info("%s", name)
+        try:
+            if not (folder / CHECKPOINT).is_file():
+                _train(config, find_images(data, config, **sources), folder, minutes, machine)
+            outcomes.append(_measure(name, folder / CHECKPOINT, machine))
+        except Diverged as error:
+            log.warning("%s diverged at step %d", name, error.step)
+            outcomes.append(Outcome(name, math.nan, error.step, _parameters(build(config)), math.nan, diverged=True))
         write(outcomes, out)
     return outcomes
+
+
+def _train(config: Config, images: Images, folder: Path, minutes: float, machine: Machine) -> None:
+    try:
+        fit(config, images, folder, machine=machine, max_minutes=minutes)
+    except BaseException:
+        (folder / CHECKPOINT).unlink(missing_ok=True)  # half a run is nothing to compare
+        raise
+
+
+def _parameters(network: UNet) -> int:
+    return sum(p.numel() for p in network.parameters())
 
 
 def _measure(name: str, checkpoint: Path, machine: Machine) -> Outcome:
     run = load_checkpoint(checkpoint)["run"]
     network = load_network(checkpoint)
-    parameters = sum(p.numel() for p in network.parameters())
     device = "cuda" if choose_accelerator(machine) == "gpu" else "cpu"
     denoise = Denoiser(network, run_normalisation(run), device)
     plane = np.random.default_rng(0).normal(size=(1, SPEED_SIDE, SPEED_SIDE))
     denoise(plane)
     seconds = min(_timed(denoise, plane) for _ in range(3))
-    return Outcome(name, run[MONITOR], run["step"], parameters, plane.size / 1e6 / seconds)
+    return Outcome(name, run[MONITOR], run["step"], _parameters(network), plane.size / 1e6 / seconds)
 
 
 def _timed(denoise: Denoiser, plane: Any) -> float:
@@ -119,10 +135,12 @@ def _timed(denoise: Denoiser, plane: Any) -> float:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Markdown, best first."""
+    """Markdown, best first; at the end those without a figure."""
     lines = ["| | validation SI-PSNR (dB) | steps | parameters | MPix/s |", "|---|---|---|---|---|"]
-    for o in sorted(outcomes, key=lambda o: -o.si_psnr):
+    for o in sorted(outcomes, key=lambda o: -o.si_psnr if math.isfinite(o.si_psnr) else math.inf):
         cells = (f"{o.si_psnr:.2f}", f"{o.steps:,}", f"{o.parameters / 1e6:.2f} M", f"{o.megapixels_per_second:.2f}")
+        if o.diverged:
+            cells = (f"diverged at step {o.steps:,}", "", cells[2], "")
         lines.append(f"| {o.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -149,6 +149,30 @@ class Record(Callback):
         self.count += 1
 
 
+class Keep(ModelCheckpoint):
+    """Lightning's, which knows its files again where the folder was moved or copied.
+
+    Otherwise it would forget how good the best checkpoint is, and replace it by the next one, however bad.
+    """
+
+    @property
+    def state_key(self) -> str:
+        """Where a checkpoint has the state: where Lightning's own put it."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with what is kept, unless it was left behind."""
+        folder = Path(self.dirpath or "")
+
+        def here(path: str) -> str:
+            return str(folder / Path(path).name)
+
+        if Path(here(state_dict["best_model_path"])).is_file():
+            paths = {name: here(path) for name, path in state_dict.items() if name.endswith("_path") and path}
+            best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+            super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
+
+
 class Bar(TQDMProgressBar):
     """Lightning's bar, over the steps of the whole run."""
 
@@ -188,6 +212,6 @@ def callbacks(config: Config, end: EndOfRun, out: Path, bar: bool) -> list[Callb
         result.append(EarlyStopping(name, mode=mode, patience=config.patience, check_on_train_epoch_end=False))
     if bar:
         result.append(Bar(end.steps))
-    result.append(ModelCheckpoint(filename=Path(BEST).stem, monitor=name, mode=mode, **saved))
-    result.append(ModelCheckpoint(filename=Path(CHECKPOINT).stem, **saved))
+    result.append(Keep(filename=Path(BEST).stem, monitor=name, mode=mode, **saved))
+    result.append(Keep(filename=Path(CHECKPOINT).stem, **saved))
     return result

@@ -1,12 +1,14 @@
-"""What a run leaves behind, read again."""
+"""What a run leaves behind: written whole, and read again."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from denoiser.model import ARGUMENTS
 from denoiser.normalise import Normalisation
@@ -14,6 +16,42 @@ from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT
 from train.config import CHANGEABLE, RECIPES, Config, from_record, option_of
 from train.module import build
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all: beside the one that it then replaces.
+
+    (Lightning writes where the system keeps temporary files, and from there over the file, if that is another disk.)
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write what a run is to go on from.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what is there stays.
+        """
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())  # some disks are full only then
+            os.replace(part, path)
+        except (OSError, RuntimeError) as error:
+            reason = error if isinstance(error, OSError) else error.__context__  # torch closes the file in vain
+            if not isinstance(reason, OSError):
+                raise
+            raise OSError(
+                f"{path}: expected to write a checkpoint, found no way to ({reason.strerror}); the one before, if "
+                "there is one, is as it was: make room on the disk, then go on with --resume"
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT, EndOfRun, callbacks
-from train.checkpoint import check_resumable, load_checkpoint, load_network, run_normalisation
+from train.checkpoint import WholeFiles, check_resumable, load_checkpoint, load_network, run_normalisation
 from train.config import Config
 from train.folders import make_folder
 from train.images.pairs import Images
@@ -100,12 +100,13 @@ def fit(
 
     Raises
     ------
+    Diverged
+        If the loss is not finite; the checkpoint before stays.
     ValueError
-        If the loss is not finite (the checkpoint before stays), there is no checkpoint to resume from, or one that
-        is not to be resumed, it or `initial` is of another network, or the machine or the images cannot do what is
-        asked for.
+        If there is no checkpoint to resume from, or one that is not to be resumed, it or `initial` is of another
+        network, or the machine or the images cannot do what is asked for.
     OSError
-        If nothing can be written to `out`.
+        If nothing, or no whole checkpoint, can be written to `out`; the checkpoint before stays.
     KeyboardInterrupt
         If it was interrupted; the checkpoint is that of the last step.
     """
@@ -147,6 +148,7 @@ def fit(
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.clip or None,
         callbacks=callbacks(config, end, out, _bar()),
+        plugins=[WholeFiles()],
         enable_progress_bar=_bar(),
         enable_model_summary=False,
         logger=_tensorboard(out),
@@ -208,6 +210,11 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         raise ValueError("expected pairs to train on, found none: give a folder of pairs, or --synthetic 1")
     if not images.validation:
         raise ValueError("expected images to validate on, found none: raise --validation")
+    if (found := len(images.validation) + len(images.drawn)) < machine.processes:
+        raise ValueError(
+            f"expected an image to validate on for each of the {machine.processes} processes, found {found}: raise "
+            "--validation, or take fewer --devices"
+        )
     if synthetic and config.crop == 0:
         raise ValueError("crop 0 (whole images) does not go with --synthetic: give --crop")
     if config.redraw and config.scale > 1:

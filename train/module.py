@@ -38,6 +38,28 @@ SAMPLES = 256  # frames, and crops, that tell what the network is trained on
 CHECK_EVERY = 16  # batches between looks at the loss, each of which a GPU has to wait for
 
 
+class Diverged(ValueError):
+    """A loss is not a number any more.
+
+    Parameters
+    ----------
+    step : int
+        Of the run, from 1.
+    name : str
+        Which loss.
+    found : float
+        What it is.
+    """
+
+    def __init__(self, step: int, name: str, found: float) -> None:
+        super().__init__(
+            f"step {step}: the {name} is {found}; the last good checkpoint, if there is one, is as it was: begin "
+            "another run with a lower --lr or --clip 1 (--initial starts from that checkpoint's weights), or look at "
+            "the data"
+        )
+        self.step = step
+
+
 class Restoration(lightning.LightningModule):
     """Trains a `UNet` on `Images`.
 
@@ -143,7 +165,7 @@ class Restoration(lightning.LightningModule):
 
         Raises
         ------
-        ValueError
+        Diverged
             If one was not finite.
         """
         if not self.losses:
@@ -152,7 +174,7 @@ class Restoration(lightning.LightningModule):
         bad = (~torch.isfinite(everyone)).nonzero()
         if len(bad):
             batch = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 - len(self.losses) + int(bad[0])
-            raise ValueError(not_finite(batch // self.config.accumulate + 1, "loss", float(everyone[bad[0]])))
+            raise Diverged(batch // self.config.accumulate + 1, "loss", float(everyone[bad[0]]))
         return float(everyone.mean())
 
     def on_validation_epoch_start(self) -> None:
@@ -208,7 +230,7 @@ class Restoration(lightning.LightningModule):
         sums = self.trainer.strategy.reduce(self.sums.to(self.device), reduce_op="sum")
         quality, loss, _ = (sums[0] / sums[0, 2]).tolist()
         if not math.isfinite(loss):
-            raise ValueError(not_finite(self.trainer.global_step, "validation loss", loss))
+            raise Diverged(self.trainer.global_step, "validation loss", loss)
         self.row = {
             "step": self.trainer.global_step,
             "minutes": self.minutes,
@@ -269,14 +291,6 @@ class Restoration(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the clock of the run that is resumed."""
         self.seconds = checkpoint["run"]["seconds"]
-
-
-def not_finite(step: int, name: str, found: float) -> str:
-    """What to say of a loss that is not a number any more."""
-    return (
-        f"step {step}: the {name} is {found}; the last good checkpoint, if there is one, is as it was: begin another "
-        "run with a lower --lr or --clip 1 (--initial starts from that checkpoint's weights), or look at the data"
-    )
 
 
 def peak_memory(device: torch.device) -> int:

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from denoiser.noise.correlation import FOURTH, differences
+from train.images.layouts import SUFFIXES, is_image
 
 # Every so many files of a folder, by name, are never trained on.
 HELD_OUT_EVERY = 4
 # Reconstructions whose pixels are finer than a microscope's: 2x2 of them are binned.
 FINE = ("biosr-mt",)
-SUFFIXES = (".tif", ".png", ".npy")
 # How many times the spread of its own noise a clean image's drawn noise has at least: with less, to keep
 # the own noise would be learnt as if it were the finest structure.
 OWN_NOISE = 2.5
@@ -57,7 +57,7 @@ def read_named(folder: Path, held_out: bool = False, scale: int = 1) -> list[Cle
     Parameters
     ----------
     folder : Path
-        Searched for `.tif`, `.png` and `.npy` files of any axes; a plane is the two longest ones.
+        Searched for `.tif`, `.tiff`, `.png` and `.npy` files of any axes; a plane is the two longest ones.
     held_out : bool
         Give the files that are kept for measuring (every fourth of each folder), else the others.
     scale : int
@@ -74,7 +74,7 @@ def read_named(folder: Path, held_out: bool = False, scale: int = 1) -> list[Cle
         If there are none, or one cannot be read.
     """
     folders: dict[Path, list[Path]] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
+    for path in sorted(p for p in folder.rglob("*") if is_image(p)):
         folders.setdefault(path.parent, []).append(path)
     result = []
     for parent, paths in folders.items():

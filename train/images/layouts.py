@@ -114,7 +114,7 @@ def detect(data: Path, average: int = 1) -> Layout:
     for child in _folders(data):
         if child.name.lower() in NOISY_NAMES and any(_images(child)):
             raise ValueError(f"{data}: expected the truth of {child.name}/ in one of {', '.join(TRUTH_NAMES)}: add it")
-    clean = [path for path in sorted(data.rglob("*")) if _is_image(path)]
+    clean = [path for path in sorted(data.rglob("*")) if is_image(path)]
     names = [path.relative_to(data).with_suffix("").as_posix() for path in clean]
     if not clean:
         raise ValueError(f"{data}: {EXPECTED}, found none of them")
@@ -163,14 +163,15 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Whether it is a file by whose name it is to be read."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _images(folder: Path) -> Iterator[tuple[str, Path]]:
     """The images of a folder with their names; two of one name cannot be told apart."""
     before = None
-    for path in sorted(p for p in folder.iterdir() if _is_image(p)):
+    for path in sorted(p for p in folder.iterdir() if is_image(p)):
         if before is not None and before.stem == path.stem:
             raise ValueError(f"{path}: expected one image of this name, found {before.name} beside it: remove one")
         yield path.stem, path

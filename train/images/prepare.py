@@ -99,8 +99,9 @@ def _mismatches(item: Item, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     reasons = []
     for role in [role for role in ("truth", "sim") if role in shapes and "noisy" in shapes]:
         frame, truth = shapes["noisy"], shapes[role]
-        frame, truth = frame[1:] if len(frame) == 3 else frame, truth[1:] if truth[0] == 1 else truth
-        if len(truth) == 3:
+        frame = frame[1:] if len(frame) == 3 else frame
+        truth = truth[1:] if len(truth) == 3 and truth[0] == 1 else truth
+        if len(truth) != 2:
             reasons.append(f"{item.files[role]}: {one_plane(truth)}")
             continue
         try:

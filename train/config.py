@@ -221,6 +221,14 @@ RECIPES: dict[str, tuple[str, Config]] = {
         "without a truth: noise is drawn like that of each image, and the image predicted behind it; white noise",
         Config(learn="recorrupted", channels=(32, 32, 64), steps=1500, batch=8, ema=0.99, validate_every=250),
     ),
+    "corrected": (
+        "without a truth: what the recipe 'recorrupted' learnt, corrected by hidden pixels (Noise2Void), which need no "
+        "model of the noise; white noise; give --initial with its checkpoint",
+        Config(
+            learn="noise2void", channels=(32, 32, 64), steps=2500, batch=8, ema=0.995, lr=1e-3, warmup=50, spots=0.06,
+            validate_every=500,
+        ),
+    ),
     "noise2void": (
         "without a truth: hidden pixels are predicted from those around (N2V2); for noise that neighbours share give "
         "--mask as 'train noise' advises",

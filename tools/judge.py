@@ -50,11 +50,11 @@ class Judge:
         held_out = {pair.name for pair in images.drawn}
         print("clean:", ", ".join(sorted(held_out)))
         planes = [torch.from_numpy(p.truth)[None, None, :SIDE, :SIDE] for p in images.drawn]
-        fields = [simulate_field(seed, SIMULATED)[1] for seed in SEEDS]
-        truths = {"clean": planes, "field": map(_tensor, fields), "spots": map(_tensor, map(spots, SEEDS))}
+        fields = [_tensor(simulate_field(seed, SIMULATED)[1]) for seed in SEEDS]
+        truths = {"clean": planes, "field": fields, "spots": [_tensor(spots(seed)) for seed in SEEDS]}
         self.drawn = {
             name: {dose: [self.photograph(p, dose, i) for i, p in enumerate(of)] for dose in DOSES}
-            for name, of in ((name, list(of)) for name, of in truths.items())
+            for name, of in truths.items()
         }
 
     @staticmethod

@@ -70,7 +70,7 @@ def measure(model: Path, data: Path) -> Iterator[dict[str, object]]:
         for name, how in (("auto", Adaptation.of("auto")), ("minute", Adaptation.of("1"))):
             start = time.perf_counter()
             adapted, _ = adapt(suited, case.noisy[None], case.noisy.size, how)
-            spend(adapted, how)
+            spend(adapted, case.noisy[None], how)
             row[name] = si_psnr(case.truth, adapted.answer(adapted.prepare(case.noisy[None]))[0])
             row["seconds"] = time.perf_counter() - start
         yield row

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoiser.noise.blindspots import BlindSpots
 from denoiser.noise.diagnosis import SMALLEST, Diagnosis, diagnose
 from denoiser.predict import Denoiser, fill_invalid
 from denoiser.stripes import without_stripes
+from denoiser.tune import tune
 
 Planes = NDArray[Any]
 
@@ -86,12 +88,12 @@ class Adaptation:
     ----------
     minutes : float
         Wall time for a file, denoising included; 0 is off.
-    eightfold : bool
-        Spend what is left of it on the mean of eight answers.
+    thorough : bool
+        Spend what is left of it on the mean of eight answers, and on tuning the network.
     """
 
     minutes: float = 0.0
-    eightfold: bool = False
+    thorough: bool = False
 
     @staticmethod
     def of(text: str) -> Adaptation:
@@ -147,7 +149,7 @@ def adapt(denoiser: Denoiser, planes: Planes, pixels: int, how: Adaptation) -> t
         return Adapted(denoiser), [f"not adapted: no plane of {SMALLEST} pixels a side or more that is not constant"]
     began = time.monotonic()
     adapted = Adapted(denoiser, *_patterns([diagnose(plane) for plane in middles]))
-    if adapted.striped or how.eightfold:
+    if adapted.striped or how.thorough:
         denoiser(middles[0][None])
         adapted.pace = (time.monotonic() - began) / middles[0].size * pixels / 60
     if not adapted.striped:
@@ -159,13 +161,15 @@ def adapt(denoiser: Denoiser, planes: Planes, pixels: int, how: Adaptation) -> t
     return adapted, [f"the offsets of {' and '.join(names)} are taken out"]
 
 
-def spend(adapted: Adapted, how: Adaptation, passes: int = 1) -> list[str]:
-    """Spend what is left of the time on the mean of eight answers, if it is enough.
+def spend(adapted: Adapted, planes: Planes, how: Adaptation, passes: int = 1) -> list[str]:
+    """Spend what is left of the time on the mean of eight answers, if it is enough, and on tuning the network.
 
     Parameters
     ----------
     adapted : Adapted
-        As `adapt` gives it; its `eightfold` is set.
+        As `adapt` gives it; its `eightfold` and its `denoiser` are set.
+    planes : ndarray
+        The first of the file, as `adapt` was given them.
     how : Adaptation
         How far to go.
     passes : int
@@ -176,12 +180,27 @@ def spend(adapted: Adapted, how: Adaptation, passes: int = 1) -> list[str]:
     list of str
         Words on it, for the log.
     """
-    if not how.eightfold or not adapted.pace:
+    if not how.thorough or not adapted.pace:
         return []
     what = "the mean of the answers to eight turns and mirrors"
     needed = (TURNS * passes + adapted.striped) * adapted.pace
     adapted.eightfold = needed <= how.minutes
-    return [what if adapted.eightfold else f"not {what}: {needed:.2g} minutes are needed, {how.minutes:g} given"]
+    words = what if adapted.eightfold else f"not {what}: {needed:.2g} minutes are needed, {how.minutes:g} given"
+    rest = how.minutes - (needed if adapted.eightfold else (passes + adapted.striped) * adapted.pace)
+    return [words, _tune(adapted, planes, 60 * rest)]
+
+
+def _tune(adapted: Adapted, planes: Planes, seconds: float) -> str:
+    """Tune the network to the middles of the planes; whatever befalls it, the file is still to be denoised."""
+    middles = adapted.prepare(np.stack(list(_middles(planes))))
+    masks = [diagnose(plane).mask() for plane in middles]
+    reach_y, reach_x = max(m.reach_y for m in masks), max(m.reach_x for m in masks)
+    try:
+        found = tune(adapted.denoiser, middles, BlindSpots(min(m.share for m in masks), reach_y, reach_x), seconds)
+    except (ValueError, ArithmeticError, RuntimeError) as error:  # torch is out of memory by a RuntimeError
+        return f"the network's channels are not tuned: {str(error).splitlines()[0]}"
+    adapted.denoiser = found.denoiser
+    return str(found)
 
 
 def _middles(planes: Planes) -> Iterator[NDArray[np.float64]]:

@@ -149,7 +149,7 @@ def _denoised(
             report.network, report.noise = denoiser.name, glance(block)
             adapted, report.adapted = adapt(denoiser, block, stack.pixels, adaptation)
             chance, report.neighbours = _neighbours(adapted, second, stack, neighbours)
-            report.adapted += spend(adapted, adaptation, passes=2 if chance else 1)
+            report.adapted += spend(adapted, block, adaptation, passes=2 if chance else 1)
             together = Together(adapted.answer, adapted.by(second).answer, chance) if second and chance else None
         planes = adapted.prepare(block)
         yield from together(planes) if together else adapted.answer(planes)

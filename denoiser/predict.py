@@ -72,6 +72,12 @@ class Denoiser:
         name = str(model.record.get("name", "without a name"))
         return Denoiser(model.network, model.normalisation, device, autocast, TILE, name, model.domain, beyond)
 
+    def by(self, network: UNet) -> Denoiser:
+        """The same with another network of the same kind."""
+        return Denoiser(
+            network, self.normalisation, self.device, self.autocast, self.tile, self.name, self.domain, self.beyond
+        )
+
     def suited(self, planes: NDArray[Any]) -> tuple[Denoiser, list[str]]:
         """The denoiser that knows images like these.
 

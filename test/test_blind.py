@@ -11,7 +11,7 @@ from torch import Tensor
 
 from demo.simulate import GAIN, OFFSET, simulate_field
 from denoiser.metrics import si_psnr
-from denoiser.noise.diagnosis import BlindSpots
+from denoiser.noise.blindspots import BlindSpots
 from denoiser.noise.model import NoiseModel, skewed_noise, skewness
 from denoiser.predict import Denoiser
 from train.blind import noise_like
@@ -52,6 +52,31 @@ def test_noise_of_whole_rows_is_hidden_by_a_mask_along_them(spots: BlindSpots, s
         for s in (spots, dataclasses.replace(spots, reach_y=0, reach_x=0))
     )
     assert with_mask > 1.3 * without
+
+
+@pytest.mark.parametrize("spots", [BlindSpots(0.02), BlindSpots(0.02, 0, 4), BlindSpots(0.01, 2, 1)])
+def test_nothing_is_seen_of_what_is_hidden(spots: BlindSpots) -> None:
+    """Neither of the pixels that are asked for, nor of those in the rectangles around them."""
+    z = torch.randn((2, 1, 48, 48), generator=generator())
+    asked = spots.draw(z, generator(1))
+    hidden = torch.zeros_like(asked)
+    for n, _, y, x in asked.nonzero().tolist():
+        top, left = max(0, y - spots.reach_y), max(0, x - spots.reach_x)
+        hidden[n, :, top : y + spots.reach_y + 1, left : x + spots.reach_x + 1] = True
+    shown = spots.hide(z, asked)
+    assert torch.equal(shown[~hidden], z[~hidden])
+    other = spots.hide(torch.where(hidden, 100 + z, z), asked)
+    if spots.pixels == 1:  # others that are near, or mirrored at the ends, are among the pixels of a median
+        hidden &= _near(asked) == 1
+        hidden, shown, other = (part[..., 4:-4, 4:-4] for part in (hidden, shown, other))
+    assert hidden.sum() > 20
+    assert torch.allclose(shown[hidden], other[hidden])
+    assert float(shown[hidden].std()) < 0.7, "what is shown is smoother than the image"
+
+
+def _near(asked: Tensor) -> Tensor:
+    """How many are asked for in the 5x5 pixels around each."""
+    return torch.nn.functional.conv2d(asked.float(), torch.ones(1, 1, 5, 5), padding=4)[..., 2:-2, 2:-2]
 
 
 def test_a_mask_that_leaves_nothing_is_said() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from denoiser.noise.diagnosis import BlindSpots
+from denoiser.noise.blindspots import BlindSpots
 from denoiser.noise.model import skewed_noise, smoothed
 from train.config import Config
 from train.selfsupervised import Network, neighbour_loss, noise2void_loss, recorrupted_loss

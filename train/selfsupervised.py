@@ -12,18 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from denoiser.noise.diagnosis import BlindSpots
+from denoiser.noise.blindspots import NEIGHBOURHOOD, BlindSpots
 
 Network = Callable[[Tensor], Tensor]
-
-NEIGHBOURHOOD = 2  # pixels to each side whose median stands in for a hidden pixel
 
 
 def noise2void_loss(network: Network, z: Tensor, spots: BlindSpots, generator: torch.Generator) -> Tensor:
     """Predict hidden pixels from those around them (Noise2Void; Krull et al., 2019).
-
-    What is hidden shows the median of the pixels around it that are not (N2V2; Hoeck et al., 2022). With a
-    reach, pixels along Y or X are hidden with it (structured Noise2Void; Broaddus et al., 2020).
 
     Raises
     ------
@@ -36,35 +31,10 @@ def noise2void_loss(network: Network, z: Tensor, spots: BlindSpots, generator: t
             f"noise2void: expected images larger than the mask of {2 * spots.reach_y + 1} x {2 * spots.reach_x + 1} "
             f"pixels and its neighbourhood, found {tuple(z.shape[2:])}: give a smaller mask or larger images"
         )
-    asked = torch.rand(z.shape, generator=generator, device=z.device) < spots.share
+    asked = spots.draw(z, generator)
     if not bool(asked.any()):
         raise ValueError(f"noise2void: expected pixels to hide, found none: raise the share {spots.share:g}")
-    hidden = _hidden(asked, spots)
-    shown = z.masked_scatter(hidden, _medians(z, spots, hidden))
-    return ((network(shown).float() - z)[asked] ** 2).mean()
-
-
-def _hidden(asked: Tensor, spots: BlindSpots) -> Tensor:
-    """The pixels asked for, and those along Y and X within reach of one."""
-    y, x = spots.reach_y, spots.reach_x
-    points = asked.float()
-    along_y = functional.max_pool2d(points, (2 * y + 1, 1), 1, (y, 0))
-    along_x = functional.max_pool2d(points, (1, 2 * x + 1), 1, (0, x))
-    return torch.maximum(along_y, along_x) > 0
-
-
-def _medians(z: Tensor, spots: BlindSpots, where: Tensor) -> Tensor:
-    """Of the neighbourhoods of some pixels, without what is hidden along with each."""
-    r = NEIGHBOURHOOD
-    padded = functional.pad(z, 4 * [r], mode="reflect")
-    height, width = z.shape[2:]
-    seen = [
-        padded[..., r + y : r + y + height, r + x : r + x + width][where]
-        for y in range(-r, r + 1)
-        for x in range(-r, r + 1)
-        if not (x == 0 and abs(y) <= spots.reach_y) and not (y == 0 and abs(x) <= spots.reach_x)
-    ]
-    return torch.stack(seen).median(dim=0).values
+    return spots.errors(network, z, asked).square().mean()
 
 
 def neighbour_loss(network: Network, z: Tensor, generator: torch.Generator, agreement: float = 1.0) -> Tensor:

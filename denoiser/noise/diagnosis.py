@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from denoiser.noise.blindspots import BlindSpots
 from denoiser.noise.correlation import LEAST_PASSED, Array, Correlation
 from denoiser.noise.transfer import Transfer, transfer_of_frames, transfer_of_images
 
@@ -21,23 +22,6 @@ WHITE, PATTERN = 0.05, 0.01  # correlation, and share of the power, that are wor
 # tells, and nothing would hide that but all of the row: this is far enough to have the neighbours' noise out.
 SHARED, PATTERN_REACH = 0.1, 16
 HIDDEN = 0.2  # share of the pixels that a mask hides, at most
-
-
-@dataclass(frozen=True)
-class BlindSpots:
-    """Which pixels are hidden from the network, and what is hidden along with each.
-
-    Attributes
-    ----------
-    share : float
-        Of the pixels that are hidden and asked for.
-    reach_y, reach_x : int
-        Pixels to each side, along Y and along X, that are hidden with it: as far as noise is shared.
-    """
-
-    share: float = 0.02
-    reach_y: int = 0
-    reach_x: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,7 +87,7 @@ class Diagnosis:
         farthest, shared = (min(self.shape[1:]) - 1) // 2, max(SHARED, self._chance)
         axes = zip((self.correlation.along_y, self.correlation.along_x), self.patterns, strict=True)
         y, x = (min(farthest, PATTERN_REACH if pattern else _reach(lags, shared)) for lags, pattern in axes)
-        return BlindSpots(min(BlindSpots.share, HIDDEN / (2 * y + 2 * x + 1)), y, x)
+        return BlindSpots(min(BlindSpots.share, HIDDEN / BlindSpots(reach_y=y, reach_x=x).pixels), y, x)
 
     def brief(self) -> tuple[str, str]:
         """Two lines for a log."""
@@ -163,11 +147,7 @@ class Diagnosis:
         mask = self.mask()
         if not mask.reach_y + mask.reach_x:
             return "the pixel alone"
-        words = f"{mask.reach_y} pixels to each side along Y, {mask.reach_x} along X, of {100 * mask.share:.1f} %"
-        diagonal = float(self.correlation.along_y[0] * self.correlation.along_x[0])
-        if diagonal > SHARED:
-            words += f"; the diagonal neighbours, which it does not hide, share about {diagonal:.2f}"
-        return words
+        return f"{mask.reach_y} pixels to each side along Y, {mask.reach_x} along X, of {100 * mask.share:.2g} %"
 
 
 def diagnose(stack: NDArray[Any], repeated: bool | None = None, offset: float | None = None) -> Diagnosis:

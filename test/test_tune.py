@@ -1,0 +1,114 @@
+"""A network is tuned to a plane by hidden pixels of it: only where it gets surely better, and it is left as it was."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from demo.simulate import simulate_field
+from denoiser import adapt, tune
+from denoiser.adapt import Adaptation, Adapted, spend
+from denoiser.model import load_model
+from denoiser.noise.blindspots import BlindSpots
+from denoiser.normalise import Normalisation
+from denoiser.predict import Denoiser
+from denoiser.unet import UNet
+
+GENERAL = Path(__file__).resolve().parents[1] / "resources" / "beyond"
+WHITE = BlindSpots()
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crops that a test has the time for."""
+    monkeypatch.setattr(tune, "CROP", 64)
+    monkeypatch.setattr(tune, "BATCH", 2)
+    monkeypatch.setattr(tune, "RATE", 5e-3)
+
+
+def tiny() -> Denoiser:
+    torch.manual_seed(0)
+    return Denoiser(UNet((4, 8)), Normalisation())
+
+
+def noise(side: int = 64, planes: int = 1) -> NDArray[np.float64]:
+    return np.random.default_rng(0).standard_normal((planes, side, side))
+
+
+def error(denoiser: Denoiser, noisy: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    return float(((denoiser(noisy)[0] - truth) ** 2).mean())
+
+
+@pytest.mark.usefixtures("small")
+def test_a_network_out_of_tune_is_mended() -> None:
+    """The answers of the shipped network are made a fifth too weak; the plane's own noise tells."""
+    field, truth = simulate_field(4, side=192)
+    noisy = field[None].astype(np.float64)
+    network = load_model(GENERAL).network
+    with torch.no_grad():
+        network.out.weight *= 0.8
+    weights = copy.deepcopy(network.state_dict())
+    weak = Denoiser(network, Normalisation())
+    found = tune.tune(weak, noisy, WHITE, 300)
+    assert found.better
+    assert str(found).startswith(f"the network's channels are tuned: by {found.steps} steps, hidden pixels are")
+    assert error(found.denoiser, noisy, truth) < 0.9 * error(weak, noisy, truth)
+    assert all(torch.equal(weights[name], value) for name, value in network.state_dict().items())
+    again = tune.tune(weak, noisy, WHITE, 300)
+    assert np.array_equal(again.denoiser(noisy), found.denoiser(noisy)), "the same seed gives the same network"
+
+
+def test_where_nothing_is_to_be_learnt_the_network_stays() -> None:
+    found = tune.tune(tiny(), 0.01 * noise(planes=2), WHITE, 60)
+    assert not found.better or found.gain > 0
+    flat = Denoiser(UNet((2, 2), residual=False), Normalisation())
+    with torch.no_grad():
+        for parameter in flat.network.parameters():
+            parameter.zero_()
+    found = tune.tune(flat, noise(), WHITE, 60)
+    assert (found.denoiser, found.steps) == (flat, 0)
+    assert "are not tuned: by 0 steps, hidden pixels are predicted 0.00 % better, which may be chance" in str(found)
+
+
+def test_what_is_kept_back_is_not_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tune._crops
+
+    def all_kept(z: torch.Tensor, never: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        crops, no = kept(z, never, generator)
+        assert 0 < float(no.float().mean()) < 0.2
+        return crops, torch.ones_like(no)
+
+    monkeypatch.setattr(tune, "_crops", all_kept)
+    with pytest.raises(FloatingPointError, match="the error of the hidden pixels became nan"):
+        tune.tune(tiny(), noise(), WHITE, 60)
+
+
+@pytest.mark.parametrize(
+    ("side", "spots", "seconds", "words"),
+    [
+        (16, BlindSpots(0.02, 0, 3), 60, "planes of 16 x 16 pixels are too small for the mask"),
+        (64, BlindSpots(1e-9), 60, "no pixel is left that could be kept back"),
+        (64, WHITE, 0, "0 seconds are too short"),
+        (64, BlindSpots(0.02, 1, 1), 60, "the noise is shared along both axes"),
+    ],
+)
+def test_what_cannot_be_tuned_to_is_said(side: int, spots: BlindSpots, seconds: float, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        tune.tune(tiny(), noise(side), spots, seconds)
+
+
+@pytest.mark.parametrize("failure", [torch.OutOfMemoryError("CUDA out of memory\nmore"), FloatingPointError("nan")])
+def test_a_failure_leaves_the_network_as_it_was(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(adapt, "tune", fail)
+    denoiser = tiny()
+    adapted = Adapted(denoiser, pace=1e-9)
+    words = spend(adapted, noise(), Adaptation.of("1"))
+    assert words[1] == f"the network's channels are not tuned: {str(failure).splitlines()[0]}"
+    assert adapted.denoiser is denoiser
+    assert adapted.eightfold

@@ -29,6 +29,7 @@ RATE = 1e-3
 STEPS, BETWEEN = 100, 20  # at most, and between looks at the pixels that were kept back
 MARGIN = 2  # pixels by which a mask is widened
 SETS = 4  # of pixels that are kept back, in all planes together
+MISSED = 1.5  # power of the errors of hidden pixels, in that of what the network takes out as noise, at most
 SURE = 3.0  # standard errors by which they must be predicted better
 
 
@@ -84,16 +85,16 @@ def tune(denoiser: Denoiser, planes: NDArray[np.float64], spots: BlindSpots, sec
     Raises
     ------
     ValueError
-        If the planes or the time are too small for anything to be hidden and learnt; or noise is shared along both
-        axes: what is hidden is then so large that to fill it is another task than to denoise (docs/without-truth.md).
+        If the planes or the time are too small for anything to be hidden and learnt; or hidden pixels can be told so
+        badly by those around that to fill them is another task than to denoise (docs/without-truth.md).
     FloatingPointError
         If an error is not finite.
     torch.OutOfMemoryError
         If the device's memory does not suffice.
     """
+    if seconds <= 0:
+        raise ValueError("no time is left")
     end = time.monotonic() + seconds
-    if spots.reach_y and spots.reach_x:
-        raise ValueError("the noise is shared along both axes, and so much cannot be hidden with each pixel")
     spots = _wider(spots)
     if min(planes.shape[1:]) <= 4 * max(spots.reach_y, spots.reach_x) + 4:
         raise ValueError(f"planes of {planes.shape[1]} x {planes.shape[2]} pixels are too small for the mask")
@@ -109,6 +110,8 @@ def tune(denoiser: Denoiser, planes: NDArray[np.float64], spots: BlindSpots, sec
     began = time.monotonic()
     before = _look(gains, z, kept, spots)
     looking, longest = time.monotonic() - began, 0.0
+    if float(before.mean()) > MISSED * _taken_out(gains, z):
+        raise ValueError(f"hidden pixels are missed by more than {MISSED:g} times the noise's power: by structure")
     best, chosen, step = Tuned(denoiser, 0, 0.0, 0.0), denoiser.network, 0
     while step < STEPS and time.monotonic() + longest + 2 * looking < end:
         for _ in range(BETWEEN):
@@ -196,3 +199,9 @@ def _look(gains: _Gains, z: Tensor, kept: list[Tensor], spots: BlindSpots) -> Te
     """Squared errors of the pixels that are kept back, plane by plane to spare memory."""
     each = [spots.errors(gains, plane[None], asked[None]) for s in kept for plane, asked in zip(z, s, strict=True)]
     return torch.cat(each).square().double()
+
+
+@torch.inference_mode()
+def _taken_out(gains: _Gains, z: Tensor) -> float:
+    """Power of what the network takes out of the planes."""
+    return float(torch.stack([(gains(plane[None]) - plane).square().mean() for plane in z]).double().mean())

@@ -37,7 +37,7 @@ from train.stream import Stream, expose
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS, MINUTES = ROOT / "runs" / "peers", 20.0
+PEERS, MINUTES = ROOT / "runs" / "peers", 12.0
 NORMALISATION = Normalisation("plane")
 BATCH = 4
 STANDARD = Config(
@@ -137,7 +137,7 @@ def main() -> int:
     parser.add_argument("peers", nargs="*", help=f"of: {', '.join(map(repr, CONFIGS))}; default: all")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--out", type=Path, default=PEERS, metavar="DIR", help="gets the weights")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time for each (default 20)")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time for each (default 12)")
     arguments = parser.parse_args()
     if unknown := set(arguments.peers) - set(CONFIGS):
         parser.error(f"expected peers of {[*CONFIGS]}, found {sorted(unknown)}")

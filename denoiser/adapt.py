@@ -22,6 +22,7 @@ Planes = NDArray[Any]
 AUTO = 10.0  # minutes for a file, of the 20 that the challenge's platform gives
 LARGEST = 512  # side of what is looked at of each plane, in the middle
 TURNS = 8  # turns and mirrors of a plane
+SAFE = 0.8  # of the time that is left, for what is expected to take as long as what was measured
 
 
 class Adapted:
@@ -187,7 +188,7 @@ def spend(adapted: Adapted, planes: Planes, how: Adaptation, passes: int = 1) ->
     adapted.eightfold = needed <= how.minutes
     words = what if adapted.eightfold else f"not {what}: {needed:.2g} minutes are needed, {how.minutes:g} given"
     rest = how.minutes - (needed if adapted.eightfold else (passes + adapted.striped) * adapted.pace)
-    return [words, _tune(adapted, planes, 60 * rest)]
+    return [words, _tune(adapted, planes, 60 * SAFE * rest)]
 
 
 def _tune(adapted: Adapted, planes: Planes, seconds: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoiser.memory import available
 from denoiser.noise.blindspots import BlindSpots
 from denoiser.noise.diagnosis import SMALLEST, Diagnosis, diagnose
 from denoiser.predict import Denoiser, fill_invalid
@@ -22,6 +23,7 @@ Planes = NDArray[Any]
 AUTO = 10.0  # minutes for a file, of the 20 that the challenge's platform gives
 LARGEST = 512  # side of what is looked at of each plane, in the middle
 TURNS = 8  # turns and mirrors of a plane
+TUNING_BYTES = 2**28  # that a step of tuning may take (measured: 140 MiB beyond what denoising takes)
 SAFE = 0.8  # of the time that is left, for what is expected to take as long as what was measured
 
 
@@ -193,6 +195,9 @@ def spend(adapted: Adapted, planes: Planes, how: Adaptation, passes: int = 1) ->
 
 def _tune(adapted: Adapted, planes: Planes, seconds: float) -> str:
     """Tune the network to the middles of the planes; whatever befalls it, the file is still to be denoised."""
+    if (free := available()) < TUNING_BYTES:
+        need = f"about {TUNING_BYTES >> 20} MiB of memory are needed, found {free >> 20} MiB"
+        return f"the network's channels are not tuned: {need}"
     middles = adapted.prepare(np.stack(list(_middles(planes))))
     masks = [diagnose(plane).mask() for plane in middles]
     reach_y, reach_x = max(m.reach_y for m in masks), max(m.reach_x for m in masks)

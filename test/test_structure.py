@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "denoiser/stripes.py": set(),
     "denoiser/tune.py": {"denoiser.noise.blindspots", "denoiser.normalise", "denoiser.predict", "denoiser.unet"},
     "denoiser/adapt.py": {
+        "denoiser.memory",
         "denoiser.noise.blindspots",
         "denoiser.noise.diagnosis",
         "denoiser.predict",

@@ -117,3 +117,9 @@ def test_a_failure_leaves_the_network_as_it_was(failure: Exception, monkeypatch:
     assert words[1] == f"the network's channels are not tuned: {str(failure).splitlines()[0]}"
     assert adapted.denoiser is denoiser
     assert adapted.eightfold
+
+
+def test_memory_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapt, "available", lambda: 100 << 20)
+    words = spend(Adapted(constant(), pace=1e-9), noise(), Adaptation.of("1"))
+    assert words[1].endswith("are not tuned: about 256 MiB of memory are needed, found 100 MiB")

@@ -2,7 +2,7 @@
 
 The "meta" device stands in for a GPU: a tensor that is made on the CPU does not go with those on it, and
 whatever asks for a value (`.item()`, `float()`, `.cpu().numpy()`, a mask that picks) is an error. Noise2Void
-picks the pixels that it hides, and so is not among these.
+picks the pixels that it asks for, and those that stand alone; so that part is not among these.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 
 from denoiser.noise import camera
+from denoiser.noise.blindspots import BlindSpots
 from denoiser.normalise import Normalisation
+from denoiser.tune import _crops, _Gains
+from denoiser.unet import UNet
 from train.blind import blind_loss
 from train.config import Config
 from train.losses import LOSSES, build_loss
@@ -82,3 +85,15 @@ def test_losses_stay_on_the_device(loss: str) -> None:
 def test_crops_are_normalised_on_the_device(kind: str) -> None:
     x, target = normalised(X, X, Normalisation(kind, 1.0, 2.0) if kind == "dataset" else Normalisation(kind))
     assert {t.device.type for t in balanced(x, x, target, 0.4)} == {"meta"}
+
+
+def test_a_network_is_tuned_on_its_device() -> None:
+    """Where to look is drawn on the CPU, so that every device sees the same."""
+    spots = BlindSpots(0.02, 1, 2)
+    asked = spots.draw(X, generator())
+    gains = _Gains(UNet((2, 4)).to("meta"))
+    crops, never = _crops(X, asked, generator())
+    gains(spots.hide(crops, spots.draw(crops, generator()) & ~never)).mean().backward()
+    assert {number.grad.device.type for number in gains.numbers.values() if number.grad is not None} == {"meta"}
+    assert all(number.grad is not None for number in gains.numbers.values())
+    assert gains.baked().out.weight.device.type == "meta"

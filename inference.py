@@ -74,7 +74,7 @@ def parse_arguments() -> argparse.Namespace:
         type=adaptation,
         metavar="auto|off|MINUTES",
         help=f"suit each file: auto takes out stripes if there are any and it takes no more than {AUTO:g} minutes a "
-        "file; MINUTES are spent on the mean of eight answers and on tuning, too; default: what the model says, else off",
+        "file; MINUTES are spent on the mean of eight answers and on tuning, too; default: as the model says, else off",
     )
     parser.add_argument(
         "--neighbours",

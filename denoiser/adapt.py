@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from denoiser.memory import available
 from denoiser.noise.blindspots import BlindSpots
-from denoiser.noise.diagnosis import SMALLEST, Diagnosis, diagnose
+from denoiser.noise.diagnosis import PATTERN_REACH, SMALLEST, Diagnosis, diagnose
 from denoiser.predict import Denoiser, fill_invalid
 from denoiser.stripes import without_stripes
 from denoiser.tune import tune
@@ -200,9 +200,11 @@ def _tune(adapted: Adapted, planes: Planes, seconds: float) -> str:
         return f"the network's channels are not tuned: {need}"
     middles = adapted.prepare(np.stack(list(_middles(planes))))
     masks = [diagnose(plane).mask() for plane in middles]
-    reach_y, reach_x = max(m.reach_y for m in masks), max(m.reach_x for m in masks)
+    # What is left of stripes is still shared along them.
+    y, x = (PATTERN_REACH if there else 0 for there in (adapted.columns, adapted.rows))
+    y, x = max(y, *(m.reach_y for m in masks)), max(x, *(m.reach_x for m in masks))
     try:
-        found = tune(adapted.denoiser, middles, BlindSpots(min(m.share for m in masks), reach_y, reach_x), seconds)
+        found = tune(adapted.denoiser, middles, BlindSpots(reach_y=y, reach_x=x).sparse(), seconds)
     except (ValueError, ArithmeticError, RuntimeError) as error:  # torch is out of memory by a RuntimeError
         return f"the network's channels are not tuned: {str(error).splitlines()[0]}"
     adapted.denoiser = found.denoiser

@@ -26,7 +26,7 @@ from denoiser.unet import UNet
 
 CROP, BATCH = 128, 4
 RATE = 1e-3
-STEPS, BETWEEN = 100, 20  # at most, and between looks at the pixels that were kept back
+STEPS, BETWEEN = 20, 10  # at most, and between looks at the pixels that were kept back
 MARGIN = 2  # pixels by which a mask is widened
 SETS = 4  # of pixels that are kept back, in all planes together
 MISSED = 1.5  # power of the errors of hidden pixels, in that of what the network takes out as noise, at most
@@ -141,8 +141,7 @@ def _compared(before: Tensor, after: Tensor) -> tuple[float, float]:
 def _wider(spots: BlindSpots) -> BlindSpots:
     """Spots that surely hide what shares noise, of which a single image does not tell all."""
     y, x = (reach + MARGIN if reach else 0 for reach in (spots.reach_y, spots.reach_x))
-    share = spots.share * spots.pixels / BlindSpots(reach_y=y, reach_x=x).pixels
-    return BlindSpots(share, y, x)
+    return BlindSpots(spots.share, y, x).sparse()
 
 
 class _Gains:

@@ -43,7 +43,7 @@ def main(data: Path, target: Path, minutes: str = "1") -> None:
         suited, _ = denoiser.suited(plane[None])
         how = Adaptation.of(minutes)
         adapted, _ = adapt(suited, plane[None], plane.size, how)
-        spend(adapted, how)
+        print(path.name, *spend(adapted, plane[None], how), sep="; ")
         answers = suited(plane[None])[0], adapted.answer(adapted.prepare(plane[None]))[0]
         crop = busiest(answers[1])
         low, high = np.percentile(answers[1][crop], [0.5, 99.7])

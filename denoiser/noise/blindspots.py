@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+HIDDEN = 0.2  # share of the pixels that a mask hides, at most
 NEIGHBOURHOOD = 2  # pixels to each side whose median stands in for a hidden pixel
 
 
@@ -32,6 +33,10 @@ class BlindSpots:
     def pixels(self) -> int:
         """Hidden for each that is asked for."""
         return (2 * self.reach_y + 1) * (2 * self.reach_x + 1)
+
+    def sparse(self) -> BlindSpots:
+        """The same, but so few that not too much is hidden with them."""
+        return replace(self, share=min(self.share, HIDDEN / self.pixels))
 
     def draw(self, z: Tensor, generator: torch.Generator) -> Tensor:
         """The pixels to ask for: bool, of the shape and on the device of z, drawn on that of the generator."""

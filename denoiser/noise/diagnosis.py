@@ -21,7 +21,6 @@ WHITE, PATTERN = 0.05, 0.01  # correlation, and share of the power, that are wor
 # For a mask. A pixel that shares c of the noise tells c² of its power: 1 %. What rows share, all of a row
 # tells, and nothing would hide that but all of the row: this is far enough to have the neighbours' noise out.
 SHARED, PATTERN_REACH = 0.1, 16
-HIDDEN = 0.2  # share of the pixels that a mask hides, at most
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Diagnosis:
         farthest, shared = (min(self.shape[1:]) - 1) // 2, max(SHARED, self._chance)
         axes = zip((self.correlation.along_y, self.correlation.along_x), self.patterns, strict=True)
         y, x = (min(farthest, PATTERN_REACH if pattern else _reach(lags, shared)) for lags, pattern in axes)
-        return BlindSpots(min(BlindSpots.share, HIDDEN / BlindSpots(reach_y=y, reach_x=x).pixels), y, x)
+        return BlindSpots(reach_y=y, reach_x=x).sparse()
 
     def brief(self) -> tuple[str, str]:
         """Two lines for a log."""

@@ -18,7 +18,7 @@ demo: $(VENV)/.train ## denoise a simulated field and draw it (INPUT=folder: you
 	$(PY) -m demo $(if $(INPUT),"$(INPUT)")
 
 test: $(VENV)/.dev ## run the tests
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --durations 10
 
 check: lint test ## ruff, mypy and the tests
 

@@ -14,7 +14,7 @@ from denoiser.metrics import si_psnr
 from denoiser.noise.blindspots import BlindSpots
 from denoiser.noise.model import NoiseModel, skewed_noise, skewness
 from denoiser.predict import Denoiser
-from train.blind import noise_like
+from train.blind import blind_loss, noise_like
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import RECIPES, Config
 from train.export import export
@@ -72,6 +72,19 @@ def test_nothing_is_seen_of_what_is_hidden(spots: BlindSpots) -> None:
     assert hidden.sum() > 20
     assert torch.allclose(shown[hidden], other[hidden])
     assert float(shown[hidden].std()) < 0.7, "what is shown is smoother than the image"
+
+
+def test_large_masks_hide_a_fifth_of_an_image_at_most() -> None:
+    shown = []
+
+    def network(x: Tensor) -> Tensor:
+        shown.append(x)
+        return x
+
+    z = torch.randn((8, 1, 64, 64), generator=generator())
+    config = dataclasses.replace(RECIPES["noise2void"][1], mask=(3, 3))
+    blind_loss(network, z, z, z, torch.zeros(8, 3), config, generator(1))
+    assert 0.1 < float((shown[0] != z).float().mean()) < 0.22
 
 
 def _near(asked: Tensor) -> Tensor:

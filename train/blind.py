@@ -40,7 +40,7 @@ def blind_loss(
     if config.learn == "noise2noise":
         return (network(z).float() - other).square().mean()
     if config.learn == "noise2void":
-        return noise2void_loss(network, z, BlindSpots(config.spots, *config.mask), generator)
+        return noise2void_loss(network, z, BlindSpots(config.spots, *config.mask).sparse(), generator)
     if config.learn == "neighbours":
         return neighbour_loss(network, z, generator, config.agreement)
     spread = (z.std(dim=(1, 2, 3), keepdim=True) / noisy.std(dim=(1, 2, 3), keepdim=True)).nan_to_num(1.0)

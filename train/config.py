@@ -58,8 +58,9 @@ class Config:
         (the next frame of the same scene, or plane of a stack), "neighbours" (Neighbor2Neighbor: a pixel from the
         one beside it), or "recorrupted" (noise drawn like that which is there).
     spots, mask
-        Of "noise2void": share of the pixels that are asked for, and how many to each side along Y and along X the
-        rectangle reaches that is hidden with them (structured Noise2Void), as `train noise` advises.
+        Of "noise2void": share of the pixels that are asked for (fewer, where more than a fifth would be hidden), and
+        how many to each side along Y and along X the rectangle reaches that is hidden with them (structured
+        Noise2Void), as `train noise` advises.
     agreement
         Of "neighbours": weight of the term that makes up for neighbours not showing the very same.
     gain, offset

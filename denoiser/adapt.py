@@ -198,15 +198,16 @@ def _tune(adapted: Adapted, planes: Planes, seconds: float) -> str:
     if (free := available()) < TUNING_BYTES:
         need = f"about {TUNING_BYTES >> 20} MiB of memory are needed, found {free >> 20} MiB"
         return f"the network's channels are not tuned: {need}"
-    middles = adapted.prepare(np.stack(list(_middles(planes))))
-    masks = [diagnose(plane).mask() for plane in middles]
-    # What is left of stripes is still shared along them.
-    y, x = (PATTERN_REACH if there else 0 for there in (adapted.columns, adapted.rows))
-    y, x = max(y, *(m.reach_y for m in masks)), max(x, *(m.reach_x for m in masks))
     try:
+        middles = adapted.prepare(np.stack(list(_middles(planes))))
+        masks = [diagnose(plane).mask() for plane in middles]
+        # What is left of stripes is still shared along them.
+        y, x = (PATTERN_REACH if there else 0 for there in (adapted.columns, adapted.rows))
+        y, x = max(y, *(m.reach_y for m in masks)), max(x, *(m.reach_x for m in masks))
         found = tune(adapted.denoiser, middles, BlindSpots(reach_y=y, reach_x=x).sparse(), seconds)
     except (ValueError, ArithmeticError, RuntimeError) as error:  # torch is out of memory by a RuntimeError
-        return f"the network's channels are not tuned: {str(error).splitlines()[0]}"
+        first, *_ = str(error).split("\n")
+        return f"the network's channels are not tuned: {first}"
     adapted.denoiser = found.denoiser
     return str(found)
 

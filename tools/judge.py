@@ -3,9 +3,10 @@
     python tools/judge.py DATA MODEL_OR_CHECKPOINT ...
     python tools/judge.py DATA CHECKPOINT --blend FORERUNNER 0.25 0.5 0.75
 
-Mean SI-PSNR of W2S's validation fields; of clean images at four doses (photo-electrons of the brightest pixel, one
-electron of read noise); the same of truths without any noise of their own, the field of the demo and a few spots on a
-faint mottle; and of the answer to W2S's means of 400 frames with these themselves, of which nothing should be smeared.
+Mean SI-PSNR of W2S's validation fields; the same and SSIM of clean images at four doses (photo-electrons of the
+brightest pixel, one electron of read noise), and of truths without any noise of their own, the field of the demo and a
+few spots on a faint mottle; and SI-PSNR of the answer to W2S's means of 400 frames with these themselves, of which
+nothing should be smeared.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from demo.simulate import simulate_field
 from denoiser.device import keep_memory
-from denoiser.metrics import si_psnr
+from denoiser.metrics import si_psnr, ssim
 from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
@@ -67,14 +68,16 @@ class Judge:
     def __call__(self, name: str, network: UNet) -> None:
         denoise = Denoiser(network, Normalisation("plane"))
 
-        def mean(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
-            return float(np.mean([si_psnr(truth, denoise(noisy[None])[0]) for noisy, truth in pairs]))
+        def mean(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+            answers = [(truth, denoise(noisy[None])[0]) for noisy, truth in pairs]
+            return tuple(float(np.mean([figure(*answer) for answer in answers])) for figure in (si_psnr, ssim))  # type: ignore[return-value]
 
         drawn = [
-            f"{kind} {' '.join(f'{mean(pairs):.2f}' for pairs in doses.values())}" for kind, doses in self.drawn.items()
+            f"{kind} {' '.join('{:.2f}/{:.4f}'.format(*mean(pairs)) for pairs in doses.values())}"
+            for kind, doses in self.drawn.items()
         ]
-        itself = mean([(truth, truth) for _, truth in self.real])
-        print(f"{name}: W2S {mean(self.real):.3f}, {', '.join(drawn)}, itself {itself:.2f} dB", flush=True)
+        itself, real = mean([(truth, truth) for _, truth in self.real])[0], mean(self.real)[0]
+        print(f"{name}: W2S {real:.3f}, {', '.join(drawn)}, itself {itself:.2f} dB", flush=True)
 
 
 def spots(seed: int) -> np.ndarray:

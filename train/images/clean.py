@@ -35,15 +35,16 @@ class Clean:
 
     name: str
     planes: Tensor
+    good_for: list[float] | None = None
 
     @cached_property
     def most(self) -> list[float]:
         """Of each plane, photo-electrons of the brightest pixel above which drawn noise is not much more than its own.
 
         In its dark and in its bright parts, whichever allow less; fine structure that is taken for noise lowers
-        it as well.
+        it as well. `good_for`, where it is known.
         """
-        return [_most_photons(plane.double().numpy()) for plane in self.planes]
+        return self.good_for or [_most_photons(plane.double().numpy()) for plane in self.planes]
 
 
 def read_clean(folder: Path, held_out: bool = False, scale: int = 1) -> list[Tensor]:

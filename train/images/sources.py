@@ -12,6 +12,7 @@ from train.images.clean import Clean, split_clean
 from train.images.layouts import PAIRED, Layout, detect
 from train.images.noisy import find_noisy
 from train.images.pairs import Images, Pair, read_pairs
+from train.images.phantoms import phantoms
 from train.images.split import split_fields
 from train.synthetic import validation_pairs
 
@@ -61,11 +62,13 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
         if clean is None:
             raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
         drawn_on, unseen = split_clean(clean, config.validation, config.seed, config.scale)
+        drawn_on += phantoms(config.phantoms, config.seed)
     return Images(training, validation, drawn_on, drawn_pairs(unseen, config), _source(layout, bool(drawn_on)))
 
 
 def _from_clean(data: Path, config: Config) -> Images:
     training, validation = split_clean(data, config.validation, config.seed, config.scale)
+    training += phantoms(config.phantoms, config.seed)
     return Images([], drawn_pairs(validation, config), training, source=SOURCES["clean"])
 
 

@@ -1,0 +1,64 @@
+"""Numerical phantoms: without noise, of all kinds, and a share of what a network learns from."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from train.config import Config
+from train.images.phantoms import PLANES, SIDE, STRUCTURES, phantom, phantoms
+from train.images.sources import find_images
+from train.stream import Stream, expose
+
+
+def test_phantoms_follow_from_the_seed_and_their_number() -> None:
+    two, three, other = phantoms(2, 0), phantoms(3, 0), phantoms(1, 1)
+    assert [image.name for image in three] == ["phantom 0", "phantom 1", "phantom 2"]
+    assert all(torch.equal(a.planes, b.planes) for a, b in zip(two, three, strict=False))
+    assert not torch.equal(two[0].planes, two[1].planes)
+    assert not torch.equal(two[0].planes, other[0].planes)
+    assert two[0].most == [math.inf] * PLANES, "they are good for any light"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_phantom_is_an_image_of_light(seed: int) -> None:
+    image = phantom(np.random.default_rng(seed))
+    assert image.shape == (SIDE, SIDE)
+    assert np.isfinite(image).all()
+    assert image.min() == 0
+    assert np.percentile(image, 99.9) == pytest.approx(1, abs=0.01)
+    spectrum = np.abs(np.fft.fft2(image - image.mean())) ** 2
+    frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None])
+    assert spectrum[frequency > 0.45].mean() < 0.02 * spectrum.mean(), "blurred by a lens: white noise would have 1"
+
+
+@pytest.mark.parametrize("draw", STRUCTURES)
+def test_a_structure_has_something_to_see(draw) -> None:  # type: ignore[no-untyped-def]
+    for seed in range(5):
+        image = draw(np.random.default_rng(seed), 64)
+        assert image.shape == (64, 64)
+        assert np.isfinite(image).all()
+        assert image.min() >= 0
+        assert image.max() > image.min()
+
+
+def test_a_run_draws_noise_on_them(tmp_path: Path) -> None:
+    for i in range(6):
+        np.save(tmp_path / f"{i}.npy", np.random.default_rng(i).random((160, 160)))
+    config = Config(synthetic=1.0, photons=(1e6, 1e6), read_noise=0.0, rows=0.0, phantoms=40, batch=64)
+    images = find_images(tmp_path, config)
+    assert len(images.clean) == 43
+    assert all("phantom" not in pair.name for pair in images.validation), "they are to learn from alone"
+    noisy, truth = expose(Stream(images, config).draw(0), config)
+    share = ((noisy - truth).std(dim=(1, 2, 3)) / truth.std(dim=(1, 2, 3)) < 0.02).float().mean()
+    assert float(share) > 0.8, "phantoms are good for a million photo-electrons, photographs of noise are not"
+
+
+@pytest.mark.parametrize("count", [-1, 10**6])
+def test_a_number_that_cannot_be(count: int) -> None:
+    with pytest.raises(ValueError, match="phantoms: expected 0 to 10000, found"):
+        Config(phantoms=count)

@@ -1,0 +1,147 @@
+"""Numerical phantoms: drawn structures that, unlike a photograph, have no noise of their own.
+
+What is drawn is meant to have the edges, lines, points, textures and dynamic range of fluorescence images, not to look
+like any one of them. The field of the demo is none of these (`demo.simulate`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from train.images.clean import Clean
+
+SIDE, PLANES = 256, 8  # of a phantom, which stands for one file
+PSF = (0.6, 2.5)  # standard deviation of the point spread function, pixels
+LAYERS = 3  # at most so many structures in one plane
+FAINTEST = 0.03  # of them, beside the brightest
+
+Image = NDArray[np.float64]
+
+
+def phantoms(count: int, seed: int) -> list[Clean]:
+    """So many phantoms of `PLANES` planes each, float32 from 0 to about 1; none has any noise."""
+    endless = [math.inf] * PLANES
+    return [Clean(f"phantom {i}", _planes(np.random.default_rng((seed, i))), endless) for i in range(count)]
+
+
+def _planes(random: Generator) -> torch.Tensor:
+    return torch.from_numpy(np.stack([phantom(random) for _ in range(PLANES)]).astype(np.float32))
+
+
+def phantom(random: Generator, side: int = SIDE) -> Image:
+    """One to three structures of unlike brightness as a microscope sees them, (side, side), from 0 to about 1."""
+    image = np.zeros((side, side))
+    for structure in random.choice(len(STRUCTURES), random.integers(1, LAYERS + 1), replace=False):
+        layer = STRUCTURES[structure](random, side)
+        if random.random() < 0.3:  # lit unevenly, or present in a part alone
+            layer = layer * np.exp(random.uniform(0.3, 1.5) * clouds(random, side, 3.0))
+        image += _log_uniform(random, FAINTEST, 1) * layer / layer.max()
+    image = gaussian_filter(image, random.uniform(*PSF))
+    if random.random() < 0.5:  # light from out of focus
+        image += random.uniform(0, 0.5) * gaussian_filter(image, random.uniform(6, 20))
+    low, high = np.percentile(image, [0.1, 99.9])
+    result: Image = ((image - low) / max(high - low, 1e-6)).clip(min=0)
+    return result
+
+
+def leaves(random: Generator, side: int) -> Image:
+    """Flat and mottled patches of all sizes that hide each other, with sharp borders ("dead leaves")."""
+    image = np.full((side, side), random.random())
+    yy, xx = np.mgrid[:side, :side]
+    mottle = clouds(random, side, random.uniform(1.2, 2.5))
+    for _ in range(random.integers(20, 120)):
+        radius = min(_log_uniform(random, 3, side / 3), side / 3)
+        inside = _ellipse(random, yy, xx, radius) < 1
+        image[inside] = random.random() * (1 + (random.random() < 0.3) * 0.2 * mottle[inside])
+    return image.clip(min=0)
+
+
+def cells(random: Generator, side: int) -> Image:
+    """Blobs with soft borders and a mottled inside on nothing."""
+    image = np.zeros((side, side))
+    yy, xx = np.mgrid[:side, :side]
+    mottle = clouds(random, side, random.uniform(1.2, 3.0))
+    for _ in range(random.integers(1, 12)):
+        distance = _ellipse(random, yy, xx, random.uniform(0.03, 0.2) * side)
+        inside = 1 / (1 + np.exp(random.uniform(5, 40) * (distance - 1).clip(max=10)))
+        image = np.maximum(image, random.uniform(0.2, 1) * inside * np.exp(random.uniform(0, 0.6) * mottle))
+    return image
+
+
+def filaments(random: Generator, side: int) -> Image:
+    """Curves of one curvature and width each; some beaded."""
+    image = np.zeros((side, side))
+    steps = 2 * side
+    for _ in range(random.integers(3, 60)):
+        turns = random.normal(0, _log_uniform(random, 1e-4, 1e-2)) + 0.03 * random.normal(size=steps)
+        angle = random.uniform(0, 2 * np.pi) + 0.5 * np.cumsum(turns)
+        y, x = (random.uniform(0, side) + 0.5 * np.cumsum(part) for part in (np.sin(angle), np.cos(angle)))
+        weight = np.full(steps, random.uniform(0.2, 1.0))
+        if random.random() < 0.3:
+            weight *= random.gamma(0.5, 2.0, steps // 8).repeat(8)
+        _add_points(image, y, x, weight)
+    return gaussian_filter(image, random.uniform(0, 1.5))
+
+
+def points(random: Generator, side: int) -> Image:
+    """Few to many points, most of them faint, of one size."""
+    image = np.zeros((side, side))
+    count = int(_log_uniform(random, 3, 600))
+    _add_points(image, *random.uniform(0, side, (2, count)), random.pareto(2.0, count) + 0.1)
+    return gaussian_filter(image, _log_uniform(random, 0.3, 4))
+
+
+def membranes(random: Generator, side: int) -> Image:
+    """Thin borders of a tissue's cells, brighter here and there."""
+    centres = random.uniform(-0.1 * side, 1.1 * side, (int(_log_uniform(random, 5, 150)), 2))
+    grid = np.mgrid[:side, :side].reshape(2, -1).T + 2 * random.normal(size=2)
+    nearest, second = cKDTree(centres).query(grid, k=2)[0].T.reshape(2, side, side)
+    wall = np.exp(-(((second - nearest) / random.uniform(1, 4)) ** 2))
+    result: Image = wall * np.exp(random.uniform(0, 0.8) * clouds(random, side, 2.0))
+    return result
+
+
+def texture(random: Generator, side: int) -> Image:
+    """Clouds from fine to coarse, some with high peaks."""
+    result: Image = np.exp(random.uniform(0.2, 1.2) * clouds(random, side, random.uniform(1.2, 2.5)))
+    return result
+
+
+STRUCTURES: tuple[Callable[[Generator, int], Image], ...] = (leaves, cells, filaments, points, membranes, texture)
+
+
+def clouds(random: Generator, side: int, slope: float) -> Image:
+    """A random field of mean 0 and spread 1 whose amplitude falls with the frequency to the power `slope`."""
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+    frequency[0, 0] = np.inf
+    field = np.fft.irfft2(np.fft.rfft2(random.normal(size=(side, side))) * frequency**-slope, (side, side))
+    result: Image = field / field.std()
+    return result
+
+
+def _ellipse(random: Generator, yy: NDArray[np.int64], xx: NDArray[np.int64], radius: float) -> Image:
+    """Distance from a random centre, 1 on an ellipse."""
+    y, x = random.uniform(0, len(yy), 2)
+    angle, squash = random.uniform(0, np.pi), random.uniform(0.4, 1)
+    along = (yy - y) * np.sin(angle) + (xx - x) * np.cos(angle)
+    across = (yy - y) * np.cos(angle) - (xx - x) * np.sin(angle)
+    result: Image = np.hypot(along / radius, across / (squash * radius))
+    return result
+
+
+def _add_points(image: Image, y: Image, x: Image, weight: Image) -> None:
+    """Add points where they fall on the image, each to the pixel that it falls on."""
+    inside = (y >= 0) & (x >= 0) & (y < len(image)) & (x < len(image))
+    np.add.at(image, (y[inside].astype(int), x[inside].astype(int)), weight[inside])
+
+
+def _log_uniform(random: Generator, low: float, high: float) -> float:
+    return float(np.exp(random.uniform(np.log(low), np.log(high))))

@@ -88,15 +88,18 @@ def filaments(random: Generator, side: int) -> Image:
         if random.random() < 0.3:
             weight *= random.gamma(0.5, 2.0, steps // 8).repeat(8)
         _add_points(image, y, x, weight)
-    return gaussian_filter(image, random.uniform(0, 1.5))
+    result: Image = gaussian_filter(image, random.uniform(0, 1.5))
+    return result
 
 
 def points(random: Generator, side: int) -> Image:
     """Few to many points, most of them faint, of one size."""
     image = np.zeros((side, side))
     count = int(_log_uniform(random, 3, 600))
-    _add_points(image, *random.uniform(0, side, (2, count)), random.pareto(2.0, count) + 0.1)
-    return gaussian_filter(image, _log_uniform(random, 0.3, 4))
+    y, x = random.uniform(0, side, (2, count))
+    _add_points(image, y, x, random.pareto(2.0, count) + 0.1)
+    result: Image = gaussian_filter(image, _log_uniform(random, 0.3, 4))
+    return result
 
 
 def membranes(random: Generator, side: int) -> Image:

@@ -24,7 +24,7 @@ def test_phantoms_follow_from_the_seed_and_their_number() -> None:
     assert two[0].most == [math.inf] * PLANES, "they are good for any light"
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_phantom_is_an_image_of_light(seed: int) -> None:
     image = phantom(np.random.default_rng(seed))
     assert image.shape == (SIDE, SIDE)
@@ -49,13 +49,16 @@ def test_a_structure_has_something_to_see(draw) -> None:  # type: ignore[no-unty
 def test_a_run_draws_noise_on_them(tmp_path: Path) -> None:
     for i in range(6):
         np.save(tmp_path / f"{i}.npy", np.random.default_rng(i).random((160, 160)))
-    config = Config(synthetic=1.0, photons=(1e6, 1e6), read_noise=0.0, rows=0.0, phantoms=40, batch=64)
+    config = Config(synthetic=1.0, photons=(1.0, 1e6), phantoms=6, batch=64)
     images = find_images(tmp_path, config)
-    assert len(images.clean) == 43
+    assert len(images.clean) == 3 + 6
     assert all("phantom" not in pair.name for pair in images.validation), "they are to learn from alone"
-    noisy, truth = expose(Stream(images, config).draw(0), config)
-    share = ((noisy - truth).std(dim=(1, 2, 3)) / truth.std(dim=(1, 2, 3)) < 0.02).float().mean()
-    assert float(share) > 0.8, "phantoms are good for a million photo-electrons, photographs of noise are not"
+    crops = Stream(images, config).draw(0)
+    assert 0.5 < float(crops.most.isinf().float().mean()) < 0.85, "two thirds of the files"
+    _, truth = expose(crops, config)
+    brightest = truth.amax(dim=(1, 2, 3))
+    assert float(brightest[crops.most.isinf()].max()) > 1e4, "they are good for any light,"
+    assert float(brightest[crops.most.isfinite()].max()) < 10, "photographs of noise for hardly any"
 
 
 @pytest.mark.parametrize("count", [-1, 10**6])

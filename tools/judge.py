@@ -1,7 +1,7 @@
 """What a network is chosen by, on images that it was not trained on and that are no test images.
 
     python tools/judge.py DATA MODEL_OR_CHECKPOINT ...
-    python tools/judge.py DATA CHECKPOINT --blend FORERUNNER 0.25 0.5 0.75
+    python tools/judge.py DATA MODEL_OR_CHECKPOINT --blend FORERUNNER 0.25 0.5 0.75
 
 Mean SI-PSNR of W2S's validation fields; the same and SSIM of clean images at four doses (photo-electrons of the
 brightest pixel, one electron of read noise), and of truths without any noise of their own, the field of the demo and a
@@ -90,6 +90,11 @@ def spots(seed: int) -> np.ndarray:
     return image / image.max() + 0.005 * mottle / mottle.std()
 
 
+def network_of(path: Path) -> UNet:
+    """That of a model's folder, or of a checkpoint."""
+    return load_model(path).network if path.is_dir() else load_network(path)
+
+
 def _tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(image).float()[None, None]
 
@@ -103,11 +108,11 @@ def main() -> None:
     keep_memory()
     judge = Judge(arguments.data)
     for path in arguments.networks:
-        network = load_model(path).network if path.is_dir() else load_network(path)
+        network = network_of(path)
         judge(str(path), network)
         for share in map(float, arguments.blend[1:]):
             blended = copy.deepcopy(network)
-            average(blended, load_network(Path(arguments.blend[0])), share)
+            average(blended, network_of(Path(arguments.blend[0])), share)
             judge(f"  with {share:g} of {arguments.blend[0]}", blended)
 
 

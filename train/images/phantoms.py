@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from train.images.clean import Clean
 
 SIDE, PLANES = 256, 8  # of a phantom, which stands for one file
-PSF = (0.6, 2.5)  # standard deviation of the point spread function, pixels
+PSF = (0.4, 2.5)  # standard deviation of the point spread function, pixels: from undersampled to empty magnification
 LAYERS = 3  # at most so many structures in one plane
 FAINTEST = 0.03  # of them, beside the brightest
 
@@ -44,7 +44,7 @@ def phantom(random: Generator, side: int = SIDE) -> Image:
         if random.random() < 0.3:  # lit unevenly, or present in a part alone
             layer = layer * np.exp(random.uniform(0.3, 1.5) * clouds(random, side, 3.0))
         image += _log_uniform(random, FAINTEST, 1) * layer / layer.max()
-    image = gaussian_filter(image, random.uniform(*PSF))
+    image = gaussian_filter(image, _log_uniform(random, *PSF))
     if random.random() < 0.5:  # light from out of focus
         image += random.uniform(0, 0.5) * gaussian_filter(image, random.uniform(6, 20))
     low, high = np.percentile(image, [0.1, 99.9])

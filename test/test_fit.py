@@ -420,11 +420,17 @@ def test_a_network_and_its_forerunner_can_be_averaged(tmp_path: Path) -> None:
     one, two = load_network(first).state_dict(), load_network(second).state_dict()
     for key, value in blended.network.state_dict().items():
         assert torch.allclose(value, 0.25 * one[key] + 0.75 * two[key], atol=1e-6), key
+    export(second, tmp_path / "again", "blend", blend=(tmp_path / "model", 1.0))
+    again = load_model(tmp_path / "again").network.state_dict()
+    assert all(torch.equal(value, again[key]) for key, value in blended.network.state_dict().items())
     with pytest.raises(ValueError, match=r"blend: expected a share from 0 to 1, found 1\.5"):
         export(second, tmp_path / "model", "blend", blend=(first, 1.5))
     other = fit(dataclasses.replace(TINY, steps=1, channels=(16, 24)), images(), tmp_path / "other")
     with pytest.raises(ValueError, match=r"other.*: expected channels=\(16, 32\), found \(16, 24\)"):
         export(second, tmp_path / "model", "blend", blend=(other, 0.5))
+    export(other, tmp_path / "other-model", "other")
+    with pytest.raises(ValueError, match=r"blend: expected weights of the same network, found another one's"):
+        export(second, tmp_path / "model", "blend", blend=(tmp_path / "other-model", 0.5))
 
 
 def test_without_biases_the_network_is_homogeneous() -> None:

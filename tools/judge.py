@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -25,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from demo.simulate import simulate_field
 from denoiser.device import keep_memory
 from denoiser.metrics import si_psnr, ssim
-from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from denoiser.unet import UNet
@@ -45,7 +45,7 @@ class Judge:
     """Measures networks on the validation images below `data`."""
 
     def __init__(self, data: Path) -> None:
-        config = RECIPES["mixture"][1]
+        config = dataclasses.replace(RECIPES["mixture"][1], phantoms=0)
         images = find_images(data / "w2s", config, data / "clean")
         self.real = [(np.asarray(p.frames[0], float), p.truth.astype(float)) for p in images.validation]
         held_out = {pair.name for pair in images.drawn}
@@ -90,11 +90,6 @@ def spots(seed: int) -> np.ndarray:
     return image / image.max() + 0.005 * mottle / mottle.std()
 
 
-def network_of(path: Path) -> UNet:
-    """That of a model's folder, or of a checkpoint."""
-    return load_model(path).network if path.is_dir() else load_network(path)
-
-
 def _tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(image).float()[None, None]
 
@@ -108,11 +103,11 @@ def main() -> None:
     keep_memory()
     judge = Judge(arguments.data)
     for path in arguments.networks:
-        network = network_of(path)
+        network = load_network(path)
         judge(str(path), network)
         for share in map(float, arguments.blend[1:]):
             blended = copy.deepcopy(network)
-            average(blended, network_of(Path(arguments.blend[0])), share)
+            average(blended, load_network(Path(arguments.blend[0])), share)
             judge(f"  with {share:g} of {arguments.blend[0]}", blended)
 
 

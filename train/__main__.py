@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--note", default="", help="what the record should say of earlier stages")
     c.add_argument("--beyond", type=Path, metavar="DIR", help="model folder for images unlike the training images")
     c.add_argument("--adapt", default="off", metavar="auto|off|MINUTES", help="what inference does to suit each file")
-    c.add_argument("--blend", type=Path, metavar="FILE", help="average the weights with those of this checkpoint")
+    c.add_argument("--blend", type=Path, metavar="PATH", help="average the weights with this checkpoint's or model's")
     c.add_argument("--share", type=float, default=0.5, help="of --blend in that average (default 0.5)")
 
     c = command("ablate", _ablate, "train a grid of configurations for a fixed time each, and draw up the table")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from denoiser.model import ARGUMENTS
+from denoiser.model import ARGUMENTS, load_model
 from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT
@@ -85,7 +85,9 @@ def run_normalisation(run: dict[str, Any]) -> Normalisation:
 
 
 def load_network(path: Path) -> UNet:
-    """The network of a checkpoint, with its averaged weights if the run averaged them."""
+    """The network of a model folder, or of a checkpoint, with its averaged weights if the run averaged them."""
+    if path.is_dir():
+        return load_model(path).network
     state = load_checkpoint(path)
     network = build(from_record(state["run"]["config"]))
     network.load_state_dict({k.removeprefix("network."): v for k, v in state["state_dict"].items()})

@@ -216,10 +216,10 @@ RECIPES: dict[str, tuple[str, Config]] = {
     ),
     "mixture": (
         "the network in resources/beyond, for all other images: noise of many levels, clean images of other "
-        "microscopes; give --clean, and --initial with a checkpoint of the recipe 'pairs'",
+        "microscopes and phantoms; give --clean, and --initial with a checkpoint of the recipe 'pairs'",
         Config(
-            synthetic=0.375, redraw=0.25, levels=(1.0, 400.0), photons=(3.0, 1000.0), smooth=0.2, balance=0.4, lr=1e-3,
-            steps=4500, validate_every=500,
+            synthetic=0.375, redraw=0.25, levels=(1.0, 400.0), photons=(3.0, 2000.0), smooth=0.2, phantoms=16,
+            balance=0.4, lr=1e-3, steps=4500, validate_every=500,
         ),
     ),
     "recorrupted": (

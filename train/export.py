@@ -45,8 +45,9 @@ def export(
     autocast : str, optional
         "float16" or "bfloat16" for half precision on CUDA.
     blend : (Path, float), optional
-        A checkpoint that this one was started from, and its share in the weights: a network that was trained
-        on with other images and its forerunner, averaged, keep most of what each is good at (Wortsman et al., 2022).
+        A checkpoint or model folder that this one was started from, and its share in the weights: a network that was
+        trained on with other images and its forerunner, averaged, keep most of what each is good at (Wortsman et al.,
+        2022).
     beyond : Path, optional
         Model folder for images outside of the domain of this one; it is copied into `folder`.
     adapt : str
@@ -64,7 +65,8 @@ def export(
     network = load_network(checkpoint)
     if blend:
         forerunner, share = blend
-        load_checkpoint(forerunner, from_record(run["config"]))
+        if not forerunner.is_dir():
+            load_checkpoint(forerunner, from_record(run["config"]))
         average(network, load_network(forerunner), share)
         note = f"{note} {share:g} of the weights are those of a forerunner".strip()
     record = {
@@ -106,8 +108,12 @@ def average(network: UNet, other: UNet, share: float) -> None:
     """Move the weights of a network towards those of another, by a share of the way from 0 to 1."""
     if not 0 <= share <= 1:
         raise ValueError(f"blend: expected a share from 0 to 1, found {share:g}")
-    theirs = other.state_dict()
-    for key, value in network.state_dict().items():
+    ours, theirs = network.state_dict(), other.state_dict()
+    if [(key, value.shape) for key, value in ours.items()] != [(key, value.shape) for key, value in theirs.items()]:
+        raise ValueError(
+            "blend: expected weights of the same network, found another one's: give one it was started from"
+        )
+    for key, value in ours.items():
         if value.is_floating_point():
             value.lerp_(theirs[key], share)
 

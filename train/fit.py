@@ -17,7 +17,6 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from denoiser.device import choose_device
-from denoiser.model import load_model
 from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT, EndOfRun, callbacks
@@ -263,9 +262,8 @@ def fit_normalisation(config: Config, images: Images) -> Normalisation:
 
 def load_initial(network: UNet, path: Path) -> None:
     """Start from the weights of a checkpoint, or from those of a model folder."""
-    weights = load_model(path).network.state_dict() if path.is_dir() else load_network(path).state_dict()
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(load_network(path).state_dict())
     except RuntimeError as error:
         found = str(error).splitlines()[-1].strip()
         raise ValueError(f"{path}: expected weights of the network that is to be trained: {found}") from error

@@ -90,7 +90,7 @@ train: $(VENV)/.train ## train networks as the shipped ones were, into runs/trai
 	$(PY) -m train export --checkpoint runs/train/others/checkpoint.ckpt --blend runs/train/mixture/checkpoint.ckpt \
 	  --model runs/train/blend
 	$(FIT) --recipe mixture --clean "$(DATA)/clean" --initial runs/train/blend --out runs/train/last \
-	  --synthetic 0.75 --redraw 0.5 --batch 8 --lr 5e-4 --warmup 50 --steps 1500
+	  --synthetic 0.75 --redraw 0.5 --batch 8 --lr 5e-4 --warmup 50 --steps 3500
 	$(PY) -m train export --checkpoint runs/train/last/checkpoint.ckpt --model runs/train/beyond --name "for all images"
 	$(PY) -m train export --checkpoint runs/train/shipped/checkpoint.ckpt --model runs/train/model \
 	  --beyond runs/train/beyond --adapt auto

@@ -121,12 +121,19 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes that share the CPU")
     parser.add_argument("--nodes", type=int, default=1, help="machines; start the command on each, as Lightning says")
     parser.add_argument("--workers", type=int, default=0, help="processes that draw crops ahead, for each device")
+    parser.add_argument(
+        "--resident",
+        action=argparse.BooleanOptionalAction,
+        help="keep the images in the device's memory; default: on a GPU, if they fit",
+    )
+    parser.add_argument("--compile", action="store_true", help="compile the network: worth it for long runs on a GPU")
 
 
 def _machine(arguments: Arguments) -> Any:
     from train.fit import Machine
 
-    return Machine(arguments.accelerator, arguments.devices, arguments.nodes, arguments.workers)
+    a = arguments
+    return Machine(a.accelerator, a.devices, a.nodes, a.workers, a.resident, a.compile)
 
 
 def _prepare(arguments: Arguments) -> None:

@@ -49,6 +49,8 @@ class Config:
         with blurred noise and with rows.
     smooth
         Share of the clean crops that are blurred before their noise is drawn.
+    multiplied
+        Share of the clean crops whose camera multiplies electrons (an EMCCD), which makes its noise more skewed.
     phantoms
         How many numerical phantoms join the clean images, each as often drawn as one of their files.
     flips, turns
@@ -120,6 +122,7 @@ class Config:
     correlated: float = 0.25
     rows: float = 0.1
     smooth: float = 0.0
+    multiplied: float = 0.0
     phantoms: int = 0
     learn: str = "truth"
     spots: float = 0.02
@@ -195,7 +198,7 @@ MANY = 1e9
 BOUNDS = (
     ("unshuffle", 1, 16), ("dropout", 0, 0.99), ("scale", 1, 2),
     ("average", 1, 400), ("validation", 0, 0.9), ("redraw", 0, 1), ("synthetic", 0, 1), ("read_noise", 0, MANY),
-    ("correlated", 0, 1), ("rows", 0, 1), ("smooth", 0, 1), ("phantoms", 0, 10000),
+    ("correlated", 0, 1), ("rows", 0, 1), ("smooth", 0, 1), ("multiplied", 0, 1), ("phantoms", 0, 10000),
     ("spots", 1e-6, 0.5), ("agreement", 0, MANY),
     ("elastic", 0, 100), ("gain", 0, 0.99), ("offset", 0, MANY), ("steps", 1, MANY), ("epochs", 0, MANY),
     ("batch", 1, MANY), ("accumulate", 1, MANY), ("crop", 0, MANY), ("lr", 0, 1), ("weight_decay", 0, 1),

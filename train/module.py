@@ -6,6 +6,7 @@ import dataclasses
 import math
 import sys
 import time
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -27,8 +28,9 @@ from train.config import Config
 from train.images.pairs import Images, Pair
 from train.losses import build_loss
 from train.optimiser import build_optimiser
+from train.resident import Resident
 from train.schedule import LOSS, MONITOR, build_schedule, monitored
-from train.stream import Crops, Stream, expose, loader
+from train.stream import Crops, Plan, Stream, cut, expose, loader
 
 Array = NDArray[Any]
 LOOKED_AT = 512  # pixels of a side that a self-supervised loss is measured on
@@ -74,7 +76,11 @@ class Restoration(lightning.LightningModule):
     normalisation : Normalisation
         Brings crops into network units.
     workers : int
-        Processes that draw crops ahead.
+        Processes that draw crops ahead, of what is not resident.
+    resident : bool, optional
+        Keep all images on the device, and cut the crops there; without, on a GPU if they suit and fit.
+    compiled : bool
+        Have torch compile the network for training.
 
     Attributes
     ----------
@@ -87,11 +93,20 @@ class Restoration(lightning.LightningModule):
     """
 
     def __init__(
-        self, config: Config, steps: int, images: Images, normalisation: Normalisation, workers: int = 0
+        self,
+        config: Config,
+        steps: int,
+        images: Images,
+        normalisation: Normalisation,
+        workers: int = 0,
+        resident: bool | None = None,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.config, self.steps, self.images, self.normalisation = config, steps, images, normalisation
-        self.workers = workers
+        self.workers, self.keep, self.compiled = workers, resident, compiled
+        self.resident: Resident | None = None
+        self.fast: Callable[[Tensor], Tensor] | None = None
         self.network = build(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = build_loss(config.loss, config.mix)
         self.first, self.seconds = 0, 0.0
@@ -109,7 +124,15 @@ class Restoration(lightning.LightningModule):
 
     def train_dataloader(self) -> DataLoader[Crops]:
         """The stream of batches, from where the run stands."""
-        return loader(self.images, self.config, self.first, self.workers)
+        if self._resides():
+            self.resident = Resident(self.images, self.device)
+        return loader(self.images, self.config, self.first, self.workers, self.resident is not None)
+
+    def _resides(self) -> bool:
+        suits = Resident.suits(self.config)
+        if self.keep is not None or self.device.type != "cuda" or not suits:
+            return bool(self.keep) and suits
+        return Resident.size(self.images) < torch.cuda.mem_get_info(self.device)[0] / 4
 
     def val_dataloader(self) -> DataLoader[int]:
         """Numbers of the validation images, this process's share of them."""
@@ -118,12 +141,20 @@ class Restoration(lightning.LightningModule):
         return DataLoader(mine, batch_size=None)
 
     def on_train_start(self) -> None:
-        """Start the clocks."""
+        """Start the clocks, and have the network compiled when it is first used."""
+        if self.compiled:
+            self.fast = torch.compile(self.network.forward, dynamic=False)
         self.started = self.ready = time.monotonic()
 
     def on_train_batch_start(self, batch: Crops, batch_idx: int) -> None:
         """Take the time spent waiting for data."""
         self.waited += time.monotonic() - self.ready
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Crops where they are needed; those that are planned are cut there."""
+        if isinstance(batch, Plan) and self.resident:
+            return cut(batch, self.resident, self.config)
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def training_step(self, batch: Crops, batch_idx: int) -> Tensor:
         """The loss of one batch; each process has its share of the crops."""
@@ -145,7 +176,7 @@ class Restoration(lightning.LightningModule):
         return loss
 
     def _answer(self, x: Tensor) -> Tensor:
-        y: Tensor = self.network(x.contiguous(memory_format=torch.channels_last))
+        y: Tensor = (self.fast or self.network)(x.contiguous(memory_format=torch.channels_last))
         return y.float()
 
     def _blind(self, noisy: Tensor, x: Tensor, other: Tensor, camera: Tensor, number: int) -> Tensor:

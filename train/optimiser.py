@@ -51,14 +51,26 @@ class Muon(torch.optim.Optimizer):
         with torch.enable_grad():
             loss = closure() if closure is not None else None
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                update = _muon(p.grad, state, group["momentum"]) if group["muon"] else _adam(p.grad, state)
+            trained = [p for p in group["params"] if p.grad is not None]
+            updates = self._muon(trained, group["momentum"]) if group["muon"] else self._adam(trained)
+            for p, update in zip(trained, updates, strict=True):
                 p.mul_(1 - group["lr"] * group["weight_decay"])
                 p.add_(update, alpha=-group["lr"])
         return loss
+
+    def _muon(self, trained: list[Tensor], momentum: float) -> list[Tensor]:
+        updates: dict[int, Tensor] = {}
+        # Those of one shape together: a GPU does not wait for the arithmetic but for being told of it.
+        for shape in {p.shape for p in trained}:
+            alike = [p for p in trained if p.shape == shape]
+            directions = [_direction(p.grad, self.state[p], momentum) for p in alike if p.grad is not None]
+            matrices = orthogonal(torch.stack(directions).flatten(2))
+            scale = 0.2 * max(matrices.shape[1:]) ** 0.5
+            updates |= {id(p): scale * m.view(shape) for p, m in zip(alike, matrices, strict=True)}
+        return [updates[id(p)] for p in trained]
+
+    def _adam(self, trained: list[Tensor]) -> list[Tensor]:
+        return [_adam(p.grad, self.state[p]) for p in trained if p.grad is not None]
 
 
 def has_bfloat16(device: str) -> bool:
@@ -66,14 +78,12 @@ def has_bfloat16(device: str) -> bool:
     return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _muon(gradient: Tensor, state: dict[str, Any], momentum: float) -> Tensor:
+def _direction(gradient: Tensor, state: dict[str, Any], momentum: float) -> Tensor:
     if not state:
         state["momentum"] = torch.zeros_like(gradient)
     state["momentum"].lerp_(gradient, 1 - momentum)
-    direction = gradient.lerp(state["momentum"], momentum)
-    matrix = direction.reshape(direction.shape[0], -1)
-    update: Tensor = 0.2 * max(matrix.shape) ** 0.5 * orthogonal(matrix).view(direction.shape)
-    return update
+    direction: Tensor = gradient.lerp(state["momentum"], momentum)
+    return direction.contiguous()
 
 
 def _adam(gradient: Tensor, state: dict[str, Any]) -> Tensor:
@@ -88,17 +98,17 @@ def _adam(gradient: Tensor, state: dict[str, Any]) -> Tensor:
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix with all singular values about one: five steps of Newton and Schulz.
+    """The nearest matrices, (..., rows, columns), with all singular values about one: five steps of Newton and Schulz.
 
     The quintic's coefficients are those of Jordan et al. (2024), which trade exactness (values from
     0.7 to 1.2) for few steps. They are taken in bfloat16 where that is fast.
     """
     x = matrix.bfloat16() if has_bfloat16(matrix.device.type) else matrix
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    x = x / (x.norm() + 1e-7)
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(5):
-        square = x @ x.T
+        square = x @ x.mT
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    result: Tensor = (x.T if tall else x).float()
+    result: Tensor = (x.mT if tall else x).float()
     return result

@@ -15,9 +15,13 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from denoiser.noise.camera import poisson_frame
 from train.augment import augment
 from train.config import Config
-from train.images.clean import draw_clean
-from train.images.pairs import Images, draw_batch
+from train.images.clean import Place, draw_clean, plan_clean
+from train.images.pairs import Images, draw_batch, plan_batch
+from train.resident import Resident
 from train.synthetic import Cameras, degrade
+
+# Third moment of the noise, in that of Poisson noise, that tells a camera which multiplies electrons (1.5).
+MULTIPLIES = 1.25
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,33 @@ class Crops:
 
     def to(self, device: torch.device) -> Crops:
         """The same on a device."""
-        moved = (t.to(device, non_blocking=True) for t in (self.noisy, self.truth, self.camera, self.clean, self.most))
-        return Crops(self.index, *moved)
+        return Crops(self.index, *(t.to(device, non_blocking=True) for t in self._tensors))
+
+    def pin_memory(self) -> Crops:
+        """The same where a GPU fetches it from without the processor."""
+        return Crops(self.index, *(t.pin_memory() for t in self._tensors))
+
+    @property
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self.noisy, self.truth, self.camera, self.clean, self.most
 
 
-class Stream(IterableDataset[Crops]):
+@dataclass(frozen=True)
+class Plan:
+    """Which windows one batch is cut from."""
+
+    index: int
+    numbers: list[int]  # of the pairs
+    corners: list[tuple[int, int]]
+    shape: tuple[int, int]
+    clean: list[Place]
+
+    def to(self, device: torch.device) -> Plan:
+        """The same: there are no pixels in it."""
+        return self
+
+
+class Stream(IterableDataset[Any]):
     """Batches number `first`, `first` + 1, ... without end; several workers take turns.
 
     Parameters
@@ -48,17 +74,19 @@ class Stream(IterableDataset[Crops]):
         Batch, crop, shares and seed.
     first : int
         Number of the first batch; a resumed run goes on where it stopped.
+    planned : bool
+        Give the `Plan` of each batch, for `cut`, in place of its `Crops`.
     """
 
-    def __init__(self, images: Images, config: Config, first: int = 0) -> None:
+    def __init__(self, images: Images, config: Config, first: int = 0, planned: bool = False) -> None:
         super().__init__()
-        self.images, self.config, self.first = images, config, first
+        self.images, self.config, self.first, self.planned = images, config, first, planned
 
-    def __iter__(self) -> Iterator[Crops]:
+    def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
         turn, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         for index in itertools.count(self.first + turn, workers):
-            yield self.draw(index)
+            yield self.plan(index) if self.planned else self.draw(index)
 
     def draw(self, index: int) -> Crops:
         """Batch number `index`."""
@@ -76,6 +104,32 @@ class Stream(IterableDataset[Crops]):
             clean, most = draw_clean(images.clean, synthetic, c.scale * c.crop, generator)
         return Crops(index, noisy, truth, camera, clean, most)
 
+    def plan(self, index: int) -> Plan:
+        """Where batch number `index` comes from, the same as `draw` has it."""
+        c, images = self.config, self.images
+        generator = _generator(c, index)
+        synthetic = round(c.synthetic * c.batch)
+        real = c.batch - synthetic
+        numbers: list[int] = []
+        corners: list[tuple[int, int]] = []
+        shape, clean = (c.crop, c.crop), []
+        if real:
+            numbers, corners, shape = plan_batch(images.training, index * real, real, c.crop, generator, c.seed)
+        if synthetic:
+            clean = plan_clean(images.clean, synthetic, c.scale * c.crop, generator)
+        return Plan(index, numbers, corners, shape, clean)
+
+
+def cut(plan: Plan, resident: Resident, config: Config) -> Crops:
+    """The crops of a plan, from the images on their device."""
+    empty = torch.empty(0, device=resident.device)
+    noisy, truth, camera, clean, most = empty, empty, empty, empty, empty
+    if plan.numbers:
+        noisy, truth, camera = resident.pairs(plan.numbers, plan.corners, plan.shape)
+    if plan.clean:
+        clean, most = resident.clean(plan.clean, config.scale * config.crop)
+    return Crops(plan.index, noisy, truth, camera, clean, most)
+
 
 def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
     """Draw the noise that is to be drawn, and augment, on the device of the crops.
@@ -91,7 +145,8 @@ def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
     if len(crops.noisy):
         pairs.append((_redrawn(crops, config, generator), crops.truth))
     if len(crops.clean):
-        cameras = Cameras(config.photons, config.read_noise, config.correlated, config.rows, config.smooth)
+        c = config
+        cameras = Cameras(c.photons, c.read_noise, c.correlated, c.rows, c.smooth, c.multiplied)
         pairs.append(degrade(crops.clean, generator, config.scale, cameras=cameras, most=crops.most))
     noisy, truth = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     return augment(noisy, truth, config, _generator(config, crops.index))
@@ -109,7 +164,8 @@ def _redrawn(crops: Crops, config: Config, generator: torch.Generator) -> Tensor
         gain = gain / (low + (high - low) * draw).exp()
     # Where the truth is darker than the offset that was measured, that was too high.
     offset = torch.minimum(offset.where(known, 0.0), crops.truth.amin(dim=(2, 3), keepdim=True))
-    drawn = poisson_frame(crops.truth, gain.where(known, 1.0), offset, generator)
+    multiplies = crops.camera[:, 2].view(-1, 1, 1, 1) > MULTIPLIES
+    drawn = poisson_frame(crops.truth, gain.where(known, 1.0), offset, generator, multiplies)
     anew = torch.rand(gain.shape, generator=generator, device=gain.device) < config.redraw
     return torch.where(anew & known, drawn, crops.noisy)
 
@@ -118,7 +174,12 @@ def _generator(config: Config, index: int, device: torch.device | str = "cpu") -
     return torch.Generator(device).manual_seed((config.seed << 40) + index)
 
 
-def loader(images: Images, config: Config, first: int, workers: int) -> DataLoader[Crops]:
-    """Batches as a `DataLoader`, drawn ahead by so many processes (0: by this one, when they are needed)."""
-    options = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
-    return DataLoader(Stream(images, config, first), batch_size=None, num_workers=workers, **options)  # type: ignore[arg-type]
+def loader(images: Images, config: Config, first: int, workers: int, planned: bool = False) -> DataLoader[Any]:
+    """Batches as a `DataLoader`, drawn ahead by so many processes (0: by this one, when they are needed).
+
+    With `planned` their plans alone.
+    """
+    options: dict[str, Any] = {"batch_size": None, "pin_memory": torch.cuda.is_available() and not planned}
+    if workers:
+        options |= {"num_workers": workers, "prefetch_factor": 4, "persistent_workers": True}
+    return DataLoader(Stream(images, config, first, planned), **options)

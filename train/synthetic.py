@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from denoiser.noise.camera import correlate, row_noise
+from denoiser.noise.camera import correlate, multiplied, row_noise
 
 # Photo-electrons a pixel in the mean, as W2S's frames have them, and the width of a wide-field
 # microscope's point spread function in pixels of the super-resolved image.
@@ -43,6 +43,8 @@ class Cameras:
     smooth : float
         Share of the crops that are blurred before they are photographed, by 0.5 to 2 pixels: as a microscope
         out of focus or with finer pixels sees them, and without noise of their own. None for scale 2.
+    multiplied : float
+        Share of the crops whose camera multiplies electrons (`denoiser.noise.camera.multiplied`). None for scale 2.
     """
 
     photons: tuple[float, float] = (3.0, 500.0)
@@ -50,6 +52,7 @@ class Cameras:
     correlated: float = 0.25
     rows: float = 0.1
     smooth: float = 0.0
+    multiplied: float = 0.0
 
 
 ANY_CAMERA = Cameras()
@@ -129,6 +132,8 @@ def camera(
         truth = torch.where(some(cameras.smooth), correlate(truth, uniform(0.5, 2.0), False, 6), truth)
     mean = dose * (truth + 10 ** uniform(-2.5, np.log10(0.5)))
     noise = torch.poisson(mean, generator=generator) - mean
+    if cameras.multiplied:
+        noise = torch.where(some(cameras.multiplied), multiplied(mean, generator) - mean, noise)
     white = torch.randn(truth.shape, generator=generator, device=truth.device)
     noise = noise + some(0.5) * uniform(0, cameras.read_noise) * white
     noise = torch.where(some(cameras.correlated), correlate(noise, uniform(0.4, 1.0), False, 3), noise)

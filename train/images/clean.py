@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tifffile
@@ -174,7 +175,7 @@ def _most_photons(plane: NDArray[np.float64]) -> float:
     return most
 
 
-def draw_clean(images: list[Clean], count: int, crop: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_clean(images: Sequence[Clean], count: int, crop: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Random crops: every file as often as another, then a plane and a place of it.
 
     Returns
@@ -189,7 +190,30 @@ def draw_clean(images: list[Clean], count: int, crop: int, generator: torch.Gene
     ValueError
         If no image is as large as a crop.
     """
-    large = [i for i in images if min(i.planes.shape[1:]) >= crop]
+    crops, most = [], []
+    for place in plan_clean(images, count, crop, generator):
+        image = images[place.image]
+        piece = image.planes[place.plane, place.y : place.y + crop, place.x : place.x + crop]
+        piece = torch.rot90(piece, place.turns)
+        crops.append(piece.flip(1) if place.mirrored else piece)
+        most.append(image.most[place.plane])
+    return torch.stack(crops)[:, None], torch.tensor(most)
+
+
+class Place(NamedTuple):
+    """A window of a plane of a clean image, turned by quarters and then mirrored in x."""
+
+    image: int
+    plane: int
+    y: int
+    x: int
+    turns: int
+    mirrored: int
+
+
+def plan_clean(images: Sequence[Clean], count: int, crop: int, generator: torch.Generator) -> list[Place]:
+    """The windows that `draw_clean` cuts."""
+    large = [i for i, image in enumerate(images) if min(image.planes.shape[1:]) >= crop]
     if not large:
         shapes = sorted({tuple(i.planes.shape[1:]) for i in images})
         raise ValueError(f"clean images: expected some of at least {crop} x {crop} pixels, found {shapes}")
@@ -197,13 +221,11 @@ def draw_clean(images: list[Clean], count: int, crop: int, generator: torch.Gene
     def below(n: int) -> int:
         return int(torch.randint(n, (), generator=generator))
 
-    crops, most = [], []
+    places = []
     for _ in range(count):
         image = large[below(len(large))]
-        number = below(len(image.planes))
-        plane = image.planes[number]
-        y, x = (below(side - crop + 1) for side in plane.shape)
-        piece = torch.rot90(plane[y : y + crop, x : x + crop], below(4))
-        crops.append(piece.flip(1) if below(2) else piece)
-        most.append(image.most[number])
-    return torch.stack(crops)[:, None], torch.tensor(most)
+        planes, *sides = images[image].planes.shape
+        plane = below(planes)
+        y, x = (below(side - crop + 1) for side in sides)
+        places.append(Place(image, plane, y, x, below(4), below(2)))
+    return places

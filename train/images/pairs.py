@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from train.images.layouts import W2S_NAME, Item, Layout, scale_of
 log = logging.getLogger(__name__)
 
 REFERENCES = 16  # frames of a stack whose mean tells its intensity units
+UNCUT = 97  # percentile of brightness below which even frames stretched to 8 bits have their noise whole
 
 
 @dataclass(frozen=True)
@@ -138,17 +140,26 @@ def _pair(item: Item, kind: str, config: Config, frames: NDArray[Any], truth: ND
     if config.match:
         reference = frames[:: max(1, len(frames) // REFERENCES)].mean(axis=0, dtype=np.float64)
         answer = matched(answer, reference, scale)
-    gain, offset = _camera(np.asarray(frames[0], np.float64), binned(answer, scale))
+    gain, offset, skew = _camera(np.asarray(frames[0], np.float64), binned(answer, scale))
     # The mean of random frames has less noise than the one that was measured.
     gain /= min(config.average, len(frames)) if config.frames == "random" else 1
-    return Pair(item.name, item.field, frames, answer.astype(np.float32), gain, offset)
+    return Pair(item.name, item.field, frames, answer.astype(np.float32), gain, offset, skew)
 
 
-def _camera(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float]:
+def _camera(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float, float]:
     try:
-        return photon_transfer(frame, truth)
+        gain, offset = photon_transfer(frame, truth)
     except ValueError:  # not Poisson noise
-        return float("nan"), float("nan")
+        return math.nan, math.nan, 1.0
+    return gain, offset, _skew(frame, truth, gain, offset)
+
+
+def _skew(frame: NDArray[np.float64], truth: NDArray[np.float64], gain: float, offset: float) -> float:
+    """Third moment of the noise in that of Poisson noise, where frames of 8 bits do not cut off its peaks."""
+    darker = truth < np.percentile(truth, UNCUT)
+    light = (truth[darker] - offset).clip(0)
+    third = float(((frame[darker] - truth[darker]) ** 3).mean())
+    return third / max(gain**2 * float(light.mean()), 1e-30)
 
 
 def filled(frames: NDArray[Any], item: Item) -> NDArray[Any]:
@@ -226,15 +237,12 @@ def draw_batch(
     ValueError
         If an image is smaller than the crop, or shapes or scales differ that must not.
     """
-    drawn = [pairs[i] for i in _order(len(pairs), first, batch, seed)]
-    places = torch.rand(batch, 2, generator=generator, dtype=torch.float64).tolist()
-    s, shape = drawn[0].scale, (crop, crop) if crop else drawn[0].frames.shape[-2:]
+    numbers, places, shape = plan_batch(pairs, first, batch, crop, generator, seed)
+    drawn = [pairs[i] for i in numbers]
+    s = drawn[0].scale
     noisy = np.empty((batch, 1, *shape), np.float32)
     truth = np.empty((batch, 1, *(s * side for side in shape)), np.float32)
-    for k, (pair, place) in enumerate(zip(drawn, places, strict=True)):
-        sides = pair.frames.shape[-2:]
-        _check_window(pair, drawn[0], crop)
-        y, x = (int(at * (side - size + 1)) for at, side, size in zip(place, sides, shape, strict=True))
+    for k, (pair, (y, x)) in enumerate(zip(drawn, places, strict=True)):
         picks = _frames(len(pair.frames), frames, average, generator)
         windows = [pair.frames[f, y : y + shape[0], x : x + shape[1]] for f in picks]
         noisy[k, 0] = windows[0] if len(picks) == 1 else np.mean(windows, axis=0, dtype=np.float64)
@@ -244,6 +252,22 @@ def draw_batch(
         truth[k, 0] = pair.truth[s * y : s * (y + shape[0]), s * x : s * (x + shape[1])]
     camera = torch.tensor([[pair.gain, pair.offset, pair.skew] for pair in drawn], dtype=torch.float32)
     return torch.from_numpy(noisy), torch.from_numpy(truth), camera
+
+
+def plan_batch(
+    pairs: Sequence[Pair], first: int, batch: int, crop: int, generator: torch.Generator, seed: int
+) -> tuple[list[int], list[tuple[int, int]], tuple[int, int]]:
+    """Which images the samples of `draw_batch` are of, the upper left corner of each window, and their common shape."""
+    numbers = _order(len(pairs), first, batch, seed)
+    drawn = [pairs[i] for i in numbers]
+    shape = (crop, crop) if crop else drawn[0].frames.shape[-2:]
+    places = []
+    for pair, place in zip(drawn, torch.rand(batch, 2, generator=generator, dtype=torch.float64).tolist(), strict=True):
+        _check_window(pair, drawn[0], crop)
+        sides = zip(place, pair.frames.shape[-2:], shape, strict=True)
+        y, x = (int(at * (side - size + 1)) for at, side, size in sides)
+        places.append((y, x))
+    return numbers, places, (shape[0], shape[1])
 
 
 def _successive(pair: Pair, generator: torch.Generator) -> NDArray[Any]:

@@ -66,13 +66,52 @@ def augment(noisy: Tensor, truth: Tensor, config: Config, generator: torch.Gener
 
 def orient(images: Tensor, turns: list[int], mirrors: list[int]) -> Tensor:
     """Images (N, 1, Y, X), each turned by so many quarters and then, if asked to, mirrored in x."""
-    result = torch.empty_like(images)
-    ways = list(zip(turns, mirrors, strict=True))
-    for turn, mirror in set(ways):  # at most eight, where a GPU would take longer to be told of each image
-        which = torch.tensor([i for i, way in enumerate(ways) if way == (turn, mirror)], device=images.device)
-        turned = torch.rot90(images[which], turn, (2, 3))
-        result[which] = turned.flip(3) if mirror else turned
-    return result
+    height, width = images.shape[2:]
+    ways = [walk(turn, mirror, (height, width), width) for turn, mirror in zip(turns, mirrors, strict=True)]
+    index = pixels(torch.tensor(ways).to(images.device, non_blocking=True), (height, width))
+    turned: Tensor = images.flatten(1).gather(1, index.flatten(1)).view_as(images)
+    return turned
+
+
+def walk(turns: int, mirrored: int, shape: tuple[int, int], stride: int) -> tuple[int, int, int]:
+    """How to read a window so that it comes out turned by quarters and then mirrored in x.
+
+    Parameters
+    ----------
+    turns, mirrored : int
+        Quarter turns, counter-clockwise; only halves of a window that is not square. Whether to mirror.
+    shape : tuple of int
+        Of the window.
+    stride : int
+        From a row to the next, where it is read.
+
+    Returns
+    -------
+    tuple of int
+        Where the first pixel is, behind the window's upper left corner, and how far it is from there to the pixel
+        below and to the one at the right.
+    """
+    height, width = shape
+
+    def source(row: int, column: int) -> int:
+        if mirrored:
+            column = width - 1 - column
+        if turns % 4 in (2, 3):
+            row, column = height - 1 - row, width - 1 - column
+        if turns % 2:
+            row, column = column, width - 1 - row
+        return row * stride + column
+
+    first = source(0, 0)
+    return first, source(1, 0) - first, source(0, 1) - first
+
+
+def pixels(ways: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Where to read each pixel, int64, (N, 1, Y, X), of windows by their first pixel and steps, int64, (N, 3)."""
+    first, down, right = ways.T.view(3, -1, 1, 1, 1)
+    rows, columns = (torch.arange(side, device=ways.device) for side in shape)
+    index: Tensor = first + down * rows.view(-1, 1) + right * columns
+    return index
 
 
 def displacement(shape: tuple[int, int, int], furthest: float, generator: torch.Generator) -> Tensor:

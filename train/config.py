@@ -211,18 +211,23 @@ CHANGEABLE = ("steps", "epochs", "validate_every", "montage_every", "patience")
 
 # What networks were like before the shipped one, and the recipes below that were measured with it.
 PLAIN: dict[str, Any] = {"unshuffle": 1, "block": "plain", "residual": True, "biases": True}
+# What the shipped networks have in common.
+LARGE: dict[str, Any] = {
+    "channels": (64, 80, 160, 320), "steps": 8000, "warmup": 300, "ema": 0.999, "validate_every": 800,
+}  # fmt: skip
 RECIPES: dict[str, tuple[str, Config]] = {
-    "pairs": ("from pairs of one kind: learns fastest, and ends where the shipped network does", Config()),
+    "pairs": ("from pairs of one kind: for a processor, where it learns most in half an hour", Config()),
     "shipped": (
-        "the network in resources/, for images like W2S: at full resolution, with a residual output",
-        Config(**PLAIN, channels=(16, 32, 96, 192, 256), steps=9500),
+        "the network in resources/, for images like W2S: minutes on a GPU (with --compile), a day on a processor",
+        Config(**LARGE, redraw=0.5, batch=32, crop=256),
     ),
     "mixture": (
         "the network in resources/beyond, for all other images: noise of many levels, clean images of other "
-        "microscopes and phantoms; give --clean, and --initial with a checkpoint of the recipe 'pairs'",
+        "microscopes and phantoms; give --clean, and on a processor --channels 64 64 128 256 --batch 16 --initial "
+        "with a checkpoint of the recipe 'pairs'",
         Config(
-            synthetic=0.375, redraw=0.25, levels=(1.0, 400.0), photons=(3.0, 2000.0), smooth=0.2, phantoms=16,
-            balance=0.4, lr=1e-3, steps=4500, validate_every=500,
+            **LARGE, synthetic=0.5, redraw=0.5, levels=(1.0, 400.0), photons=(3.0, 2000.0), smooth=0.1, multiplied=0.2,
+            phantoms=24, balance=0.4, batch=128,
         ),
     ),
     "recorrupted": (

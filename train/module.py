@@ -28,9 +28,9 @@ from train.config import Config
 from train.images.pairs import Images, Pair
 from train.losses import build_loss
 from train.optimiser import build_optimiser
-from train.resident import Resident
+from train.resident import Plan, Resident
 from train.schedule import LOSS, MONITOR, build_schedule, monitored
-from train.stream import Crops, Plan, Stream, cut, expose, loader
+from train.stream import Crops, Stream, cut, expose, loader
 
 Array = NDArray[Any]
 LOOKED_AT = 512  # pixels of a side that a self-supervised loss is measured on
@@ -311,9 +311,9 @@ class Restoration(lightning.LightningModule):
 
     @cached_property
     def domain(self) -> Domain:
-        """Of the whole frames, and of the first crops of the stream if it draws noise."""
+        """Of the whole frames, and of the first crops of the stream if it draws noise unlike theirs."""
         images: list[Array] = [p.frames[0] for p in self.images.training[:SAMPLES]]
-        if self.config.redraw or self.config.synthetic:
+        if self.config.synthetic or (self.config.redraw and self.config.levels != (1.0, 1.0)):
             stream = Stream(self.images, self.config)
             for i in range(-(-SAMPLES // self.config.batch)):
                 images += [crop[0].numpy() for crop in expose(stream.draw(i), self.config)[0]]

@@ -1,9 +1,10 @@
-"""All images of a run in the memory of the device that trains, where windows of them are cut without a copy."""
+"""All images of a run in the memory of the device that trains, where windows of them are read without a copy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,80 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from train.augment import orient
+from train.augment import pixels, walk
 from train.config import Config
 from train.images.clean import Place
 from train.images.pairs import Images
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Where the pixels of one batch are (`Resident`), in tensors on the CPU."""
+
+    index: int
+    shape: tuple[int, int]  # of the windows of the frames
+    numbers: Tensor  # (N,), which images
+    noisy: Tensor  # (N, 3), how to read each window (`train.augment.pixels`)
+    truth: Tensor  # (N, 3)
+    planes: Tensor  # (M,), which planes of clean images
+    clean: Tensor  # (M, 3)
+
+
+class Map:
+    """Where each image of a run lies when all pixels of one kind are in one line.
+
+    Parameters
+    ----------
+    images : Images
+        Of which the first frames are taken.
+    """
+
+    def __init__(self, images: Images) -> None:
+        self.scale = images.training[0].scale if images.training else 1
+        self.frames = _Line([p.frames.shape[-2:] for p in images.training])
+        self.truths = _Line([p.truth.shape for p in images.training])
+        self.planes = _Line([image.planes.shape[1:] for image in images.clean for _ in image.planes])
+        self.before = np.cumsum([0] + [len(image.planes) for image in images.clean]).tolist()
+
+    def plan(
+        self,
+        index: int,
+        numbers: Sequence[int],
+        corners: Sequence[tuple[int, int]],
+        shape: tuple[int, int],
+        clean: Sequence[Place],
+        crop: int,
+    ) -> Plan:
+        """The plan of batch `index`, of what `plan_batch` gives, and `plan_clean` with crops of so many pixels."""
+        s = self.scale
+        noisy = [self.frames.window(n, y, x, shape) for n, (y, x) in zip(numbers, corners, strict=True)]
+        truth = [self.truths.window(n, s * y, s * x, shape) for n, (y, x) in zip(numbers, corners, strict=True)]
+        planes = [self.before[p.image] + p.plane for p in clean]
+        windows = [
+            self.planes.window(n, p.y, p.x, (crop, crop), p.turns, p.mirrored)
+            for n, p in zip(planes, clean, strict=True)
+        ]
+        return Plan(index, shape, *(torch.tensor(part) for part in (numbers, noisy, truth, planes, windows)))
+
+
+class _Line:
+    """Planes of these shapes, one after the other."""
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        self.starts = np.cumsum([0] + [math.prod(shape) for shape in shapes]).tolist()
+        self.widths = [shape[1] for shape in shapes]
+
+    def window(
+        self, number: int, y: int, x: int, shape: tuple[int, int], turns: int = 0, mirrored: int = 0
+    ) -> tuple[int, int, int]:
+        """How to read a window of a plane, by its upper left corner."""
+        stride: int = self.widths[number]
+        first, down, right = walk(turns, mirrored, shape, stride)
+        return self.starts[number] + y * stride + x + first, down, right
+
+
 class Resident:
-    """The frames, truths and clean images of a run on a device.
+    """The frames, truths and clean images of a run on a device, as `Map` says.
 
     Parameters
     ----------
@@ -26,24 +93,16 @@ class Resident:
         Of which the first frames are taken.
     device : torch.device
         Where to keep them, in float32.
-
-    Attributes
-    ----------
-    device : torch.device
-        Where they are.
-    scale : int
-        Pixels of a truth to one of its frame, along a side.
     """
 
     def __init__(self, images: Images, device: torch.device) -> None:
-        pairs, self.device = images.training, device
-        self.scale = pairs[0].scale if pairs else 1
-        self.frames = _Planes((p.frames[0] for p in pairs), device)
-        self.truths = _Planes((p.truth for p in pairs), device)
+        pairs, clean = images.training, images.clean
+        self.scale, self.device = pairs[0].scale if pairs else 1, device
+        self.frames = _join([p.frames[0] for p in pairs], device)
+        self.truths = _join([p.truth for p in pairs], device)
+        self.planes = _join([plane.numpy() for image in clean for plane in image.planes], device)
         self.camera = torch.tensor([[p.gain, p.offset, p.skew] for p in pairs], device=device)
-        self.planes = _Planes((plane.numpy() for image in images.clean for plane in image.planes), device)
-        self.before = np.cumsum([0] + [len(image.planes) for image in images.clean]).tolist()
-        self.most = torch.tensor([most for image in images.clean for most in image.most], device=device)
+        self.most = torch.tensor([most for image in clean for most in image.most], device=device)
 
     @staticmethod
     def suits(config: Config) -> bool:
@@ -56,36 +115,20 @@ class Resident:
         pixels = sum(math.prod(p.frames.shape[-2:]) + p.truth.size for p in images.training)
         return 4 * (pixels + sum(image.planes.numel() for image in images.clean))
 
-    def pairs(
-        self, numbers: Sequence[int], places: Sequence[tuple[int, int]], shape: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What `train.images.pairs.draw_batch` gives for the plan of `plan_batch`."""
-        s, y, x = self.scale, [y for y, _ in places], [x for _, x in places]
-        noisy = self.frames.windows(numbers, y, x, shape)
-        truth = self.truths.windows(numbers, [s * at for at in y], [s * at for at in x], (s * shape[0], s * shape[1]))
-        return noisy, truth, self.camera[torch.tensor(numbers, device=self.camera.device)]
+    def pairs(self, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
+        """What `train.images.pairs.draw_batch` gives."""
+        truths = (self.scale * plan.shape[0], self.scale * plan.shape[1])
+        noisy = self.frames[pixels(self._here(plan.noisy), plan.shape)]
+        return noisy, self.truths[pixels(self._here(plan.truth), truths)], self.camera[self._here(plan.numbers)]
 
-    def clean(self, places: Sequence[Place], crop: int) -> tuple[Tensor, Tensor]:
-        """What `train.images.clean.draw_clean` gives for the plan of `plan_clean`."""
-        numbers = [self.before[p.image] + p.plane for p in places]
-        crops = self.planes.windows(numbers, [p.y for p in places], [p.x for p in places], (crop, crop))
-        most = self.most[torch.tensor(numbers, device=self.most.device)]
-        return orient(crops, [p.turns for p in places], [p.mirrored for p in places]), most
+    def clean(self, plan: Plan, crop: int) -> tuple[Tensor, Tensor]:
+        """What `train.images.clean.draw_clean` gives."""
+        return self.planes[pixels(self._here(plan.clean), (crop, crop))], self.most[self._here(plan.planes)]
+
+    def _here(self, part: Tensor) -> Tensor:
+        return part.to(self.device, non_blocking=True)
 
 
-class _Planes:
-    """Planes of any shapes, one after the other in one line of pixels."""
-
-    def __init__(self, planes: Iterable[NDArray[Any]], device: torch.device) -> None:
-        arrays = [np.ascontiguousarray(plane, dtype=np.float32) for plane in planes]
-        self.pixels = torch.cat([torch.from_numpy(a).ravel().to(device) for a in arrays]) if arrays else torch.empty(0)
-        self.starts = np.cumsum([0] + [a.size for a in arrays]).tolist()
-        self.widths = [a.shape[1] for a in arrays]
-
-    def windows(self, numbers: Sequence[int], y: Sequence[int], x: Sequence[int], shape: tuple[int, int]) -> Tensor:
-        """One window of each of these planes by its upper left corner, (N, 1, Y, X)."""
-        rows = zip(numbers, y, x, strict=True)
-        corners = [(self.starts[n] + top * self.widths[n] + left, self.widths[n]) for n, top, left in rows]
-        corner, width = torch.tensor(corners, device=self.pixels.device).T.view(2, -1, 1, 1)
-        down, right = (torch.arange(side, device=self.pixels.device) for side in shape)
-        return self.pixels[corner + width * down.view(-1, 1) + right][:, None]
+def _join(planes: Sequence[NDArray[Any]], device: torch.device) -> Tensor:
+    line = [torch.from_numpy(np.ascontiguousarray(p, dtype=np.float32)).ravel().to(device) for p in planes]
+    return torch.cat(line) if line else torch.empty(0, device=device)

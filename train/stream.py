@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from denoiser.noise.camera import poisson_frame
 from train.augment import augment
 from train.config import Config
-from train.images.clean import Place, draw_clean, plan_clean
+from train.images.clean import draw_clean, plan_clean
 from train.images.pairs import Images, draw_batch, plan_batch
-from train.resident import Resident
+from train.resident import Map, Plan, Resident
 from train.synthetic import Cameras, degrade
 
 # Third moment of the noise, in that of Poisson noise, that tells a camera which multiplies electrons (1.5).
@@ -48,21 +48,6 @@ class Crops:
         return self.noisy, self.truth, self.camera, self.clean, self.most
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Which windows one batch is cut from."""
-
-    index: int
-    numbers: list[int]  # of the pairs
-    corners: list[tuple[int, int]]
-    shape: tuple[int, int]
-    clean: list[Place]
-
-    def to(self, device: torch.device) -> Plan:
-        """The same: there are no pixels in it."""
-        return self
-
-
 class Stream(IterableDataset[Any]):
     """Batches number `first`, `first` + 1, ... without end; several workers take turns.
 
@@ -80,13 +65,14 @@ class Stream(IterableDataset[Any]):
 
     def __init__(self, images: Images, config: Config, first: int = 0, planned: bool = False) -> None:
         super().__init__()
-        self.images, self.config, self.first, self.planned = images, config, first, planned
+        self.images, self.config, self.first = images, config, first
+        self.map = Map(images) if planned else None
 
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
         turn, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         for index in itertools.count(self.first + turn, workers):
-            yield self.plan(index) if self.planned else self.draw(index)
+            yield self.plan(index, self.map) if self.map else self.draw(index)
 
     def draw(self, index: int) -> Crops:
         """Batch number `index`."""
@@ -104,30 +90,29 @@ class Stream(IterableDataset[Any]):
             clean, most = draw_clean(images.clean, synthetic, c.scale * c.crop, generator)
         return Crops(index, noisy, truth, camera, clean, most)
 
-    def plan(self, index: int) -> Plan:
-        """Where batch number `index` comes from, the same as `draw` has it."""
+    def plan(self, index: int, where: Map) -> Plan:
+        """Where the pixels of batch number `index` are, those that `draw` copies."""
         c, images = self.config, self.images
         generator = _generator(c, index)
         synthetic = round(c.synthetic * c.batch)
-        real = c.batch - synthetic
+        real, crop = c.batch - synthetic, c.scale * c.crop
         numbers: list[int] = []
         corners: list[tuple[int, int]] = []
-        shape, clean = (c.crop, c.crop), []
+        shape = (c.crop, c.crop)
         if real:
             numbers, corners, shape = plan_batch(images.training, index * real, real, c.crop, generator, c.seed)
-        if synthetic:
-            clean = plan_clean(images.clean, synthetic, c.scale * c.crop, generator)
-        return Plan(index, numbers, corners, shape, clean)
+        clean = plan_clean(images.clean, synthetic, crop, generator) if synthetic else []
+        return where.plan(index, numbers, corners, shape, clean, crop)
 
 
 def cut(plan: Plan, resident: Resident, config: Config) -> Crops:
     """The crops of a plan, from the images on their device."""
     empty = torch.empty(0, device=resident.device)
     noisy, truth, camera, clean, most = empty, empty, empty, empty, empty
-    if plan.numbers:
-        noisy, truth, camera = resident.pairs(plan.numbers, plan.corners, plan.shape)
-    if plan.clean:
-        clean, most = resident.clean(plan.clean, config.scale * config.crop)
+    if len(plan.numbers):
+        noisy, truth, camera = resident.pairs(plan)
+    if len(plan.planes):
+        clean, most = resident.clean(plan, config.scale * config.crop)
     return Crops(plan.index, noisy, truth, camera, clean, most)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.augment import augment, deform, displacement
+from train.augment import augment, deform, displacement, orient, pixels, walk
 from train.config import Config
 
 OFF = Config(flips=False, turns=False)
@@ -45,6 +45,20 @@ def test_off_is_off() -> None:
     assert torch.equal(noisy, image)
     assert torch.equal(truth, 2 * image)
     assert torch.equal(state.get_state(), generator().get_state())
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 6)])
+def test_what_is_read_turned_is_as_if_it_were_turned(shape: tuple[int, int]) -> None:
+    image = torch.rand(2, 1, *shape, generator=generator())
+    large = functional.pad(image, (2, 5, 3, 1), value=-1.0)  # a window whose upper left corner is (3, 2)
+    stride, start = large.shape[3], 3 * large.shape[3] + 2
+    for turns in range(0, 4, 1 if shape[0] == shape[1] else 2):
+        for mirrored in (0, 1):
+            expected = torch.rot90(image, turns, (2, 3)).flip(3) if mirrored else torch.rot90(image, turns, (2, 3))
+            assert torch.equal(orient(image, 2 * [turns], 2 * [mirrored]), expected)
+            first, down, right = walk(turns, mirrored, shape, stride)
+            ways = torch.tensor([[start + first + i * large[0].numel(), down, right] for i in range(2)])
+            assert torch.equal(large.flatten()[pixels(ways, shape)], expected)
 
 
 def test_flips_and_turns_give_all_eight_orientations_and_no_other() -> None:

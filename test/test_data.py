@@ -10,6 +10,7 @@ import tifffile
 import torch
 
 from demo.simulate import GAIN, OFFSET, simulate_field
+from denoiser.noise.camera import poisson_frame
 from train.config import Config
 from train.images.dataset import NumpyDataset
 from train.images.layouts import Item, Layout, detect
@@ -101,6 +102,19 @@ def test_frames_are_picked_as_configured(raw: Path) -> None:
     assert any_of.gain == pytest.approx(one.gain / 2), "the mean of two has half the variance"
     with pytest.raises(ValueError, match=r"wf_channel0\.npy: expected at least 8 frames to average, found 6"):
         read_pairs(layout, ["003"], dataclasses.replace(OWN, average=8))
+
+
+@pytest.mark.parametrize("multiplies", [False, True])
+def test_the_skewness_of_the_camera_is_found(tmp_path: Path, multiplies: bool) -> None:
+    _, truth = simulate_field(3, side=384)
+    mean = torch.from_numpy(truth.astype(np.float32))
+    frame = poisson_frame(mean, GAIN, OFFSET, generator(), torch.tensor(multiplies)).numpy()
+    for kind, image in (("noisy", frame), ("clean", truth)):
+        (tmp_path / kind).mkdir()
+        tifffile.imwrite(tmp_path / kind / "003_0.tif", image.astype(np.float32))
+    (found,) = read_pairs(detect(tmp_path), ["003"], Config())
+    assert found.gain == pytest.approx(GAIN, rel=0.1)
+    assert found.skew == pytest.approx(1.5 if multiplies else 1.0, abs=0.2)
 
 
 def test_the_sim_image_is_twice_as_large_and_matched_by_its_binned_pixels(raw: Path) -> None:

@@ -104,6 +104,31 @@ def test_resumed_equals_uninterrupted(
     )
 
 
+def test_resident_images_train_the_same_network_and_the_compiled_one_is_trained_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = dataclasses.replace(TINY, steps=12, redraw=0.5), images((1, 3, 4))
+    one = weights(fit(config, data, tmp_path / "one"))
+    calls: list[bool] = []
+
+    def compiled(forward: Any, dynamic: bool) -> Any:
+        def run(x: torch.Tensor) -> torch.Tensor:
+            calls.append(torch.is_grad_enabled())
+            answer: torch.Tensor = forward(x)
+            return answer
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    machine = Machine("cpu", workers=1, resident=True, compiled=True)
+    other = weights(fit(config, data, tmp_path / "other", machine=machine))
+    assert max(float((one[k] - other[k]).abs().max()) for k in one) <= 1e-6
+    assert calls == 12 * [True], "whole images of any shape are validated on"
+    for changes in ({"learn": "noise2noise"}, {"average": 4}, {"frames": "random"}):
+        with pytest.raises(ValueError, match=r"resident: expected to learn from the first frame .* found --learn"):
+            fit(dataclasses.replace(TINY, **changes), data, tmp_path / "no", machine=machine)  # type: ignore[arg-type]
+
+
 def test_time_is_up_after_one_step_and_there_is_a_checkpoint(tmp_path: Path) -> None:
     fit(TINY, images(), tmp_path, max_minutes=0)
     assert load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]["step"] == 1

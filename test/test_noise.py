@@ -18,6 +18,7 @@ from denoiser.noise.camera import (
     average_frames,
     correlate,
     expose,
+    multiplied,
     photon_transfer,
     poisson_frame,
     row_noise,
@@ -92,6 +93,16 @@ def test_an_average_is_distributed_as_the_mean_of_its_frames(count: int) -> None
     stack = expose(mean.expand(count, 300, 300), camera.gain, camera.offset, camera.read_noise, generator(2))
     for found, expected, slack in zip(moments(drawn), moments(stack.mean(dim=0)), (0.003, 0.03, 0.4), strict=True):
         assert found == pytest.approx(expected, rel=slack)
+
+
+def test_multiplied_electrons_have_the_moments_of_an_emccd() -> None:
+    """Mean, variance and third moment of a sum of a Poisson number of exponential ones, in units of half the gain."""
+    for rate in (0.3, 4.0, 60.0):
+        frame = multiplied(torch.full((1500, 1500), rate), generator()).double()
+        assert float(frame.mean()) == pytest.approx(rate, rel=0.01)
+        assert float(frame.var()) == pytest.approx(rate, rel=0.02)
+        assert float(((frame - rate) ** 3).mean()) == pytest.approx(1.5 * rate, rel=0.1)
+    assert not bool(multiplied(torch.zeros(64), generator()).any()), "no light, no signal"
 
 
 def test_correlated_noise_keeps_its_variance_or_its_mean_as_asked() -> None:

@@ -8,7 +8,8 @@ import torch
 
 from demo.simulate import GAIN, simulate_field
 from train.images.clean import Clean
-from train.stream import Stream, expose, loader
+from train.resident import Resident
+from train.stream import Crops, Stream, cut, expose, loader
 
 from training import TINY, images, pair  # isort: skip
 
@@ -27,6 +28,27 @@ def test_workers_draw_the_same_batches_in_the_same_order() -> None:
     assert not torch.equal(other.noisy, expected[0].noisy)
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize(("synthetic", "crop"), [(0.0, 48), (0.5, 32), (1.0, 48), (0.0, 0)])
+def test_crops_of_resident_images_are_those_that_the_stream_draws(scale: int, synthetic: float, crop: int) -> None:
+    data = images((1, 3, 4))
+    double = [p.truth.repeat(scale, 0).repeat(scale, 1) for p in data.training]
+    training = [dataclasses.replace(p, truth=t, skew=1.5) for p, t in zip(data.training, double, strict=True)]
+    random = torch.Generator().manual_seed(0)
+    clean = [
+        Clean(f"{side}", torch.rand(planes, side, 2 * side, generator=random)) for side, planes in ((96, 2), (130, 3))
+    ]
+    data = dataclasses.replace(data, training=training, clean=clean)
+    config = dataclasses.replace(TINY, scale=scale, synthetic=synthetic, crop=crop)
+    drawn, resident = Stream(data, config), Resident(data, torch.device("cpu"))
+    for workers in (0, 2):
+        for plan in islice(loader(data, config, 3, workers, planned=True), 3):
+            crops, expected = cut(plan, resident, config), drawn.draw(plan.index)
+            for part in dataclasses.fields(Crops):
+                found, same = getattr(crops, part.name), getattr(expected, part.name)
+                assert found == same if part.name == "index" else torch.equal(found, same), part.name
+
+
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.5, 60, 140), (1.0, 200, 200)])
 def test_a_share_of_the_noise_is_drawn_anew(share: float, low: int, high: int) -> None:
     config = dataclasses.replace(TINY, redraw=share, batch=200, flips=False, turns=False)
@@ -39,6 +61,18 @@ def test_a_share_of_the_noise_is_drawn_anew(share: float, low: int, high: int) -
         errors = (noisy - truth)[(noisy != crops.noisy).flatten(1).any(dim=1)]
         photons = ((truth - pair(1).offset) / GAIN).mean()
         assert float(errors.var()) == pytest.approx(float(GAIN**2 * photons), rel=0.1)
+
+
+def test_noise_is_redrawn_with_the_skewness_of_the_camera() -> None:
+    config = dataclasses.replace(TINY, redraw=1.0, batch=400, flips=False, turns=False)
+    for skew, expected in ((1.0, 1.0), (1.5, 1.5)):
+        data = images()
+        data.training[0] = dataclasses.replace(data.training[0], skew=skew)
+        noisy, truth = expose(Stream(data, config).draw(0), config)
+        light = (truth - pair(1).offset).clamp(min=0).double()
+        third = ((noisy - truth).double() ** 3).mean() / (GAIN**2 * light.mean())
+        assert float(third) == pytest.approx(expected, abs=0.1)
+        assert float((noisy - truth).var()) == pytest.approx(float(GAIN * light.mean()), rel=0.1)
 
 
 def test_redrawn_frames_are_like_the_mean_of_several() -> None:

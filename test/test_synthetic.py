@@ -175,6 +175,17 @@ def test_a_share_of_the_crops_is_smooth() -> None:
     assert float((neighbours < 1.2).float().mean()) == pytest.approx(0.3, abs=0.1)
 
 
+def test_a_share_of_the_cameras_multiplies_electrons() -> None:
+    truth = torch.full((400, 1, 48, 48), 0.5)
+    found = []
+    for share in (0.0, 0.5, 1.0):
+        cameras = Cameras(photons=(20, 20), read_noise=0, correlated=0, rows=0, multiplied=share)
+        noisy, mean = degrade(truth, generator(), cameras=cameras)
+        found.append(float(((noisy - mean).double() ** 3).mean() / mean.double().mean()))
+        assert float((noisy - mean).var()) == pytest.approx(float(mean.mean()), rel=0.05)
+    assert found == pytest.approx([1.0, 1.25, 1.5], abs=0.15)
+
+
 def test_the_same_seed_gives_the_same_noise() -> None:
     truth = torch.rand(4, 1, 32, 32)
     assert torch.equal(degrade(truth, generator(3))[0], degrade(truth, generator(3))[0])

@@ -6,7 +6,6 @@ import csv
 import json
 import logging
 import os
-import platform
 import signal
 import threading
 import time
@@ -16,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import lightning
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
@@ -131,7 +129,7 @@ class Record(Callback):
         if trainer.is_global_zero and isinstance(pl_module, Restoration):
             if not pl_module.first:
                 (self.out / LOG).unlink(missing_ok=True)  # of a run that ended before its first checkpoint
-            text = json.dumps({**pl_module.record(), **versions()}, indent=1)
+            text = json.dumps(pl_module.record(), indent=1)
             (self.out / "run.json").write_text(text + "\n", encoding="utf-8")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -184,11 +182,6 @@ class Bar(TQDMProgressBar):
     def total_train_batches(self) -> int | float:
         """Batches of the run: the stream itself has no end."""
         return self.steps * self.trainer.accumulate_grad_batches
-
-
-def versions() -> dict[str, str]:
-    """Of what computes."""
-    return {"torch": torch.__version__, "lightning": lightning.__version__, "python": platform.python_version()}
 
 
 def append_row(path: Path, row: dict[str, float]) -> None:

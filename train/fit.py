@@ -21,12 +21,13 @@ from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
 from train.callbacks import CHECKPOINT, EndOfRun, callbacks
 from train.checkpoint import WholeFiles, check_resumable, load_checkpoint, load_network, run_normalisation
-from train.config import Config
+from train.config import Config, option_of
 from train.folders import make_folder
 from train.images.pairs import Images
 from train.images.statistics import Moments
 from train.module import Restoration
 from train.optimiser import has_bfloat16
+from train.resident import Resident
 
 log = logging.getLogger(__name__)
 
@@ -225,6 +226,12 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         )
     if synthetic and config.crop == 0:
         raise ValueError("crop 0 (whole images) does not go with --synthetic: give --crop")
+    if machine.resident and not Resident.suits(config):
+        raise ValueError(
+            "resident: expected to learn from the first frame of each image and its truth, found "
+            f"{option_of('learn', config.learn)} {option_of('frames', config.frames)} "
+            f"{option_of('average', config.average)}: leave --resident out"
+        )
     if config.redraw and config.scale > 1:
         raise ValueError("redraw: expected a truth with the frame's pixels, found scale 2: give --redraw 0")
     if config.balance and config.scale > 1:

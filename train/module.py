@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import platform
 import sys
 import time
 from collections.abc import Callable
@@ -307,6 +308,7 @@ class Restoration(lightning.LightningModule):
             "source": self.images.source,
             "domain": self.domain.ranges,
             "device": str(self.device),
+            **versions(),
         }
 
     @cached_property
@@ -322,6 +324,11 @@ class Restoration(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the clock of the run that is resumed."""
         self.seconds = checkpoint["run"]["seconds"]
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    return {"torch": torch.__version__, "lightning": lightning.__version__, "python": platform.python_version()}
 
 
 def peak_memory(device: torch.device) -> int:

@@ -37,15 +37,8 @@ class Crops:
 
     def to(self, device: torch.device) -> Crops:
         """The same on a device."""
-        return Crops(self.index, *(t.to(device, non_blocking=True) for t in self._tensors))
-
-    def pin_memory(self) -> Crops:
-        """The same where a GPU fetches it from without the processor."""
-        return Crops(self.index, *(t.pin_memory() for t in self._tensors))
-
-    @property
-    def _tensors(self) -> tuple[Tensor, ...]:
-        return self.noisy, self.truth, self.camera, self.clean, self.most
+        moved = (t.to(device, non_blocking=True) for t in (self.noisy, self.truth, self.camera, self.clean, self.most))
+        return Crops(self.index, *moved)
 
 
 class Stream(IterableDataset[Any]):
@@ -164,7 +157,5 @@ def loader(images: Images, config: Config, first: int, workers: int, planned: bo
 
     With `planned` their plans alone.
     """
-    options: dict[str, Any] = {"batch_size": None, "pin_memory": torch.cuda.is_available() and not planned}
-    if workers:
-        options |= {"num_workers": workers, "prefetch_factor": 4, "persistent_workers": True}
-    return DataLoader(Stream(images, config, first, planned), **options)
+    options: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
+    return DataLoader(Stream(images, config, first, planned), batch_size=None, num_workers=workers, **options)

@@ -3,7 +3,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 DATA ?= ../shared/data
 INPUT ?=
-FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROCESSES))
+FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROCESSES)) $(if $(GPU),--accelerator gpu --compile)
 FORMATS := pytorch_state_dict torchscript onnx
 CORES := core-pytorch_state_dict core-torchscript core-onnx
 PROGRAMS := libtorch libtorch-debian onnxruntime-node onnxruntime-node-1.13 onnxruntime-web
@@ -81,18 +81,11 @@ readme: $(VENV)/.train ## make the README's picture and table
 	cp test/output/demo.png docs/demo.png
 	$(PY) -m train evaluate --data "$(DATA)" --csv docs/evaluation.csv --readme README.md
 
-train: $(VENV)/.train ## train networks as the shipped ones were, into runs/train/model (PROCESSES=2: on two CPU cores)
+train: $(VENV)/.train ## train networks as the shipped ones were, into runs/train/model (GPU=1: compiled; PROCESSES=2: on two CPU cores)
 	$(FIT) --recipe shipped --out runs/train/shipped
-	$(FIT) --out runs/train/pairs
-	$(FIT) --recipe mixture --clean "$(DATA)/clean" --initial runs/train/pairs/checkpoint.ckpt --out runs/train/mixture
-	$(FIT) --recipe mixture --clean "$(DATA)/clean" --initial runs/train/mixture/checkpoint.ckpt --out runs/train/others \
-	  --synthetic 0.75 --redraw 0.5 --lr 5e-4 --warmup 100 --steps 2000
-	$(PY) -m train export --checkpoint runs/train/others/checkpoint.ckpt --blend runs/train/mixture/checkpoint.ckpt \
-	  --model runs/train/blend
-	$(FIT) --recipe mixture --clean "$(DATA)/clean" --initial runs/train/blend --out runs/train/last \
-	  --synthetic 0.75 --redraw 0.5 --batch 8 --lr 5e-4 --warmup 50 --steps 3500
-	$(PY) -m train export --checkpoint runs/train/last/checkpoint.ckpt --model runs/train/beyond --name "for all images"
-	$(PY) -m train export --checkpoint runs/train/shipped/checkpoint.ckpt --model runs/train/model \
+	$(FIT) --recipe mixture --clean "$(DATA)/clean" --out runs/train/mixture
+	$(PY) -m train export --checkpoint runs/train/mixture/best.ckpt --model runs/train/beyond --name "U-Net for all images"
+	$(PY) -m train export --checkpoint runs/train/shipped/best.ckpt --model runs/train/model \
 	  --beyond runs/train/beyond --adapt auto
 
 clean: ## remove environments, runs and outputs

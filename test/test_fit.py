@@ -55,6 +55,7 @@ def test_forty_steps_reduce_the_loss_and_leave_a_record(tmp_path: Path) -> None:
     assert list((tmp_path / "tensorboard").glob("events*"))
     run = load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]
     assert run["config"] == dataclasses.asdict(TINY)
+    assert run["torch"] == torch.__version__
     record = json.loads((tmp_path / "run.json").read_text())
     assert from_record(record["config"]) == TINY
     assert record["validation_fields"] == ["002"]

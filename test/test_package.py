@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from demo.simulate import simulate_field
-from denoiser.model import Model, sha256
+from denoiser.model import ARGUMENTS, Model, sha256
 from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from denoiser.unet import StandardisedUNet, UNet
@@ -67,7 +67,7 @@ def test_the_architecture_stands_alone(tmp_path: Path, shipped: Model) -> None:
     script = (
         "import torch, unet; n = unet.StandardisedUNet(**{}); "
         "n.load_state_dict(torch.load({!r}, weights_only=True)); print(n.halo)"
-    ).format({k: architecture[k] for k in ("channels", "unshuffle")}, str(ROOT / "resources" / "weights.pt"))
+    ).format({k: architecture[k] for k in ARGUMENTS}, str(ROOT / "resources" / "weights.pt"))
     result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert int(result.stdout) == architecture["halo"]
 

@@ -328,7 +328,7 @@ class Restoration(lightning.LightningModule):
 
 def versions() -> dict[str, str]:
     """Of what computes."""
-    return {"torch": torch.__version__, "lightning": lightning.__version__, "python": platform.python_version()}
+    return {"torch": str(torch.__version__), "lightning": lightning.__version__, "python": platform.python_version()}
 
 
 def peak_memory(device: torch.device) -> int:

@@ -105,6 +105,11 @@ def test_resumed_equals_uninterrupted(
     )
 
 
+def failing(x: torch.Tensor) -> torch.Tensor:
+    """What a network that torch could not compile does when it is first used."""
+    raise type("InductorError", (RuntimeError,), {"__module__": "torch._inductor.exc"})("no compiler\n\nwhere")
+
+
 def test_resident_images_train_the_same_network_and_the_compiled_one_is_trained_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +130,9 @@ def test_resident_images_train_the_same_network_and_the_compiled_one_is_trained_
     other = weights(fit(config, data, tmp_path / "other", machine=machine))
     assert max(float((one[k] - other[k]).abs().max()) for k in one) <= 1e-6
     assert calls == 12 * [True], "whole images of any shape are validated on"
+    monkeypatch.setattr(torch, "compile", lambda forward, dynamic: failing)
+    with pytest.raises(ValueError, match=r"compile: expected .* found that it cannot \(no compiler\): leave --compile"):
+        fit(config, data, tmp_path / "fails", machine=machine)
     for changes in ({"learn": "noise2noise"}, {"average": 4}, {"frames": "random"}):
         with pytest.raises(ValueError, match=r"resident: expected to learn from the first frame .* found --learn"):
             fit(dataclasses.replace(TINY, **changes), data, tmp_path / "no", machine=machine)  # type: ignore[arg-type]

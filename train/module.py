@@ -177,7 +177,16 @@ class Restoration(lightning.LightningModule):
         return loss
 
     def _answer(self, x: Tensor) -> Tensor:
-        y: Tensor = (self.fast or self.network)(x.contiguous(memory_format=torch.channels_last))
+        x = x.contiguous(memory_format=torch.channels_last)
+        try:
+            y: Tensor = (self.fast or self.network)(x)
+        except RuntimeError as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            raise ValueError(
+                f"compile: expected torch to compile the network, found that it cannot ({str(error).splitlines()[0]}): "
+                "leave --compile out, or install what it needs (a C++ compiler; on a GPU triton)"
+            ) from error
         return y.float()
 
     def _blind(self, noisy: Tensor, x: Tensor, other: Tensor, camera: Tensor, number: int) -> Tensor:

@@ -43,7 +43,8 @@ class Machine:
     devices, nodes : int
         Processes on each machine (GPUs, or shares of the CPU), and machines.
     workers : int
-        Processes that draw crops ahead, for each device, unless the images are resident.
+        Processes that draw crops ahead, or plan those of resident images, for each device; at least one for what is
+        resident on a GPU.
     resident : bool, optional
         Keep all images in the device's memory and cut the crops there, if one frame of each is all that is learnt
         from; without, on a GPU if they take less than a quarter of what is free.

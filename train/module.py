@@ -127,7 +127,9 @@ class Restoration(lightning.LightningModule):
         """The stream of batches, from where the run stands."""
         if self._resides():
             self.resident = Resident(self.images, self.device)
-        return loader(self.images, self.config, self.first, self.workers, self.resident is not None)
+        # A GPU need not wait for plans, which are cheap to hand over.
+        workers = max(self.workers, int(self.resident is not None and self.device.type == "cuda"))
+        return loader(self.images, self.config, self.first, workers, self.resident is not None)
 
     def _resides(self) -> bool:
         suits = Resident.suits(self.config)

@@ -11,17 +11,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from denoiser.device import keep_memory
 from denoiser.metrics import si_psnr
 from denoiser.model import load_model
+from denoiser.noise.camera import poisson_frame
 from denoiser.predict import Denoiser
 from train.config import from_record
 from train.images.layouts import detect
 from train.images.pairs import read_pairs
 from train.images.split import split_fields
+from train.stream import MULTIPLIES
 
 
 def main() -> None:
@@ -29,13 +32,14 @@ def main() -> None:
     model, layout = load_model(Path(sys.argv[1])), detect(Path(sys.argv[2]))
     config = from_record(model.record["training"]["config"])
     denoise = Denoiser(model.network, model.normalisation)
-    random = np.random.default_rng(0)
+    random = torch.Generator().manual_seed(0)
     split = split_fields(layout, config)
     for name, fields in (("validation", split.validation), ("training", split.training[::6])):
         rows = []
         for pair in read_pairs(layout, fields, config):
             truth, real = pair.truth.astype(np.float64), np.asarray(pair.frames[0], np.float64)
-            drawn = pair.offset + pair.gain * random.poisson(((truth - pair.offset) / pair.gain).clip(0))
+            multiplies = torch.tensor(pair.skew > MULTIPLIES)
+            drawn = poisson_frame(torch.from_numpy(truth), pair.gain, pair.offset, random, multiplies).numpy()
             frames = (real, drawn, np.rint(drawn).clip(0, 255))
             answers = [denoise(frame[None])[0] for frame in frames]
             power = np.abs(np.fft.fft2(answers[0] - truth)) ** 2

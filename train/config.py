@@ -218,7 +218,7 @@ LARGE: dict[str, Any] = {
 RECIPES: dict[str, tuple[str, Config]] = {
     "pairs": ("from pairs of one kind: for a processor, where it learns most in half an hour", Config()),
     "shipped": (
-        "the network in resources/, for images like W2S: minutes on a GPU (with --compile), a day on a processor",
+        "the network in resources/, for images like W2S: minutes on a GPU (with --compile), hours on a processor",
         Config(**LARGE, redraw=0.5, batch=32, crop=256),
     ),
     "mixture": (

@@ -156,7 +156,7 @@ def _camera(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[flo
 
 def _skew(frame: NDArray[np.float64], truth: NDArray[np.float64], gain: float, offset: float) -> float:
     """Third moment of the noise in that of Poisson noise, where frames of 8 bits do not cut off its peaks."""
-    darker = truth < np.percentile(truth, UNCUT)
+    darker = truth <= np.percentile(truth, UNCUT)
     light = (truth[darker] - offset).clip(0)
     third = float(((frame[darker] - truth[darker]) ** 3).mean())
     return third / max(gain**2 * float(light.mean()), 1e-30)

@@ -16,6 +16,7 @@ import runpy
 import struct
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -265,10 +266,13 @@ def run(fault: Fault, folder: Path) -> tuple[int, str, int]:
         time.sleep(0.02)
     if case.stop_when:
         process.terminate()
+    alarm = threading.Timer(120, process.kill)
+    alarm.start()
     with open(reader.fileno(), encoding="utf-8", errors="replace", closefd=False) as said:
         log = said.read()
-    process.join(timeout=120)
-    assert process.exitcode is not None, log
+    process.join()
+    alarm.cancel()
+    assert process.exitcode is not None
     written = [p for p in case.output.rglob("*") if p.is_file()] if case.output.is_dir() else []
     return process.exitcode, log, len(written)
 

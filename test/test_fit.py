@@ -1,5 +1,6 @@
 """Training learns, resumes exactly, is the same in several processes, and says what stops it."""
 
+import copy
 import csv
 import dataclasses
 import json
@@ -16,6 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from denoiser.metrics import si_psnr
 from denoiser.model import load_model
+from denoiser.normalise import Normalisation
 from denoiser.predict import Denoiser
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import RECIPES, Config, from_record
@@ -136,6 +138,15 @@ def test_resident_images_train_the_same_network_and_the_compiled_one_is_trained_
     for changes in ({"learn": "noise2noise"}, {"average": 4}, {"frames": "random"}):
         with pytest.raises(ValueError, match=r"resident: expected to learn from the first frame .* found --learn"):
             fit(dataclasses.replace(TINY, **changes), data, tmp_path / "no", machine=machine)  # type: ignore[arg-type]
+
+
+def test_the_images_are_held_once() -> None:
+    """The moving average of the weights starts from a copy of the module; the frames of a raw set are 75 GB."""
+    data = images()
+    module = Restoration(TINY, 1, data, Normalisation())
+    again = copy.deepcopy(module)
+    assert again.network is not module.network
+    assert again.images.training[0].frames is data.training[0].frames
 
 
 def test_time_is_up_after_one_step_and_there_is_a_checkpoint(tmp_path: Path) -> None:

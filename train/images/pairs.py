@@ -81,6 +81,10 @@ class Images:
     drawn: list[Pair] = field(default_factory=list)
     source: str = ""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Images:
+        """Itself: nobody changes it, and what averages weights copies all that trains, files mapped into memory too."""
+        return self
+
     @property
     def split(self) -> dict[str, list[str]]:
         """The fields of view of both, and the clean images that noise is drawn on, for the record."""

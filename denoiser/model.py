@@ -18,7 +18,7 @@ from denoiser.unet import UNet
 RECORD = "model.json"
 FORMAT = 1
 # What `denoiser.unet.UNet` is built from; what a record may say of it besides.
-ARGUMENTS = ("channels", "unshuffle", "block", "norm", "residual", "attention", "dropout", "scale")
+ARGUMENTS = ("channels", "unshuffle", "block", "norm", "residual", "attention", "dropout", "scale", "skips")
 REMARKS = ("network", "parameters", "halo")
 AUTOCAST = {None: None, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -168,20 +168,20 @@ def look(denoiser: Denoiser, planes: NDArray[Any]) -> tuple[Chance | None, str]:
     """
     y, x = (max(0, side - SAMPLE) // 2 for side in planes.shape[1:])
     noisy = fill_invalid(planes[:FIRST, y : y + SAMPLE, x : x + SAMPLE])
-    denoised = _one_by_one(denoiser, noisy)
-    repeated, steps = repeated_steps(denoised), len(denoised) - 1
-    words = f"structure repeats in {repeated} of the first {steps} steps"
-    if 2 * repeated <= steps:
-        return None, words
-    return Chance.of(denoiser, noisy, denoised), words
+    denoised = denoiser(noisy[:1])
+    repeated, steps = 0, len(noisy) - 1
+    for step in range(1, len(noisy)):
+        denoised = np.concatenate([denoised, denoiser(noisy[step : step + 1])])
+        repeated += structure_repeats(denoised[-2], denoised[-1])
+        if 2 * (repeated + steps - step) <= steps:  # whatever the rest is like
+            return None, f"structure repeats in {repeated} of the first {step} steps"
+    return Chance.of(denoiser, noisy, denoised), f"structure repeats in {repeated} of the first {steps} steps"
 
 
-def repeated_steps(denoised: Array) -> int:
-    """Number of neighbouring pairs of planes (N, Y, X) that show the same structure."""
-    flat = denoised.reshape(len(denoised), -1).astype(np.float64)
-    flat -= flat.mean(axis=1, keepdims=True)
-    power = (flat**2).sum(axis=1)
-    return int(((flat[1:] * flat[:-1]).sum(axis=1) > ALIKE * np.sqrt(power[1:] * power[:-1])).sum())
+def structure_repeats(one: Array, other: Array) -> bool:
+    """Whether two denoised planes (Y, X) show the same structure."""
+    a, b = (plane - plane.mean(dtype=np.float64) for plane in (one, other))
+    return bool((a * b).sum() > ALIKE * np.sqrt((a**2).sum() * (b**2).sum()))
 
 
 class Together:

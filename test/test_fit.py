@@ -188,6 +188,7 @@ def test_accumulated_passes_are_one_step(tmp_path: Path) -> None:
         {"block": "residual"},
         {"norm": "batch", "residual": False},
         {"attention": True},
+        {"skips": "added"},
         {"dropout": 0.3},
         {"biases": False},
         {"channels": (8, 8, 8), "unshuffle": 1},

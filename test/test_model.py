@@ -42,7 +42,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
 
 EVERY_ARGUMENT = {
     "channels": [4, 8], "unshuffle": 2, "block": "residual", "norm": "batch", "residual": False, "attention": True,
-    "dropout": 0.2, "scale": 2,
+    "dropout": 0.2, "scale": 2, "skips": "added",
 }  # fmt: skip
 
 
@@ -118,6 +118,7 @@ def test_missing_weights(tiny_model: Path) -> None:
         {"architecture": {"channels": [4, 8], "unshuffle": 2, "block": "dense"}},
         {"architecture": {"channels": [4, 8], "unshuffle": 2, "norm": "layer"}},
         {"architecture": {"channels": [4, 8], "unshuffle": 2, "scale": 3}},
+        {"architecture": {"channels": [4, 8], "unshuffle": 2, "skips": "none"}},
         {"architecture": {"channels": [4, 8], "unshuffle": 2, "dropout": "some"}},
         {"architecture": {"channels": [4, 8], "unshuffle": 2, "residual": "false"}},
         {"architecture": {"channels": [4, 6], "unshuffle": 2, "attention": True}},

@@ -161,7 +161,9 @@ def doubling(channels: tuple[int, ...] = (4, 8), **arguments: object) -> UNet:
     return UNet(channels, scale=2, **arguments)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"attention": True, "block": "residual"}, {"unshuffle": 2}], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [{}, {"attention": True, "block": "residual"}, {"unshuffle": 2, "skips": "added"}], ids=str
+)
 def test_twice_the_pixels_tiled_equal_untiled(arguments: dict[str, object]) -> None:
     network = doubling((4, 8, 16), **arguments)
     plane = noisy_plane((133, 217))[None]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import denoiser.unet
-from denoiser.unet import UNet
+from denoiser.unet import SKIPS, UNet
 
 SMALL = [((4, 8), 1), ((4, 8, 8), 1), ((4, 8), 2), ((4, 8, 8), 2), ((4, 4, 4), 3)]
 
@@ -19,11 +19,12 @@ def test_any_size_keeps_its_size(size: tuple[int, int]) -> None:
         assert UNet((2, 3, 4))(torch.randn(2, 1, *size)).shape == (2, 1, *size)
 
 
+@pytest.mark.parametrize("skips", SKIPS)
 @pytest.mark.parametrize(("channels", "unshuffle"), SMALL)
-def test_no_pixel_beyond_the_halo_has_a_say(channels: tuple[int, ...], unshuffle: int) -> None:
+def test_no_pixel_beyond_the_halo_has_a_say(channels: tuple[int, ...], unshuffle: int, skips: str) -> None:
     """Oracle: gradients. What an output pixel depends on, over every position in the pooling grid."""
     torch.manual_seed(0)
-    network = UNet(channels, unshuffle).double()
+    network = UNet(channels, unshuffle, skips=skips).double()
     with torch.no_grad():  # positive weights and pixels: no ReLU is shut, no path cancels another
         for weight in network.parameters():
             weight.abs_()

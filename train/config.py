@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from denoiser.model import ARGUMENTS
-from denoiser.unet import BLOCKS, NORMS
+from denoiser.unet import BLOCKS, NORMS, SKIPS
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Config:
     ----------
     channels
         Width of each level of the network, finest first; as many levels as numbers.
-    unshuffle, block, norm, residual, attention, dropout, scale
+    unshuffle, block, norm, residual, attention, dropout, scale, skips
         The network besides (`denoiser.unet.UNet`); scale 2 trains joint denoising and super-resolution.
     biases
         Whether the convolutions learn a bias. Without, the network is homogeneous: f(a x) = a f(x).
@@ -105,6 +105,7 @@ class Config:
     attention: bool = False
     dropout: float = 0.0
     scale: int = 1
+    skips: str = "concatenated"
     biases: bool = False
     normalisation: str = "plane"
     frames: str = "first"
@@ -185,6 +186,7 @@ class Config:
 CHOICES: dict[str, tuple[str, ...]] = {
     "block": BLOCKS,
     "norm": NORMS,
+    "skips": SKIPS,
     "normalisation": ("plane", "noise", "dataset"),
     "frames": ("first", "random"),
     "target": ("mean", "sim"),

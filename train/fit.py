@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import os
 import sys
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
 
 from denoiser.device import choose_device
 from denoiser.normalise import Normalisation
@@ -25,9 +28,11 @@ from train.config import Config, option_of
 from train.folders import make_folder
 from train.images.pairs import Images
 from train.images.statistics import Moments
-from train.module import Restoration
+from train.module import SAMPLES, Restoration, build, normalised
 from train.optimiser import has_bfloat16
 from train.resident import Resident
+from train.stream import Stream, expose
+from train.thin import thin
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +104,8 @@ def fit(
     max_minutes : float
         Stop, with a checkpoint, after this much wall time; resume to go on.
     initial : Path, optional
-        Checkpoint whose weights to start from, or model folder; of the same network.
+        Checkpoint whose weights to start from, or model folder; of the same network, but that its skips may be
+        concatenated where the new one's are added.
 
     Returns
     -------
@@ -140,7 +146,7 @@ def fit(
         module.first = state["run"]["batches"]
         log.info("resumed at step %d", state["run"]["step"])
     elif initial is not None:
-        load_initial(module.network, initial)
+        load_initial(module.network, initial, config, _sample(config, images, normalisation))
     precision = choose_precision(config.precision, accelerator)
     log.info("%s, precision %s, %d steps, %d processes", accelerator, precision, steps, machine.processes)
     end = EndOfRun(steps, max_minutes)
@@ -277,13 +283,48 @@ def fit_normalisation(config: Config, images: Images) -> Normalisation:
     return Normalisation("dataset", moments.mean, moments.std)
 
 
-def load_initial(network: UNet, path: Path) -> None:
-    """Start from the weights of a checkpoint, or from those of a model folder."""
+def load_initial(network: UNet, path: Path, config: Config, crops: Iterable[Tensor]) -> None:
+    """Start from the weights of a checkpoint, or from those of a model folder.
+
+    Parameters
+    ----------
+    network : UNet
+        Of `config`; its weights are set.
+    path : Path
+        Of the weights. If its network concatenates the skips that `network` adds, it is thinned (`train.thin`).
+    config : Config
+        Of the run.
+    crops : iterable of Tensor
+        What the network is going to learn from, (N, 1, Y, X), normalised, to thin by.
+
+    Raises
+    ------
+    ValueError
+        If the weights are of another network.
+    """
+    found = load_network(path)
     try:
-        network.load_state_dict(load_network(path).state_dict())
+        if found.skip or not network.skip:
+            network.load_state_dict(found.state_dict())
+            return
+        thick = build(dataclasses.replace(config, skips="concatenated"))
+        thick.load_state_dict(found.state_dict())
     except RuntimeError as error:
-        found = str(error).splitlines()[-1].strip()
-        raise ValueError(f"{path}: expected weights of the network that is to be trained: {found}") from error
+        reason = str(error).splitlines()[-1].strip()
+        raise ValueError(f"{path}: expected weights of the network that is to be trained: {reason}") from error
+    lost = thin(thick, network, crops)
+    log.info(
+        "%s: skips added in place of concatenated, which loses %s of what they tell",
+        path,
+        ", ".join(map("{:.2%}".format, lost)),
+    )
+
+
+def _sample(config: Config, images: Images, normalisation: Normalisation) -> Iterator[Tensor]:
+    """The first crops of the run's stream."""
+    stream = Stream(images, config)
+    for i in range(-(-SAMPLES // config.batch)):
+        yield normalised(*expose(stream.draw(i), config), normalisation)[0]
 
 
 def _bar() -> bool:

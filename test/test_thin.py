@@ -1,0 +1,114 @@
+"""From skips that are concatenated to skips that are added."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+from training import TINY, images
+
+from denoiser.unet import UNet
+from train.checkpoint import load_network
+from train.fit import fit
+from train.thin import first_convolutions, thin
+
+ARCHITECTURES = [{}, {"block": "residual"}, {"block": "residual", "norm": "batch", "unshuffle": 2}]
+
+
+def networks(**arguments: object) -> tuple[UNet, UNet]:
+    torch.manual_seed(0)
+    made = [UNet((4, 6, 8), skips=skips, **arguments).eval() for skips in ("concatenated", "added")]  # type: ignore[arg-type]
+    return made[0], made[1]
+
+
+@torch.no_grad()
+def limit(network: UNet) -> None:
+    """Have each merging block see no more directions than its level is wide."""
+    for level, block in enumerate(network.merge):
+        width = network.up[level].out_channels
+        basis = torch.linalg.qr(torch.randn(2 * width, width)).Q
+        for layer in first_convolutions(block):
+            layer.weight.copy_(torch.einsum("oiyx,ij->ojyx", layer.weight, basis @ basis.T))
+
+
+@pytest.mark.parametrize("arguments", ARCHITECTURES, ids=str)
+def test_where_half_of_the_directions_suffice_it_is_the_same_network(arguments: dict[str, object]) -> None:
+    """Oracle: the thick network, on images that were not looked at; biases, borders and odd sides included."""
+    thick, network = networks(**arguments)
+    limit(thick)
+    lost = thin(thick, network, [torch.randn(8, 1, 32, 32)])
+    assert max(lost) < 1e-6
+    x = torch.randn(2, 1, 37, 51)
+    with torch.no_grad():
+        assert torch.allclose(network(x), thick(x), atol=2e-5)
+    assert sum(p.numel() for p in network.parameters()) < sum(p.numel() for p in thick.parameters())
+
+
+@torch.no_grad()
+def test_what_is_lost_is_told_and_is_the_least_that_can_be() -> None:
+    """Of pointwise convolutions, whose answers are all that is told of; any other weights lose more."""
+    torch.manual_seed(0)
+    thick, network = (UNet((4, 8), block="residual", skips=skips).eval() for skips in ("concatenated", "added"))
+    for layer in first_convolutions(thick.merge[0]):
+        corners = torch.ones(layer.kernel_size, dtype=torch.bool)
+        corners[layer.kernel_size[0] // 2, layer.kernel_size[1] // 2] = False
+        layer.weight.masked_fill_(corners, 0)
+    x = torch.randn(8, 1, 32, 32)
+
+    def error() -> float:
+        before, after = answers(thick, x), answers(network, x)
+        return float((after - before).square().sum() / before.square().sum())
+
+    (lost,) = thin(thick, network, [x])
+    assert lost > 0.001
+    assert error() == pytest.approx(lost, rel=1e-3)
+    for weight in (network.skip[0].weight, network.up[0].weight, network.merge[0].short.weight):
+        step = 0.05 * weight.std() * torch.randn(weight.shape)
+        for sign in (1, -2):
+            weight += sign * step
+            assert error() > lost
+        weight += step
+
+
+def answers(network: UNet, x: torch.Tensor) -> torch.Tensor:
+    """Of the first convolutions of the finest merging block, without their biases."""
+    found: list[torch.Tensor] = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, _, y: found.append(y - layer.bias[:, None, None]))
+        for layer in first_convolutions(network.merge[0])
+    ]
+    network(x)
+    for hook in hooks:
+        hook.remove()
+    return torch.cat(found, dim=1)
+
+
+def test_only_a_network_that_concatenates_becomes_one_that_adds() -> None:
+    thick, network = networks()
+    for wrong in ((network, network), (thick, thick), (network, thick)):
+        with pytest.raises(ValueError, match="expected a network that concatenates"):
+            thin(*wrong, [])
+
+
+def test_a_run_starts_from_a_network_that_is_thinned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = fit(TINY, images(), tmp_path / "first")
+    added = dataclasses.replace(TINY, skips="added", lr=0.0, steps=1, precision="float32")
+    with caplog.at_level(logging.INFO):
+        second = fit(added, images(), tmp_path / "second", initial=first)
+    assert "skips added in place of concatenated" in caplog.text
+    thick, network = load_network(first).eval(), load_network(second).eval()
+    assert not thick.skip
+    assert len(network.skip) == 1
+    x = torch.from_numpy(images().training[0].frames[0]).float()[None, None]
+    x = (x - x.mean()) / x.std()
+    with torch.no_grad():
+        before, after = thick(x), network(x)
+    assert functional.mse_loss(after, before) < 0.1 * before.var()
+    with pytest.raises(ValueError, match="expected weights of the network that is to be trained"):
+        fit(dataclasses.replace(added, channels=(16, 24)), images(), tmp_path / "third", initial=first)
+    with pytest.raises(ValueError, match="expected weights of the network that is to be trained"):
+        fit(TINY, images(), tmp_path / "fourth", initial=second)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn import functional
-from training import TINY, images
+
+from training import TINY, images  # isort: skip
 
 from denoiser.unet import UNet
 from train.checkpoint import load_network

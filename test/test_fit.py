@@ -26,7 +26,7 @@ from train.fit import Machine, choose_accelerator, choose_precision, count_steps
 from train.images.clean import Clean
 from train.images.pairs import Images
 from train.images.sources import drawn_pairs
-from train.module import LEAST_NOISE, Restoration, balanced, build, fingerprint, statistics
+from train.module import LEAST_NOISE, Restoration, balanced, build, statistics
 
 from training import TINY, images, pair, weights  # isort: skip
 
@@ -444,29 +444,6 @@ def test_starts_from_a_checkpoint_or_a_model_folder_of_the_same_network(tmp_path
         assert all(torch.equal(v, again[k]) for k, v in weights(checkpoint).items())
         with pytest.raises(ValueError, match=rf"{initial.name}: expected weights of the network .* size mismatch"):
             fit(dataclasses.replace(TINY, channels=(16, 24)), images(), tmp_path / "third", initial=initial)
-
-
-def test_learns_the_answers_of_a_teacher(tmp_path: Path) -> None:
-    """A network that is its own teacher has nothing to learn; another nears it, whatever the truths are."""
-    teacher = fit(TINY, images(), tmp_path / "teacher")
-    still = fit(dataclasses.replace(TINY, lr=0.0), images(), tmp_path / "same", initial=teacher, teacher=teacher)
-    assert [row["loss"] for row in rows(tmp_path / "same")] == pytest.approx([0.0] * 4, abs=1e-6)
-    assert load_checkpoint(still)["run"]["teacher"] == fingerprint(load_network(teacher))
-    wrong = images()
-    wrong.training[0].truth[:] = np.random.default_rng(0).permutation(wrong.training[0].truth.ravel()).reshape(96, 96)
-    small = dataclasses.replace(TINY, channels=(8, 16), steps=30)
-    student = fit(small, wrong, tmp_path / "student", teacher=teacher)
-    losses = [row["loss"] for row in rows(tmp_path / "student")]
-    assert losses[-1] < 0.3 * losses[0]
-    longer = dataclasses.replace(small, steps=40)
-    with pytest.raises(ValueError, match=r"expected the teacher that the run began with .*, found none: give the same"):
-        fit(longer, wrong, tmp_path / "student", resume=True)
-    fit(longer, wrong, tmp_path / "student", resume=True, teacher=teacher)
-    assert load_checkpoint(student)["run"]["step"] == 40
-    with pytest.raises(
-        ValueError, match="expected a teacher of scale 1 where a truth is learnt, found scale 1 and --l"
-    ):
-        fit(dataclasses.replace(TINY, learn="recorrupted"), images(), tmp_path / "blind", teacher=teacher)
 
 
 def test_a_model_for_other_images_is_exported_with_it(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from training import TINY, images  # isort: skip
-
 from denoiser.unet import UNet
 from train.checkpoint import load_network
 from train.fit import fit
 from train.thin import first_convolutions, thin
+
+from training import TINY, images  # isort: skip
 
 ARCHITECTURES = [{}, {"block": "residual"}, {"block": "residual", "norm": "batch", "unshuffle": 2}]
 

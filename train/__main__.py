@@ -56,7 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, with its configuration")
     c.add_argument("--max-minutes", type=float, default=math.inf, help="stop with a checkpoint after this time")
     c.add_argument("--initial", type=Path, help="start from the weights of this checkpoint or model folder")
-    c.add_argument("--teacher", type=Path, help="learn the answers of this checkpoint or model folder, not the truths")
     _add_machine(c)
     configurations.add_arguments(c)
 
@@ -157,7 +156,7 @@ def _fit(arguments: Arguments) -> None:
     else:
         config = configurations.configuration(arguments)
     images = find_images(arguments.data, config, arguments.clean, arguments.cache)
-    options = {name: getattr(arguments, name) for name in ("resume", "max_minutes", "initial", "teacher")}
+    options = {"resume": arguments.resume, "max_minutes": arguments.max_minutes, "initial": arguments.initial}
     fit(config, images, arguments.out, machine=_machine(arguments), **options)
 
 

@@ -84,7 +84,6 @@ def fit(
     resume: bool = False,
     max_minutes: float = math.inf,
     initial: Path | None = None,
-    teacher: Path | None = None,
 ) -> Path:
     """Train, validate, and write checkpoints, a log and pictures; the last checkpoint is what to export.
 
@@ -107,9 +106,6 @@ def fit(
     initial : Path, optional
         Checkpoint whose weights to start from, or model folder; of the same network, but that its skips may be
         concatenated where the new one's are added.
-    teacher : Path, optional
-        Checkpoint or model folder of a network, of any shape but of the same scale, whose answers are learnt in place
-        of the truths. It is to be given again when the run is resumed.
 
     Returns
     -------
@@ -145,12 +141,8 @@ def fit(
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // machine.devices))
     saved = run_normalisation(state["run"]) if state else None
     normalisation = saved or fit_normalisation(config, images)
-    taught_by = load_teacher(teacher, config) if teacher else None
-    module = Restoration(
-        config, steps, images, normalisation, machine.workers, machine.resident, machine.compiled, taught_by
-    )
+    module = Restoration(config, steps, images, normalisation, machine.workers, machine.resident, machine.compiled)
     if state:
-        _check_teacher(path, state["run"], module)
         module.first = state["run"]["batches"]
         log.info("resumed at step %d", state["run"]["step"])
     elif initial is not None:
@@ -326,33 +318,6 @@ def load_initial(network: UNet, path: Path, config: Config, crops: Iterable[Tens
         path,
         ", ".join(map("{:.2%}".format, lost)),
     )
-
-
-def load_teacher(path: Path, config: Config) -> UNet:
-    """The network of a checkpoint or of a model folder, to learn from.
-
-    Raises
-    ------
-    ValueError
-        If it cannot teach what is to be learnt.
-    """
-    network = load_network(path)
-    if config.learn != "truth" or network.scale != config.scale:
-        raise ValueError(
-            f"{path}: expected a teacher of scale {config.scale} where a truth is learnt, found scale {network.scale} "
-            f"and {option_of('learn', config.learn)}: leave --teacher out"
-        )
-    return network
-
-
-def _check_teacher(path: Path, run: dict[str, Any], module: Restoration) -> None:
-    expected, found = run.get("teacher", ""), module.record()["teacher"]
-    if expected != found:
-        words = (f"weights {digest[:12]}" if digest else "none" for digest in (expected, found))
-        raise ValueError(
-            "{}: expected the teacher that the run began with ({}), found {}: give the same --teacher, or begin "
-            "another run with --initial".format(path, *words)
-        )
 
 
 def _sample(config: Config, images: Images, normalisation: Normalisation) -> Iterator[Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import platform
 import sys
@@ -83,8 +82,6 @@ class Restoration(lightning.LightningModule):
         Keep all images on the device, and cut the crops there; without, on a GPU if they suit and fit.
     compiled : bool
         Have torch compile the network for training.
-    teacher : UNet, optional
-        Learn this network's answers in place of the truths (distillation; Hinton et al., 2015).
 
     Attributes
     ----------
@@ -105,7 +102,6 @@ class Restoration(lightning.LightningModule):
         workers: int = 0,
         resident: bool | None = None,
         compiled: bool = False,
-        teacher: UNet | None = None,
     ) -> None:
         super().__init__()
         self.config, self.steps, self.images, self.normalisation = config, steps, images, normalisation
@@ -114,8 +110,6 @@ class Restoration(lightning.LightningModule):
         self.fast: Callable[[Tensor], Tensor] | None = None
         self.network = build(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = build_loss(config.loss, config.mix)
-        # In a list, for it is no part of what is trained and saved.
-        self.teachers = [teacher.to(memory_format=torch.channels_last).eval()] if teacher else []  # type: ignore[call-overload]
         self.first, self.seconds = 0, 0.0
         self.started = self.ready = time.monotonic()
         self.waited = self.trained = 0.0
@@ -151,8 +145,6 @@ class Restoration(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Start the clocks, and have the network compiled when it is first used."""
-        for teacher in self.teachers:
-            teacher.to(self.device)
         if self.compiled:
             self.fast = torch.compile(self.network.forward, dynamic=False)
         self.started = self.ready = time.monotonic()
@@ -176,9 +168,6 @@ class Restoration(lightning.LightningModule):
             noisy, truth = (t[mine] for t in expose(batch, self.config))
             x, target = normalised(noisy, truth, self.normalisation)
         if self.config.learn == "truth":
-            for teacher in self.teachers:
-                with torch.no_grad():
-                    target = teacher(x.contiguous(memory_format=torch.channels_last)).float()
             y = self._answer(x)
             if self.config.balance > 0:
                 y, target = balanced(y, x, target, self.config.balance)
@@ -329,7 +318,6 @@ class Restoration(lightning.LightningModule):
             **self.images.split,
             "source": self.images.source,
             "domain": self.domain.ranges,
-            "teacher": fingerprint(self.teachers[0]) if self.teachers else "",
             "device": str(self.device),
             **versions(),
         }
@@ -347,14 +335,6 @@ class Restoration(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the clock of the run that is resumed."""
         self.seconds = checkpoint["run"]["seconds"]
-
-
-def fingerprint(network: UNet) -> str:
-    """Of its weights, in hexadecimal."""
-    digest = hashlib.sha256()
-    for value in network.state_dict().values():
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

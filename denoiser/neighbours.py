@@ -168,14 +168,14 @@ def look(denoiser: Denoiser, planes: NDArray[Any]) -> tuple[Chance | None, str]:
     """
     y, x = (max(0, side - SAMPLE) // 2 for side in planes.shape[1:])
     noisy = fill_invalid(planes[:FIRST, y : y + SAMPLE, x : x + SAMPLE])
-    denoised = denoiser(noisy[:1])
+    denoised = [denoiser(noisy[:1])[0]]
     repeated, steps = 0, len(noisy) - 1
     for step in range(1, len(noisy)):
-        denoised = np.concatenate([denoised, denoiser(noisy[step : step + 1])])
-        repeated += structure_repeats(denoised[-2], denoised[-1])
+        denoised.append(denoiser(noisy[step : step + 1])[0])
+        repeated += structure_repeats(*denoised[-2:])
         if 2 * (repeated + steps - step) <= steps:  # whatever the rest is like
             return None, f"structure repeats in {repeated} of the first {step} steps"
-    return Chance.of(denoiser, noisy, denoised), f"structure repeats in {repeated} of the first {steps} steps"
+    return Chance.of(denoiser, noisy, np.stack(denoised)), f"structure repeats in {repeated} of the first {steps} steps"
 
 
 def structure_repeats(one: Array, other: Array) -> bool:

@@ -162,7 +162,7 @@ def doubling(channels: tuple[int, ...] = (4, 8), **arguments: object) -> UNet:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"attention": True, "block": "residual"}, {"unshuffle": 2, "skips": "added"}], ids=str
+    "arguments", [{}, {"attention": True, "block": "residual"}, {"unshuffle": 2}, {"skips": "added"}], ids=str
 )
 def test_twice_the_pixels_tiled_equal_untiled(arguments: dict[str, object]) -> None:
     network = doubling((4, 8, 16), **arguments)

@@ -13,6 +13,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from denoiser.unet import DoubleConv, UNet
 
@@ -87,7 +88,7 @@ def _moments(network: UNet, crops: Iterable[Tensor]) -> list[Tensor]:
     """Second moments of what the blocks of the expanding path are given, (C, C), finest first."""
     sums = [torch.zeros((), dtype=torch.float64) for _ in network.merge]
 
-    def look(level: int) -> object:
+    def look(level: int) -> RemovableHandle:
         def hook(_: nn.Module, given: tuple[Tensor]) -> None:
             x = given[0].permute(1, 0, 2, 3).flatten(1).double()
             sums[level] = sums[level] + x @ x.T / x.shape[1]
@@ -99,5 +100,5 @@ def _moments(network: UNet, crops: Iterable[Tensor]) -> list[Tensor]:
     for batch in crops:
         network(batch)
     for hook in hooks:
-        hook.remove()  # type: ignore[attr-defined]
+        hook.remove()
     return sums

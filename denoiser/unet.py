@@ -38,6 +38,17 @@ class ResidualConv(nn.Module):
         y += self.body(x)  # in place: a new array of this size costs as much as a small convolution
         return y
 
+    def into(self, out: nn.Conv2d, x: Tensor) -> Tensor:
+        """`out` of the sum, for a 1x1 convolution with few outputs.
+
+        Taken of each addend, for less time: the product of two 1x1 convolutions is one.
+        """
+        weight = out.weight.flatten(1) @ self.short.weight.flatten(1)
+        bias = None if self.short.bias is None else out.weight.flatten(1) @ self.short.bias
+        y = functional.conv2d(x, weight[..., None, None], bias)
+        y += out(self.body(x))
+        return y
+
 
 class WindowAttention(nn.Module):
     """Self-attention among the pixels of each window of a fixed grid, added to the input.
@@ -98,8 +109,7 @@ class UNet(nn.Module):
     scale : int
         1 denoises; 2 gives an image of twice as many pixels in Y and in X.
     skips : str
-        "concatenated" with what comes up from below, or "added" to it behind a 1x1 convolution, which
-        takes a fifth less time.
+        "concatenated" with what comes up from below, or "added" to it, which takes a quarter less time.
 
     Attributes
     ----------
@@ -159,8 +169,8 @@ class UNet(nn.Module):
         if dropout > 0:
             self.middle.append(nn.Dropout2d(dropout))
         self.up = nn.ModuleList(nn.ConvTranspose2d(channels[i + 1], channels[i], 2, stride=2) for i in range(depth))
-        self.skip = nn.ModuleList(nn.Conv2d(a, a, 1) for a in channels[:-1] if skips == "added")
-        joined = 1 if self.skip else 2
+        self.skips = skips
+        joined = 2 if skips == "concatenated" else 1
         self.merge = nn.ModuleList(convolutions(joined * a, a, norm) for a in channels[:-1])
         self.enlarge = nn.Sequential()
         if scale > 1:
@@ -194,14 +204,20 @@ class UNet(nn.Module):
             y = block(y)
             skips.append(y)
         y = self.middle(y)
+        skips.pop()
         for level in range(len(self.up) - 1, -1, -1):
-            y = self.up[level](y)
-            if self.skip:
-                y += self.skip[level](skips[level])
+            y, skip = self.up[level](y), skips.pop()
+            if self.skips == "added":
+                y += skip
             else:
-                y = torch.cat([skips[level], y], dim=1)
-            y = self.merge[level](y)
-        z: Tensor = functional.pixel_shuffle(self.out(self.enlarge(y)), self.unshuffle)
+                y = torch.cat([skip, y], dim=1)
+            if level > 0:
+                y = self.merge[level](y)
+        *others, last = self.merge[0], *self.enlarge
+        for layer in others:
+            y = layer(y)
+        y = last.into(self.out, y) if isinstance(last, ResidualConv) else self.out(last(y))
+        z: Tensor = functional.pixel_shuffle(y, self.unshuffle)
         if self.residual:
             if self.scale > 1:
                 x = functional.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from denoiser.unet import UNet
 from train.checkpoint import load_network
 from train.fit import fit
-from train.thin import first_convolutions, thin
+from train.thin import LEAST, first_convolutions, thin
 
 from training import TINY, images  # isort: skip
 
@@ -37,8 +37,11 @@ def limit(network: UNet) -> None:
 
 
 @pytest.mark.parametrize("arguments", ARCHITECTURES, ids=str)
-def test_where_half_of_the_directions_suffice_it_is_the_same_network(arguments: dict[str, object]) -> None:
+def test_where_half_of_the_directions_suffice_it_is_the_same_network(
+    arguments: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Oracle: the thick network, on images that were not looked at; biases, borders and odd sides included."""
+    monkeypatch.setattr("train.thin.LEAST", 1e-6)
     thick, network = networks(**arguments)
     limit(thick)
     lost = thin(thick, network, [torch.randn(8, 1, 32, 32)])
@@ -67,7 +70,7 @@ def test_what_is_lost_is_told_and_is_the_least_that_can_be() -> None:
     (lost,) = thin(thick, network, [x])
     assert lost > 0.001
     assert error() == pytest.approx(lost, rel=1e-3)
-    for weight in (network.skip[0].weight, network.up[0].weight, network.merge[0].short.weight):
+    for weight in (network.up[0].weight, network.merge[0].short.weight):
         step = 0.05 * weight.std() * torch.randn(weight.shape)
         for sign in (1, -2):
             weight += sign * step
@@ -75,17 +78,31 @@ def test_what_is_lost_is_told_and_is_the_least_that_can_be() -> None:
         weight += step
 
 
+@torch.no_grad()
+def test_what_comes_from_below_does_not_drown_the_skip() -> None:
+    """Where the skip tells next to nothing, it would have to be enlarged without end to be left as it is."""
+    torch.manual_seed(0)
+    thick, network = (UNet((4, 8), block="residual", skips=skips).eval() for skips in ("concatenated", "added"))
+    for layer in first_convolutions(thick.merge[0]):
+        layer.weight[:, :4] *= 1e-6
+    x = torch.randn(8, 1, 32, 32)
+    thin(thick, network, [x])
+    found: dict[str, torch.Tensor] = {}
+    network.up[0].register_forward_hook(lambda _, __, y: found.update(below=y.clone()))
+    network.down[0].register_forward_hook(lambda _, __, y: found.update(skip=y))
+    after = network(x)
+    assert found["below"].square().mean() < 1.01 * found["skip"].square().mean() / LEAST**2
+    assert functional.mse_loss(after, thick(x)) < 0.01 * after.var()
+
+
 def answers(network: UNet, x: torch.Tensor) -> torch.Tensor:
     """Of the first convolutions of the finest merging block, without their biases."""
-    found: list[torch.Tensor] = []
-    hooks = [
-        layer.register_forward_hook(lambda layer, _, y: found.append(y - layer.bias[:, None, None]))
-        for layer in first_convolutions(network.merge[0])
-    ]
+    given: list[torch.Tensor] = []
+    layers = first_convolutions(network.merge[0])
+    hook = layers[0].register_forward_pre_hook(lambda _, x: given.append(x[0]))
     network(x)
-    for hook in hooks:
-        hook.remove()
-    return torch.cat(found, dim=1)
+    hook.remove()
+    return torch.cat([functional.conv2d(given[0], c.weight, padding="same") for c in layers], dim=1)
 
 
 def test_only_a_network_that_concatenates_becomes_one_that_adds() -> None:
@@ -102,8 +119,8 @@ def test_a_run_starts_from_a_network_that_is_thinned(tmp_path: Path, caplog: pyt
         second = fit(added, images(), tmp_path / "second", initial=first)
     assert "skips added in place of concatenated" in caplog.text
     thick, network = load_network(first).eval(), load_network(second).eval()
-    assert not thick.skip
-    assert len(network.skip) == 1
+    assert thick.skips == "concatenated"
+    assert network.skips == "added"
     x = torch.from_numpy(images().training[0].frames[0]).float()[None, None]
     x = (x - x.mean()) / x.std()
     with torch.no_grad():

@@ -304,7 +304,7 @@ def load_initial(network: UNet, path: Path, config: Config, crops: Iterable[Tens
     """
     found = load_network(path)
     try:
-        if found.skip or not network.skip:
+        if found.skips == "added" or network.skips != "added":
             network.load_state_dict(found.state_dict())
             return
         thick = build(dataclasses.replace(config, skips="concatenated"))

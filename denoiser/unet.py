@@ -109,7 +109,7 @@ class UNet(nn.Module):
     scale : int
         1 denoises; 2 gives an image of twice as many pixels in Y and in X.
     skips : str
-        "concatenated" with what comes up from below, or "added" to it, which takes a quarter less time.
+        "concatenated" with what comes up from below, or "added" to it, which takes a fifth less time.
 
     Attributes
     ----------

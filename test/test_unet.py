@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
 
 import denoiser.unet
-from denoiser.unet import SKIPS, UNet
+from denoiser.unet import SKIPS, ResidualConv, UNet
 
 SMALL = [((4, 8), 1), ((4, 8, 8), 1), ((4, 8), 2), ((4, 8, 8), 2), ((4, 4, 4), 3)]
 
@@ -58,6 +59,19 @@ def test_counts_its_parameters() -> None:
         convolutions += 9 * inputs * outputs + outputs + 9 * outputs * outputs + outputs
     up = sum(4 * a * 2 * a + a for a in (16, 32, 64, 128))
     assert plain == convolutions + up + 16 + 1
+
+
+@pytest.mark.parametrize("skips", SKIPS)
+def test_the_answer_is_the_exit_of_the_last_block(skips: str) -> None:
+    """Oracle: one after the other, which is how the weights are to be read."""
+    torch.manual_seed(0)
+    network = UNet((4, 8), 2, "residual", residual=False, skips=skips).eval()
+    seen: list[torch.Tensor] = []
+    network.merge[0].body.register_forward_pre_hook(lambda _, x: seen.append(x[0]))  # type: ignore[union-attr]
+    answer = network(torch.randn(2, 1, 16, 24))
+    block = network.merge[0]
+    assert isinstance(block, ResidualConv)
+    assert torch.allclose(answer, functional.pixel_shuffle(network.out(block(seen[0])), 2), atol=1e-6)
 
 
 @pytest.mark.parametrize("wrong", [{"channels": (4,)}, {"channels": (4, 0)}, {"unshuffle": 0}])

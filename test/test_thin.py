@@ -95,6 +95,20 @@ def test_what_comes_from_below_does_not_drown_the_skip() -> None:
     assert functional.mse_loss(after, thick(x)) < 0.01 * after.var()
 
 
+@torch.no_grad()
+def test_channels_that_are_dead_do_no_harm() -> None:
+    torch.manual_seed(0)
+    thick, network = (UNet((4, 8), block="residual", skips=skips).eval() for skips in ("concatenated", "added"))
+    for layer in (thick.down[0].body[2], thick.down[0].short):  # type: ignore[index, union-attr]
+        layer.weight[:2] = 0  # type: ignore[index, union-attr]
+        layer.bias[:2] = 0  # type: ignore[index, union-attr]
+    x = torch.randn(8, 1, 32, 32)
+    (lost,) = thin(thick, network, [x])
+    after = network(x)
+    assert functional.mse_loss(after, thick(x)) < 0.1 * after.var()
+    assert 0 <= lost < 0.1
+
+
 def answers(network: UNet, x: torch.Tensor) -> torch.Tensor:
     """Of the first convolutions of the finest merging block, without their biases."""
     given: list[torch.Tensor] = []

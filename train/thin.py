@@ -71,7 +71,7 @@ def thin(thick: UNet, network: UNet, crops: Iterable[Tensor]) -> list[float]:
         u, spread, v = torch.linalg.svd(project[:, :width] @ skip_root)
         below = skip_root @ v.T @ ((u / spread.clamp(min=LEAST)).T @ project[:, width:])
         whole = torch.cat([torch.eye(width).double(), below], dim=1)
-        expand = moment @ whole.T @ torch.linalg.inv(whole @ moment @ whole.T)
+        expand = moment @ whole.T @ torch.linalg.pinv(whole @ moment @ whole.T, hermitian=True)
         error = weights @ (expand @ whole - torch.eye(2 * width).double()) @ root
         lost.append(float(error.square().sum() / (weights @ root).square().sum()))
         for old, new in pairs:

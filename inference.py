@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import platform
 import signal
 import sys
 import time
+from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +19,18 @@ import torch
 
 from denoiser import __version__
 from denoiser.adapt import AUTO, OFF, Adaptation
-from denoiser.device import choose_device, describe, keep_memory
+from denoiser.device import choose_device, describe, describe_torch, keep_memory
 from denoiser.model import Model, find_model, load_model
 from denoiser.pipeline import NEIGHBOURS, denoise_file
 from denoiser.predict import Denoiser
+from denoiser.serve import PORT, Answer, serve
 from denoiser.sockets import Job, find_jobs
 
 log = logging.getLogger("inference")
 
 PLATFORM_MODEL = Path("/opt/ml/model")
 OWN_MODEL = Path(__file__).resolve().parent / "resources"
+APIS = ("exec", "invoke")
 FAILED, NOTHING_TO_DO = 1, 2
 
 
@@ -38,17 +43,69 @@ def main() -> int:
     try:
         model = load_model(find_model([arguments.model] if arguments.model else [PLATFORM_MODEL, OWN_MODEL]))
         how = arguments.adapt or Adaptation.of(str(model.record.get("adapt", "off")))
-        jobs, problems = find_jobs(arguments.input, arguments.output)
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         log.error("%s", error)
         return NOTHING_TO_DO
     denoiser = prepare(model)
+
+    def work() -> Outcome:
+        return denoise_all(denoiser, arguments.input, arguments.output, how, arguments.neighbours)
+
+    if arguments.api == "invoke":
+        try:
+            serve(lambda: work().answer, arguments.port)
+        except OSError as error:
+            log.error("port %d: expected a free one, found %s", arguments.port, error)
+            return FAILED
+    return work().code
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one run over the inputs.
+
+    Attributes
+    ----------
+    denoised : int
+        Images that were written.
+    problems : tuple of str
+        A sentence for each that was not.
+    nothing : bool
+        There was no input at all.
+    """
+
+    denoised: int
+    problems: tuple[str, ...]
+    nothing: bool = False
+
+    @property
+    def code(self) -> int:
+        """The exit code of a run."""
+        return NOTHING_TO_DO if self.nothing else FAILED if self.problems else 0
+
+    @property
+    def answer(self) -> Answer:
+        """The same for who asked by HTTP: 201 when all was done, 400 without input, else 500."""
+        status = {0: HTTPStatus.CREATED, NOTHING_TO_DO: HTTPStatus.BAD_REQUEST}.get(
+            self.code, HTTPStatus.INTERNAL_SERVER_ERROR
+        )
+        return Answer(status, {"denoised": self.denoised, "problems": list(self.problems)})
+
+
+def denoise_all(denoiser: Denoiser, source: Path, output: Path, how: Adaptation, neighbours: str) -> Outcome:
+    """Denoise all that is in the input; what fails is named, and the others are done."""
+    try:
+        jobs, problems = find_jobs(source, output)
+    except (ValueError, FileNotFoundError) as error:
+        log.error("%s", error)
+        return Outcome(0, (str(error),), nothing=True)
     for problem in problems:
         log.error("%s", problem)
-    failures = len(problems) + sum(not denoise(denoiser, job, how, arguments.neighbours) for job in jobs)
+    failures = [words for job in jobs if (words := denoise(denoiser, job, how, neighbours))]
+    outcome = Outcome(len(jobs) - len(failures), (*problems, *failures))
     total = len(jobs) + len(problems)
-    log.info("%d of %d images denoised, peak memory %d MiB", total - failures, total, peak_memory() >> 20)
-    return FAILED if failures else 0
+    log.info("%d of %d images denoised, peak memory %d MiB", outcome.denoised, total, peak_memory() >> 20)
+    return outcome
 
 
 def stop(number: int, frame: object) -> None:
@@ -82,7 +139,18 @@ def parse_arguments() -> argparse.Namespace:
         default=NEIGHBOURS[0],
         help="auto: planes of a stack that show the same scene help each other; off: each plane by itself",
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--api",
+        choices=APIS,
+        default=os.environ.get("DENOISER_API") or APIS[0],
+        help="exec: denoise what is there, and end; invoke: a server that does so for each POST /invoke, as newer "
+        "templates of the platform want it; default: $DENOISER_API, else exec",
+    )
+    parser.add_argument("--port", type=int, default=PORT, help="where the server listens (default: %(default)s)")
+    arguments = parser.parse_args()
+    if arguments.api not in APIS:  # argparse does not check a default
+        parser.error(f"$DENOISER_API: expected {' or '.join(APIS)}, found {arguments.api!r}")
+    return arguments
 
 
 def adaptation(text: str) -> Adaptation:
@@ -98,9 +166,10 @@ def prepare(model: Model) -> Denoiser:
     keep_memory()
     device = choose_device()
     log.info(
-        "denoiser %s, Python %s, torch %s, numpy %s, tifffile %s",
-        __version__, platform.python_version(), torch.__version__, np.__version__, tifffile.__version__,
+        "denoiser %s, Python %s, numpy %s, tifffile %s",
+        __version__, platform.python_version(), np.__version__, tifffile.__version__,
     )  # fmt: skip
+    log.info("%s", describe_torch())
     log.info("device %s", describe(device))
     for part in (model, model.beyond) if model.beyond else (model,):
         log.info(
@@ -120,18 +189,20 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def denoise(denoiser: Denoiser, job: Job, how: Adaptation = OFF, neighbours: str = NEIGHBOURS[0]) -> bool:
-    """Do one job, and say how it went; a failure is named and leaves nothing behind."""
+def denoise(denoiser: Denoiser, job: Job, how: Adaptation = OFF, neighbours: str = NEIGHBOURS[0]) -> str:
+    """Do one job, and say how it went; a failure is logged and given in words, and leaves nothing behind."""
     start = time.perf_counter()
     with Progress(job.source.name) as progress:
         try:
             report = denoise_file(denoiser, job.source, job.target, progress, how, neighbours)
         except (ValueError, OSError, MemoryError, torch.cuda.OutOfMemoryError) as error:
-            log.error("%s", _with_names(error, job))
-            return False
-        except Exception:  # whatever befalls one image, the others are still to be done
-            log.exception("%s -> %s: failed in a way not foreseen", job.source, job.target)
-            return False
+            words = _with_names(error, job)
+            log.error("%s", words)
+            return words
+        except Exception as error:  # whatever befalls one image, the others are still to be done
+            words = f"{job.source} -> {job.target}: failed in a way not foreseen"
+            log.exception("%s", words)
+            return f"{words}: {error!r}"
     seconds = time.perf_counter() - start
     if report.invalid:
         log.warning("%s: %d pixels are NaN, infinite or beyond float32; filled in", job.source, report.invalid)
@@ -148,7 +219,7 @@ def denoise(denoiser: Denoiser, job: Job, how: Adaptation = OFF, neighbours: str
         "%s -> %s: shape %s, %s, axes %s, %.2f s, %.2f MPix/s",
         job.source, job.target, report.shape, report.dtype, report.axes, seconds, report.pixels / 1e6 / seconds,
     )  # fmt: skip
-    return True
+    return ""
 
 
 def _with_names(error: Exception, job: Job) -> str:

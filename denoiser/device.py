@@ -11,10 +11,13 @@ import torch
 
 log = logging.getLogger(__name__)
 
+# Oldest NVIDIA driver branch for each major version of CUDA (NVIDIA, CUDA compatibility: minor versions).
+OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
+
 
 def choose_device() -> torch.device:
     """CUDA when a convolution runs on it, else the CPU, with a warning where a GPU seems present."""
-    reason = "this torch is a CPU build" if torch.version.cuda is None else "torch finds no usable driver"
+    reason = "this torch is a CPU build" if torch.version.cuda is None else f"no usable driver for {describe_torch()}"
     if torch.cuda.is_available():
         try:
             torch.nn.functional.conv2d(torch.ones(1, 1, 8, 8, device="cuda"), torch.ones(1, 1, 3, 3, device="cuda"))
@@ -27,6 +30,16 @@ def choose_device() -> torch.device:
     if Path("/dev/nvidia0").exists() or os.environ.get("NVIDIA_VISIBLE_DEVICES", "void") not in ("", "void", "none"):
         log.warning("A GPU SEEMS TO BE HERE BUT IS NOT USABLE (%s): computing on the CPU, which is slower", reason)
     return torch.device("cpu")
+
+
+def describe_torch() -> str:
+    """Which torch this is, for which CUDA, and which NVIDIA drivers can use it."""
+    cuda = torch.version.cuda
+    if cuda is None:
+        return f"torch {torch.__version__}, without CUDA: it computes on the CPU"
+    oldest = OLDEST_DRIVER.get(int(cuda.split(".")[0]))
+    drivers = f"{oldest} or newer" if oldest else "see NVIDIA's table of CUDA and drivers"
+    return f"torch {torch.__version__}, for CUDA {cuda}: NVIDIA driver {drivers}"
 
 
 def keep_memory() -> None:

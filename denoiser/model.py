@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ import torch
 from denoiser.domain import Domain
 from denoiser.normalise import Normalisation
 from denoiser.unet import UNet
+
+log = logging.getLogger(__name__)
 
 RECORD = "model.json"
 FORMAT = 1
@@ -44,7 +47,7 @@ class Model:
 
 
 def find_model(candidates: list[Path]) -> Path:
-    """The first folder that holds a `model.json`.
+    """The first folder that holds a `model.json`, or has one folder that does, which costs a warning.
 
     Raises
     ------
@@ -54,6 +57,19 @@ def find_model(candidates: list[Path]) -> Path:
     for folder in candidates:
         if (folder / RECORD).is_file():
             return folder
+        deeper = sorted(path.parent for path in folder.glob(f"*/{RECORD}"))
+        if len(deeper) == 1:
+            log.warning(
+                "%s: expected %s here, found it one folder deeper, in %s: takes that. Pack a model by "
+                "'tar -C %s -czf model.tar.gz .'",
+                folder, RECORD, deeper[0].name, deeper[0].name,
+            )  # fmt: skip
+            return deeper[0]
+        if deeper:
+            names = ", ".join(path.name for path in deeper)
+            log.warning("%s: expected %s here, found one in each of %s: takes none of them", folder, RECORD, names)
+        elif folder.is_dir() and any(folder.iterdir()):
+            log.warning("%s: expected %s, found other files alone: no model is taken from here", folder, RECORD)
     looked = ", ".join(str(folder) for folder in candidates)
     raise ModelError(f"no model: expected a folder with {RECORD}, looked in {looked}; give one by --model DIR")
 

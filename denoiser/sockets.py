@@ -80,7 +80,7 @@ def _socket_folders(source: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     images that it concerns, since a job that exits with an error is a failed one on the platform.
     """
     folders = {source / IMAGES / folder: answer for folder, answer in FOLDERS.items()}
-    problems = []
+    unknown: list[tuple[str, str | None]] = []
     listing = source / "inputs.json"
     if listing.is_file():
         try:
@@ -89,14 +89,19 @@ def _socket_folders(source: Path) -> tuple[list[tuple[Path, str]], list[str]]:
                 slug, path = socket["slug"], socket.get("relative_path")
                 if slug in SLUGS:
                     folders[source / (path or f"{IMAGES}/{SLUGS[slug]}")] = FOLDERS[SLUGS[slug]]
-                    continue
-                message = f"{listing}: expected a slug of {', '.join(SLUGS)}, found {slug!r}: left out"
-                if path and _images(source / path):
-                    problems.append(f"{message} with its images in {path}")
                 else:
-                    log.warning("%s", message)
+                    unknown.append((str(slug), path))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("%s: expected a list of sockets with slugs, found %r: goes by folders alone", listing, error)
+    problems = []
+    for slug, path in unknown:
+        message = f"{listing}: expected a slug of {', '.join(SLUGS)}, found {slug!r}"
+        if path and source / path in folders:
+            log.warning("%s: its folder %s is known, so its images are denoised", message, path)
+        elif path and _images(source / path):
+            problems.append(f"{message}: its images in {path} are left out")
+        else:
+            log.warning("%s: nothing to do for it", message)
     return [(folder, answer) for folder, answer in folders.items() if folder.is_dir()], problems
 
 

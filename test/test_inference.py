@@ -191,7 +191,7 @@ def test_an_unforeseen_failure_is_told_and_the_next_image_is_done(
         raise RuntimeError("nobody thought of this")
 
     monkeypatch.setattr(inference, "denoise_file", fail)
-    assert not inference.denoise(Denoiser(UNet((4, 8)), Normalisation()), Job(tmp_path / "x.tif", tmp_path / "y.tif"))
+    assert inference.denoise(Denoiser(UNet((4, 8)), Normalisation()), Job(tmp_path / "x.tif", tmp_path / "y.tif"))
     assert "x.tif -> " in caplog.text
     assert "nobody thought of this" in caplog.text
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,9 +66,28 @@ def test_arguments_that_are_missing_take_their_defaults(tmp_path: Path) -> None:
 
 
 def test_the_first_folder_that_holds_a_model_is_taken(tmp_path: Path, tiny_model: Path) -> None:
-    assert find_model([tmp_path / "nowhere", tmp_path, tiny_model]) == tiny_model
+    (tmp_path / "empty").mkdir()
+    assert find_model([tmp_path / "nowhere", tmp_path / "empty", tiny_model]) == tiny_model
     with pytest.raises(ModelError, match=r"looked in .*nowhere, .*; give one by --model"):
-        find_model([tmp_path / "nowhere", tmp_path])
+        find_model([tmp_path / "nowhere", tmp_path / "empty"])
+
+
+def test_a_model_one_folder_too_deep_is_taken_and_named(
+    tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert find_model([tmp_path, tmp_path / "nowhere"]) == tiny_model
+    assert "found it one folder deeper, in tiny-model" in caplog.text
+    shutil.copytree(tiny_model, tmp_path / "other")
+    assert find_model([tmp_path, tiny_model]) == tiny_model
+    assert "found one in each of other, tiny-model: takes none of them" in caplog.text
+
+
+def test_a_folder_with_other_files_alone_is_named(
+    tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "uploaded" / "a" / "b").mkdir(parents=True)
+    assert find_model([tmp_path / "uploaded", tiny_model]) == tiny_model
+    assert "uploaded: expected model.json, found other files alone" in caplog.text
 
 
 def test_weights_that_are_not_the_recorded_ones(tiny_model: Path) -> None:

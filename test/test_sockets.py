@@ -83,6 +83,27 @@ def test_an_unknown_slug_is_named_and_an_error_only_if_images_are_lost(
     assert "'holiday-photographs'" in problems[0]
 
 
+@pytest.mark.parametrize("known_first", [True, False])
+def test_an_unknown_slug_of_a_known_folder_costs_a_warning(
+    tmp_path: Path, known_first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether the folder is known by itself or by another entry of the list."""
+    place = "images/some-other-place"
+    for folder in ("images/image-stack-structured-noise", place):
+        touch(tmp_path / folder / f"{Path(folder).name}.tif")
+    sockets = [
+        {"slug": "image-stack-structured-noise", "relative_path": place},
+        {"slug": "new", "relative_path": place},
+    ]
+    renamed = {"slug": "renamed", "relative_path": "images/image-stack-structured-noise"}
+    listing(tmp_path, *(sockets if known_first else sockets[::-1]), renamed)
+    jobs, problems = find_jobs(tmp_path, tmp_path / "out")
+    assert len(jobs) == 2
+    assert not problems
+    assert "found 'new': its folder images/some-other-place is known" in caplog.text
+    assert "found 'renamed': its folder images/image-stack-structured-noise is known" in caplog.text
+
+
 def test_a_plain_folder_and_a_single_file(tmp_path: Path) -> None:
     a, b = touch(tmp_path / "mine" / "a.tif"), touch(tmp_path / "mine" / "b.tiff")
     out = tmp_path / "out"

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-import denoiser.unet
-from denoiser.unet import SKIPS, ResidualConv, UNet
+from quietfield.network.unet import SKIPS, ResidualConv, UNet
 
 SMALL = [((4, 8), 1), ((4, 8, 8), 1), ((4, 8), 2), ((4, 8, 8), 2), ((4, 4, 4), 3)]
 

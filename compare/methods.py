@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from compare import noise2void, peers
-from quietfield.adapt.plan import self_ensemble
+from quietfield.adapt.ensemble import self_ensemble
 from quietfield.machine import choose_device
 from quietfield.network.model import Model, load_model
 from quietfield.network.predict import Denoiser

@@ -236,7 +236,7 @@ FAULTS = [
     good_name("two words.tif"),
     good_name("größe µm 細胞.tif"),
     good_name("--input.tif"),
-    Fault("unknown slug", lambda c: listing(c, slug="holiday"), 0, "found 'holiday': left out", 1),
+    Fault("unknown slug", lambda c: listing(c, slug="holiday"), 0, "found 'holiday'", 1),
     Fault("inputs.json without slugs", lambda c: listing(c), 0, "goes by folders alone", 1),
     Fault("no input", lambda c: c.input.mkdir(), 2, r"no input: expected \.tif, \.tiff, \.mha files, looked in"),
     Fault("no room on the disk", full_disk, 1, r"x\.tif -> .*x\.tif: .*is there room, and leave to write"),

@@ -103,7 +103,7 @@ def test_a_file_is_denoised_by_the_network_that_suits_it(tmp_path: Path) -> None
     ):
         tifffile.imwrite(tmp_path / f"{name}.tif", image.astype(np.float32))
         report = denoise_file(denoiser, tmp_path / f"{name}.tif", tmp_path / "answer.tif")
-        assert report.network == expert.name
+        assert report.plan.network == expert.name
         assert np.array_equal(tifffile.imread(tmp_path / "answer.tif"), expert(image.astype(np.float32)[None])[0])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -182,6 +182,27 @@ def structure_repeats(one: Array, other: Array) -> bool:
     """Whether two denoised planes (Y, X) show the same structure."""
     a, b = (plane - plane.mean(dtype=np.float64) for plane in (one, other))
     return bool((a * b).sum() > ALIKE * np.sqrt((a**2).sum() * (b**2).sum()))
+
+
+class OneByOne:
+    """Denoises each plane by itself.
+
+    Parameters
+    ----------
+    answer : callable
+        Planes (N, Y, X) to denoised ones.
+    """
+
+    def __init__(self, answer: Answers) -> None:
+        self.answer = answer
+
+    def __call__(self, block: NDArray[Any]) -> Array:
+        """Answer planes (n, Y, X), any real dtype."""
+        return self.answer(block)
+
+    def rest(self) -> Iterable[Array]:
+        """Nothing is kept back."""
+        return ()
 
 
 class Together:

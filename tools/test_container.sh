@@ -59,7 +59,9 @@ put() { # FOLDER "NUMPY EXPRESSION": an image for the platform's first socket
   "$python" -c 'import sys, numpy, tifffile
 tifffile.imwrite(sys.argv[1], eval(sys.argv[2]), compression="zlib")' "$1/images/image-stack-unstructured-noise/x.tif" "$2"
 }
-torch_of() { grep -h '^torch ' "$work/$1.log" || grep -ho 'torch [0-9].*' "$work/$1.log" | tail -n 1; }
+selftest() { # of the image, into $work/torch; a build that was cached prints nothing
+  "$ENGINE" run "${LOCK[@]}" --entrypoint python "$IMAGE" -m quietfield.selftest | tee "$work/torch"
+}
 
 if [ -n "${MEASURE:-}" ]; then
   TORCH=${TORCH-$CPU} quietly build ./do_build.sh
@@ -82,7 +84,7 @@ done
 
 step "the image without CUDA"
 TORCH=$CPU quietly cpu ./do_build.sh
-torch_of cpu
+selftest
 for input in test/input/interface_*; do answers "${input##*/}" 8g "$input"; done
 compare_all "$work"
 
@@ -124,7 +126,7 @@ step "the image on a stand-in for PyTorch's, with a torch of its own"
 export IMAGE=quietfield-test-base
 quietly base "$ENGINE" build --build-arg BASE_IMAGE=$SLIM --build-arg "TORCH=$CPU" -t quietfield-test-pytorch test/base
 BASE_IMAGE=quietfield-test-pytorch quietly kept ./do_build.sh
-torch_of kept | tee "$work/torch"
+selftest
 grep -q "$CPU" "$work/torch" || fail "the torch of the base, $CPU" "another"
 answers kept 8g test/input/interface_0
 compare interface_0 "$work/kept"
@@ -135,7 +137,7 @@ if [ -z "${ALL:-}" ] && sha256sum --check --quiet "$STAMP"; then
   echo "not built: it was tested with these very files (see $STAMP); ALL=1 does it again"
 else
   quietly default ./do_build.sh
-  torch_of default
+  selftest
   echo "image $(($("$ENGINE" image inspect --format '{{.Size}}' "$IMAGE") / 1000000)) MB"
   NO_BUILD=1 timed ./do_test_run.sh
   compare_all test/output

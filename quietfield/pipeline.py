@@ -17,7 +17,8 @@ from quietfield.files.images import open_stack
 from quietfield.files.stack import Stack
 from quietfield.files.tiff import write_tiff
 from quietfield.machine import available, disk_free
-from quietfield.network.predict import Denoiser, invalid
+from quietfield.network.predict import Denoiser
+from quietfield.planes import invalid
 from quietfield.report import Report
 
 BLOCK_PIXELS = 1024 * 1024

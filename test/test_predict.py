@@ -9,8 +9,9 @@ import torch
 
 from quietfield.network.model import Model
 from quietfield.network.normalise import Normalisation
-from quietfield.network.predict import Denoiser, fill_invalid
+from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
+from quietfield.planes import fill_invalid
 
 
 def noisy_plane(shape: tuple[int, int] = (333, 517)) -> np.ndarray:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from quietfield.files.stack import Stack
-from quietfield.network.predict import Denoiser, fill_invalid
+from quietfield.network.predict import Denoiser
 from quietfield.noise.transfer import transfer_of_images
+from quietfield.planes import fill_invalid, middle
 
 Array = NDArray[np.float32]
 
@@ -166,8 +167,7 @@ def look(denoiser: Denoiser, planes: NDArray[Any]) -> tuple[Chance | None, str]:
     words : str
         What was found.
     """
-    y, x = (max(0, side - SAMPLE) // 2 for side in planes.shape[1:])
-    noisy = fill_invalid(planes[:FIRST, y : y + SAMPLE, x : x + SAMPLE])
+    noisy = fill_invalid(middle(planes[:FIRST], SAMPLE))
     denoised = [denoiser(noisy[:1])[0]]
     repeated, steps = 0, len(noisy) - 1
     for step in range(1, len(noisy)):

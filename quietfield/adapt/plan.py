@@ -17,9 +17,10 @@ from quietfield.adapt.stripes import without_stripes
 from quietfield.adapt.tune import tune
 from quietfield.files.stack import Stack
 from quietfield.machine import available
-from quietfield.network.predict import Denoiser, fill_invalid
+from quietfield.network.predict import Denoiser
 from quietfield.noise.blindspots import BlindSpots
 from quietfield.noise.diagnosis import PATTERN_REACH, SMALLEST, Diagnosis, diagnose, glance
+from quietfield.planes import fill_invalid, middle
 
 Planes = NDArray[Any]
 
@@ -294,10 +295,9 @@ def _neighbours(
 def _middles(planes: Planes) -> Iterator[NDArray[np.float64]]:
     """The middle of each plane, if there is something to say of it."""
     for plane in fill_invalid(planes):
-        y, x = (max(0, side - LARGEST) // 2 for side in plane.shape)
-        middle: NDArray[np.float64] = plane[y : y + LARGEST, x : x + LARGEST]
-        if min(middle.shape) >= SMALLEST and np.ptp(middle) > 0:
-            yield middle
+        crop = middle(plane, LARGEST)
+        if min(crop.shape) >= SMALLEST and np.ptp(crop) > 0:
+            yield crop
 
 
 def _patterns(found: list[Diagnosis]) -> tuple[bool, bool]:

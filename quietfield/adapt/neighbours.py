@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,33 +33,90 @@ CLASSES = 30  # of equal numbers of pixels, by contrast
 
 
 @dataclass(frozen=True)
-class Chance:
-    """How far denoised planes of one and the same scene lie apart by chance.
+class NoiseLine:
+    """The noise's variance as a straight line over the mean.
 
     Attributes
     ----------
     slope, intercept, floor
-        Variance of the noise over the mean, and the least that is believed.
-    contrast, error
-        Table: the error's variance, in that of the noise, by the logarithm of the image's contrast.
-    near, around
-        What only `CHANCE` of the pixels of a still scene exceed, in the two windows.
+        Of the line, and the least that is believed, intensity units (squared).
     """
 
     slope: float
     intercept: float
     floor: float
+
+    @staticmethod
+    def of(noisy: NDArray[Any]) -> NoiseLine:
+        """By photon transfer of planes (N, Y, X); level where the noise does not grow with the signal."""
+        transfer = transfer_of_images(noisy)
+        usual = float(np.median(transfer.variance))
+        slope, intercept = (transfer.slope, transfer.intercept) if transfer.camera else (0.0, usual)
+        return NoiseLine(slope, intercept, max(0.2 * usual, 1e-12))
+
+    def variance(self, denoised: Array) -> Array:
+        """Of the noise at each pixel."""
+        result: Array = np.maximum(self.slope * denoised + self.intercept, self.floor).astype(np.float32)
+        return result
+
+    def contrast(self, denoised: Array) -> Array:
+        """Logarithm of how steep planes (N, Y, X) are around each pixel, in the noise."""
+        slopes = [ndimage.gaussian_filter1d(denoised, 1.0, axis=axis, order=1) ** 2 for axis in (1, 2)]
+        result: Array = np.log(_box(slopes[0] + slopes[1], NEAR) / self.variance(denoised) + 1e-12)
+        return result
+
+
+@dataclass(frozen=True)
+class ErrorTable:
+    """The network's error over the image's contrast.
+
+    Attributes
+    ----------
+    noise : NoiseLine
+        What the error is counted in.
+    contrast, error : ndarray
+        float64, (K,): the error's variance in that of the noise, by the logarithm of the contrast, which rises.
+    """
+
+    noise: NoiseLine
     contrast: NDArray[np.float64]
     error: NDArray[np.float64]
-    near: float = 1.0
-    around: float = 1.0
+
+    @staticmethod
+    def of(noise: NoiseLine, one: Array, two: Array) -> ErrorTable:
+        """Of two answers (N, Y, X) to the same scene."""
+        contrast = noise.contrast(one).ravel()
+        error = (_box((one - two) ** 2, NEAR) / 2 / noise.variance(one)).ravel()
+        classes = np.array_split(np.argsort(contrast), CLASSES)
+        levels, left = (np.array([v[c].mean(dtype=np.float64) for c in classes]) for v in (contrast, error))
+        # More contrast leaves more error; where the table says otherwise, it is by chance.
+        return ErrorTable(noise, levels, np.maximum.accumulate(np.maximum(left, 1e-9)))
+
+    def expected(self, denoised: Array) -> Array:
+        """Variance of the network's error at each pixel of planes (N, Y, X)."""
+        share = np.interp(self.noise.contrast(denoised), self.contrast, self.error)
+        return self.noise.variance(denoised) * share.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """How far denoised planes of one and the same scene lie apart by chance.
+
+    Attributes
+    ----------
+    table : ErrorTable
+        What the network leaves of the noise.
+    near, around : float
+        What only `CHANCE` of the pixels of a still scene exceed, in the two windows.
+    """
+
+    table: ErrorTable
+    near: float
+    around: float
 
     @staticmethod
     def of(denoiser: Denoiser, noisy: NDArray[Any], denoised: Array) -> Chance:
         """Measure it: noise is drawn anew on denoised planes, and what the network leaves of it is looked at.
-
-        The noise is once white, as photon transfer tells, and once what was taken away from another plane, mirrored,
-        which keeps what neighbouring pixels share; the one of which more is left counts.
 
         Parameters
         ----------
@@ -69,44 +126,16 @@ class Chance:
             (N, Y, X), N at least 3, intensity units, finite.
         """
         chosen = np.linspace(0, len(noisy) - 1, min(SAMPLES, len(noisy))).astype(int)
-        x, scene = noisy[chosen], denoised[chosen]
-        transfer = transfer_of_images(x)
-        usual = float(np.median(transfer.variance))
-        line = (transfer.slope, transfer.intercept) if transfer.camera else (0.0, usual)
-        chance = Chance(*line, max(0.2 * usual, 1e-12), np.zeros(1), np.ones(1))
-        spread = np.sqrt(chance.variance(scene))
-        random = np.random.default_rng(0)
-        white = [spread * random.standard_normal(scene.shape) for _ in range(2)]
-        taken = (x - scene) / spread
-        taken -= taken.mean(axis=(1, 2), keepdims=True)
-        other = [spread * np.roll(taken, 1, axis=0)[:, ::-1], spread * np.roll(taken, 2, axis=0)[:, :, ::-1]]
-        answers = [[_one_by_one(denoiser, scene + noise) for noise in pair] for pair in (white, other)]
-        one, two = max(answers, key=lambda pair: float(((pair[0] - pair[1]) ** 2).mean()))
-        return chance._measured(one, two)
-
-    def _measured(self, one: Array, two: Array) -> Chance:
-        """With the table and the limits of two answers to the same scene."""
-        squared = (one - two) ** 2
-        contrast = self._contrast(one).ravel()
-        error = (_box(squared, NEAR) / 2 / self.variance(one)).ravel()
-        classes = np.array_split(np.argsort(contrast), CLASSES)
-        levels, left = (np.array([v[c].mean(dtype=np.float64) for c in classes]) for v in (contrast, error))
-        # More contrast leaves more error; where the table says otherwise, it is by chance.
-        left = np.maximum.accumulate(np.maximum(left, 1e-9))
-        chance = replace(self, contrast=levels, error=left)
-        expected = chance.expected(one) + chance.expected(two)
-        chance = replace(chance, near=float(np.quantile(chance._unlike(squared, expected)[0], 1 - CHANCE)))
-        return replace(chance, around=float(np.quantile(chance._unlike(squared, expected)[1], 1 - CHANCE)))
-
-    def variance(self, denoised: Array) -> Array:
-        """Of the noise at each pixel."""
-        result: Array = np.maximum(self.slope * denoised + self.intercept, self.floor).astype(np.float32)
-        return result
+        noise = NoiseLine.of(noisy[chosen])
+        one, two = _answered_twice(denoiser, noisy[chosen], denoised[chosen], noise)
+        table = ErrorTable.of(noise, one, two)
+        squared, expected = (one - two) ** 2, table.expected(one) + table.expected(two)
+        near = float(np.quantile(_near(squared, expected), 1 - CHANCE))
+        return Chance(table, near, float(np.quantile(_around(_near(squared, expected), near), 1 - CHANCE)))
 
     def expected(self, denoised: Array) -> Array:
         """Variance of the network's error at each pixel of planes (N, Y, X)."""
-        share = np.interp(self._contrast(denoised), self.contrast, self.error)
-        return self.variance(denoised) * share.astype(np.float32)
+        return self.table.expected(denoised)
 
     def weights(self, difference: Array, expected: Array) -> Array:
         """1 where planes differ by no more than chance, and falling to 0 where by more.
@@ -116,20 +145,36 @@ class Chance:
         difference, expected : ndarray
             (N, Y, X): of denoised planes, and its variance in a still scene.
         """
-        near, around = self._unlike(difference**2, expected)
-        over = np.maximum(near / self.near, around / self.around)
+        near = _near(difference**2, expected)
+        over = np.maximum(near / self.near, _around(near, self.near) / self.around)
         result: Array = np.exp(-FALL * np.maximum(0, over - 1))
         return result
 
-    def _unlike(self, squared: Array, expected: Array) -> tuple[Array, Array]:
-        near = _box(squared, NEAR) / _box(expected, NEAR)
-        # Cut off, for what lies around something that moves is not to suffer from how bright that is.
-        return near, _box(np.minimum(near / self.near, 1), AROUND)
 
-    def _contrast(self, denoised: Array) -> Array:
-        slopes = [ndimage.gaussian_filter1d(denoised, 1.0, axis=axis, order=1) ** 2 for axis in (1, 2)]
-        result: Array = np.log(_box(slopes[0] + slopes[1], NEAR) / self.variance(denoised) + 1e-12)
-        return result
+def _answered_twice(denoiser: Denoiser, noisy: NDArray[Any], scene: Array, noise: NoiseLine) -> tuple[Array, Array]:
+    """Two answers to denoised planes (N, Y, X) with noise.
+
+    The noise is once white, as photon transfer tells, and once what was taken away from another plane, mirrored,
+    which keeps what neighbouring pixels share; the one of which more is left counts.
+    """
+    spread = np.sqrt(noise.variance(scene))
+    random = np.random.default_rng(0)
+    white = [spread * random.standard_normal(scene.shape) for _ in range(2)]
+    taken = (noisy - scene) / spread
+    taken -= taken.mean(axis=(1, 2), keepdims=True)
+    other = [spread * np.roll(taken, 1, axis=0)[:, ::-1], spread * np.roll(taken, 2, axis=0)[:, :, ::-1]]
+    answers = [(_one_by_one(denoiser, scene + a), _one_by_one(denoiser, scene + b)) for a, b in (white, other)]
+    return max(answers, key=lambda pair: float(((pair[0] - pair[1]) ** 2).mean()))
+
+
+def _near(squared: Array, expected: Array) -> Array:
+    """How far planes (N, Y, X) differ around each pixel, in what is expected."""
+    return _box(squared, NEAR) / _box(expected, NEAR)
+
+
+def _around(near: Array, limit: float) -> Array:
+    """The same farther around; cut off, so that what moves spoils its surroundings no more for being bright."""
+    return _box(np.minimum(near / limit, 1), AROUND)
 
 
 def reason_against(stack: Stack) -> str:

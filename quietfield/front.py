@@ -121,8 +121,7 @@ class ImageDenoiser:
         >>> report.plan.neighbours
         'off: structure repeats in 0 of the first 1 steps'
         """
-        array = ArrayStack(image, axes)
-        options = Options(Adaptation.of(adapt), neighbours)
+        array, options = ArrayStack(image, axes), Options(Adaptation.of(adapt), neighbours)
         check_memory(self.denoiser, "image", array.stack)
         found, planes = denoise_stack(self.denoiser, array.stack, options, progress or silent)
         answer = array.array_of(planes, self.denoiser.network.scale)

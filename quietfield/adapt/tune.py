@@ -99,11 +99,9 @@ def tune(denoiser: Denoiser, planes: NDArray[np.float64], spots: BlindSpots, sec
     if min(planes.shape[1:]) <= 4 * max(spots.reach_y, spots.reach_x) + 4:
         raise ValueError(f"planes of {planes.shape[1]} x {planes.shape[2]} pixels are too small for the mask")
     generator = torch.Generator().manual_seed(seed)
-    centre, scale = denoiser.normalisation.statistics(planes)
-    z = torch.from_numpy(normalise(planes, centre, scale))[:, None].to(denoiser.device)
+    z = torch.from_numpy(normalise(planes, *denoiser.normalisation.statistics(planes)))[:, None].to(denoiser.device)
     kept = [spots.draw(z, generator) for _ in range(-(-SETS // len(z)))]
-    never = torch.stack(kept).any(dim=0)
-    if not bool(never.any()):
+    if not bool((never := torch.stack(kept).any(dim=0)).any()):
         raise ValueError("no pixel is left that could be kept back")
     gains = _Gains(denoiser.network)
     optimiser = torch.optim.Adam(gains.numbers.values(), lr=RATE)

@@ -53,6 +53,7 @@ class Denoiser:
         device: torch.device | str = "cpu",
         autocast: torch.dtype | None = None,
         tile: int = TILE,
+        *,
         name: str = "",
         domain: Domain | None = None,
         beyond: Denoiser | None = None,
@@ -71,13 +72,13 @@ class Denoiser:
         autocast = model.autocast if device.type == "cuda" else None
         beyond = Denoiser.of(model.beyond, device) if model.beyond else None
         name = str(model.record.get("name", "without a name"))
-        return Denoiser(model.network, model.normalisation, device, autocast, TILE, name, model.domain, beyond)
+        facts: dict[str, Any] = {"name": name, "domain": model.domain, "beyond": beyond}
+        return Denoiser(model.network, model.normalisation, device, autocast, **facts)
 
     def by(self, network: UNet) -> Denoiser:
         """The same with another network of the same kind."""
-        return Denoiser(
-            network, self.normalisation, self.device, self.autocast, self.tile, self.name, self.domain, self.beyond
-        )
+        facts: dict[str, Any] = {"name": self.name, "domain": self.domain, "beyond": self.beyond}
+        return Denoiser(network, self.normalisation, self.device, self.autocast, self.tile, **facts)
 
     def suited(self, planes: NDArray[Any]) -> tuple[Denoiser, list[str]]:
         """The denoiser that knows images like these.

@@ -131,6 +131,7 @@ class UNet(nn.Module):
         unshuffle: int = 1,
         block: str = "plain",
         norm: str = "none",
+        *,
         residual: bool = True,
         attention: bool = False,
         dropout: float = 0.0,

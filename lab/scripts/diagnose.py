@@ -1,4 +1,4 @@
-"""What limits a network: `python tools/diagnose.py MODEL DATA/w2s`.
+"""What limits a network: `python lab/scripts/diagnose.py MODEL DATA/w2s`.
 
 Mean SI-PSNR on its validation fields and on every sixth of its training fields: on the real frames,
 on frames whose noise is drawn anew, and on these rounded and clipped to 8 bits as the real ones are;
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from denoiser.device import keep_memory
 from denoiser.metrics import si_psnr

@@ -1,4 +1,4 @@
-"""Three microscopes before, as the networks are, and adapted: `python tools/picture_adapt.py DATA PNG [MINUTES]`.
+"""Three microscopes before, as the networks are, and adapted: `python lab/scripts/picture_adapt.py DATA PNG [MINUTES]`.
 
 A row for each: FMD's confocal (white noise), Hagen's confocal (noise that neighbours share) and a zebrafish in two
 photons (rows), with what the adapted answer took away. The images are others', so the picture stays out of the
@@ -16,7 +16,7 @@ import tifffile
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from denoiser.adapt import Adaptation, adapt, spend
 from denoiser.device import choose_device
@@ -35,7 +35,7 @@ def busiest(image: NDArray[Any]) -> tuple[slice, slice]:
 
 
 def main(data: Path, target: Path, minutes: str = "1") -> None:
-    denoiser = Denoiser.of(load_model(Path(__file__).resolve().parents[1] / "resources"), choose_device())
+    denoiser = Denoiser.of(load_model(Path(__file__).resolve().parents[2] / "resources"), choose_device())
     figure = Figure(figsize=(13, 3.3 * len(SETS)), layout="constrained")
     for row, folder in zip(figure.subplots(len(SETS), 4), SETS, strict=True):
         path = sorted((data / folder).glob("*.tif*"))[0]

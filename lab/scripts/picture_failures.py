@@ -1,4 +1,4 @@
-"""Draw where the shipped networks fail: `python tools/picture_failures.py [PNG]`; see resources/MODEL_CARD.md.
+"""Draw where the shipped networks fail: `python lab/scripts/picture_failures.py [PNG]`; see resources/MODEL_CARD.md.
 
 A row for each of: the dimmest light, noise of rows, noise that neighbours share, and a bright field; frame, answer,
 truth and residual (frame - answer) of a crop of the simulated field.
@@ -13,14 +13,14 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo.simulate import GAIN, OFFSET, simulate_field
 from denoiser.metrics import si_psnr
 from denoiser.model import load_model
 from denoiser.predict import Denoiser
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CROP = (slice(150, 310), slice(220, 380))
 
 

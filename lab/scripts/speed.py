@@ -1,4 +1,4 @@
-"""Training and inference speed of several networks on the CPU, in one run: `python tools/speed.py`."""
+"""Training and inference speed of several networks on the CPU, in one run: `python lab/scripts/speed.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from denoiser.device import keep_memory
 from denoiser.unet import UNet

@@ -1,4 +1,4 @@
-"""What is left of row noise: `python tools/rows.py FOLDER` denoises each image with and without `--adapt auto`.
+"""What is left of row noise: `python lab/scripts/rows.py FOLDER` denoises each image with and without `--adapt auto`.
 
 Prints by how much the power of what rows share has fallen: of the spectrum at no frequency along X, at more than
 an eighth of the highest along Y.
@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from denoiser.adapt import Adaptation, adapt
 from denoiser.device import choose_device
@@ -30,7 +30,7 @@ def row_power(plane: NDArray[Any]) -> float:
 
 
 def main() -> None:
-    denoiser = Denoiser.of(load_model(Path(__file__).resolve().parents[1] / "resources"), choose_device())
+    denoiser = Denoiser.of(load_model(Path(__file__).resolve().parents[2] / "resources"), choose_device())
     print("| image | power of the rows, down by: as it is | `--adapt auto` |\n|---|---|---|")
     for path in sorted(Path(sys.argv[1]).glob("*.tif*")):
         plane = tifffile.imread(path).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What one image tells of blurred noise: `python tools/noise_limits.py DATA/clean`.
+"""What one image tells of blurred noise: `python lab/scripts/noise_limits.py DATA/clean`.
 
 Noise of a camera, blurred, is drawn onto every second clean image that is not held out. Printed are the
 medians of the correlation that is found between neighbours, and of the noise level found in the true one.
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from denoiser.noise.camera import correlate, expose
 from denoiser.noise.diagnosis import diagnose
 from train.images.clean import read_clean

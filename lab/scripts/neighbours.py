@@ -1,6 +1,6 @@
 """What neighbouring planes add on stacks with drawn noise.
 
-    python tools/neighbours.py DATA [--held-out] [--pictures FOLDER]
+    python lab/scripts/neighbours.py DATA [--held-out] [--pictures FOLDER]
 
 Mean SI-PSNR of the planes, each by itself and with neighbours, and the plane that loses most or gains least. The movies
 are those below DATA/clean/lysosome; the still and moving scenes are made of one clean plane each.
@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import tifffile
 
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="folder for the planes as .npz")
     arguments = parser.parse_args()
     keep_memory()
-    shipped = Denoiser.of(load_model(Path(__file__).resolve().parents[1] / "resources"))
+    shipped = Denoiser.of(load_model(Path(__file__).resolve().parents[2] / "resources"))
     assert shipped.beyond
     print("| scene | photo-electrons | by itself (dB) | with neighbours (dB) | least change (dB) | time |")
     print("|---|---|---|---|---|---|")

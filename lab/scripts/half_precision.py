@@ -1,4 +1,4 @@
-"""What half precision costs: `python tools/half_precision.py MODEL DATA/w2s [IMAGES]`."""
+"""What half precision costs: `python lab/scripts/half_precision.py MODEL DATA/w2s [IMAGES]`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from denoiser.metrics import si_psnr
 from denoiser.model import load_model

@@ -1,7 +1,7 @@
 """What a network is chosen by, on images that it was not trained on and that are no test images.
 
-    python tools/judge.py DATA MODEL_OR_CHECKPOINT ...
-    python tools/judge.py DATA MODEL_OR_CHECKPOINT --blend FORERUNNER 0.25 0.5 0.75
+    python lab/scripts/judge.py DATA MODEL_OR_CHECKPOINT ...
+    python lab/scripts/judge.py DATA MODEL_OR_CHECKPOINT --blend FORERUNNER 0.25 0.5 0.75
 
 Mean SI-PSNR of W2S's validation fields; the same and SSIM of clean images at four doses (photo-electrons of the
 brightest pixel, one electron of read noise), and of truths without any noise of their own, the field of the demo and a
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo.simulate import simulate_field
 from denoiser.device import keep_memory

@@ -1,4 +1,4 @@
-"""Draw what the x2 network makes of the simulated field: `python tools/picture_x2.py [PNG]`.
+"""Draw what the x2 network makes of the simulated field: `python lab/scripts/picture_x2.py [PNG]`.
 
 Frame, answer and truth. The field has what the network knows, filaments, and what it does not: vesicles and nuclei.
 """
@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo.simulate import simulate_field
 from denoiser.model import load_model
 from denoiser.predict import Denoiser
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 Y, X = slice(300, 620), slice(440, 760)  # of the answer
 
 

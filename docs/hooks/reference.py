@@ -94,7 +94,7 @@ def reference(name: str) -> str:
         [interpreter(), "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, env=environment()
     )
     if run.returncode:
-        log.warning("reference %s: %s", name, run.stderr.strip().splitlines()[-1:])
+        log.warning("reference %s: %s", name, run.stderr.strip())
         return ""
     return markdown_of(json.loads(run.stdout))
 

@@ -1,6 +1,6 @@
 """Quote figures of quality and speed from their only source: the CSV files in docs/.
 
-`python docs/hooks/numbers.py` writes every block between `<!-- numbers: NAME -->` and `<!-- end of numbers -->` anew;
+`python docs/hooks/measured.py` writes every block between `<!-- numbers: NAME -->` and `<!-- end of numbers -->` anew;
 `--check` only says which ones are out of date. Needs the standard library alone.
 """
 

@@ -257,12 +257,12 @@ def test_options_become_tables() -> None:
     parser.add_argument("--adapt", metavar="auto|off", default="auto", help="suit it; 50 %% of the time")
     text = reference.markdown_of(reference.describe(parser))
     assert "&lt;this>" in text
-    assert "| `IMAGE [IMAGE ...]` | files |" in text
-    assert "| `--adapt auto\\|off` | suit it; 50 % of the time (default: auto) |" in text
+    assert "| <code>IMAGE [IMAGE ...]</code> | files |" in text
+    assert "| <code>--adapt auto&#124;off</code> | suit it; 50 % of the time (default: auto) |" in text
     whole = argparse.ArgumentParser(prog="x")
     whole.add_subparsers().add_parser("fit", help="train a network").add_argument("--steps", default=5, help="how many")
     assert "## fit\n\nTrain a network.\n" in (text := reference.markdown_of(reference.describe(whole)))
-    assert "| `--steps STEPS` | how many (default: 5) |" in text
+    assert "| <code>--steps STEPS</code> | how many (default: 5) |" in text
 
 
 def test_links_to_texts_outside_of_the_site_lead_to_their_pages() -> None:

@@ -11,6 +11,8 @@ the site, so that the site's own environment needs no torch.
 from __future__ import annotations
 
 import argparse
+import ast
+import html
 import importlib
 import json
 import logging
@@ -88,7 +90,9 @@ def reference(name: str) -> str:
         log.info("reference %s: there is no package %s yet", name, PACKAGE)
         return "*Generated from the code.*"
     if name == "api":
-        return f"::: {PACKAGE}\n"
+        return "\n".join(
+            f"::: {PACKAGE}.{member}\n    options:\n      show_root_heading: true\n" for member in members()
+        )
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import reference; reference.dump({name!r})"
     run = subprocess.run(
         [interpreter(), "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, env=environment()
@@ -97,6 +101,17 @@ def reference(name: str) -> str:
         log.warning("reference %s: %s", name, run.stderr.strip())
         return ""
     return markdown_of(json.loads(run.stdout))
+
+
+def members() -> list[str]:
+    """What the package promises, from its `__all__`: `load` and `denoise` first."""
+    tree = ast.parse((ROOT / PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            found = [name for name in ast.literal_eval(node.value) if not name.startswith("_")]
+            return sorted(found, key=lambda name: (("load", "denoise", name).index(name), name))
+    log.warning("reference api: expected __all__ in %s/__init__.py", PACKAGE)
+    return []
 
 
 def interpreter() -> str:
@@ -173,23 +188,39 @@ def markdown_of(found: dict[str, Any], level: int = 2, text: bool = True) -> str
 
 
 def _names(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    value = parser._get_formatter()._format_args(action, action.dest.upper()) if action.nargs != 0 else ""
+    value = ""
+    if action.nargs != 0:
+        formatter = parser._get_formatter()
+        word = (
+            action.dest.upper().replace("_", "-") if _many(action) else formatter._metavar_formatter(action, "")(1)[0]
+        )
+        value = formatter._format_args(action, word or action.dest.upper())
+        if _many(action):  # the choices stand in the text
+            value = word
     if not action.option_strings:
         return value or action.dest
     return f"{', '.join(action.option_strings)} {value}".strip()
 
 
+def _many(action: argparse.Action) -> bool:
+    """Whether an option has choices and no word of its own, so that they would fill its name."""
+    return action.choices is not None and not action.metavar
+
+
 def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     text = parser._get_formatter()._expand_help(action) if action.help else ""
+    if _many(action):
+        text = f"{text.rstrip('.')}; one of: {', '.join(map(str, action.choices or ()))}".removeprefix("; ")
     default = action.default
-    if default in (None, False, argparse.SUPPRESS) or "default" in text:
+    if default in (None, False, argparse.SUPPRESS) or "default" in text.lower():
         return text
     return f"{text} (default: {default})".strip()
 
 
 def _cell(text: str, code: bool = False) -> str:
-    text = " ".join(text.split()).replace("|", "\\|")
-    return f"`{text}`" if code else text.replace("<", "&lt;")
+    """Text for a table, where a vertical line would end the cell."""
+    text = html.escape(" ".join(text.split()), quote=False).replace("|", "&#124;")
+    return f"<code>{text}</code>" if code else re.sub(r"([*_`])", r"\\\1", text)
 
 
 def _plain(text: str) -> str:

@@ -1,7 +1,7 @@
 """Draw where the shipped networks fail: `python lab/scripts/picture_failures.py [PNG]`; see resources/MODEL_CARD.md.
 
-A row for each of: the dimmest light, noise of rows, noise that neighbours share, and a bright field; frame, answer,
-truth and residual (frame - answer) of a crop of the simulated field.
+A row for each of: very little light, rows that share noise, correlated noise, and bright light; noisy, denoised,
+ground truth and residual (noisy - denoised) of a crop of the simulated field, with these words in the picture.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -19,9 +18,11 @@ from demo.simulate import GAIN, OFFSET, simulate_field
 from denoiser.metrics import si_psnr
 from denoiser.model import load_model
 from denoiser.predict import Denoiser
+from lab.scripts.labels import labelled
 
 ROOT = Path(__file__).resolve().parents[2]
 CROP = (slice(150, 310), slice(220, 380))
+COLUMNS = ("noisy", "denoised", "ground truth", "residual")
 
 
 def frames(mean: np.ndarray) -> dict[str, np.ndarray]:
@@ -31,8 +32,8 @@ def frames(mean: np.ndarray) -> dict[str, np.ndarray]:
     shared = ndimage.gaussian_filter(noise, 0.8)
     return {
         "a tenth of the light": random.poisson(mean / 10),
-        "rows": mean + noise + 0.7 * noise.std() * random.standard_normal((len(mean), 1)),
-        "shared noise": mean + shared * noise.std() / shared.std(),
+        "rows share noise": mean + noise + 0.7 * noise.std() * random.standard_normal((len(mean), 1)),
+        "correlated noise": mean + shared * noise.std() / shared.std(),
         "forty times the light": random.poisson(40 * mean),
     }
 
@@ -40,8 +41,8 @@ def frames(mean: np.ndarray) -> dict[str, np.ndarray]:
 def main(target: Path) -> None:
     denoiser = Denoiser.of(load_model(ROOT / "resources"))
     mean = (simulate_field()[1] - OFFSET) / GAIN
-    rows = []
-    for name, frame in frames(mean).items():
+    rows, found = [], frames(mean)
+    for name, frame in found.items():
         frame = np.asarray(frame, dtype=np.float64)
         chosen, unlike = denoiser.suited(frame[None])
         answer = chosen(frame[None])[0]
@@ -51,9 +52,8 @@ def main(target: Path) -> None:
         low, high = np.percentile(truth[CROP], [0.5, 99.8])
         noise = 3 * (frame - truth).std()
         panels = [(image[CROP] - low) / (high - low) for image in (frame, answer, truth)]
-        panels.append((frame - answer)[CROP] / (2 * noise) + 0.5)
-        rows.append(np.hstack(panels).clip(0, 1))
-    Image.fromarray((255 * np.vstack(rows)).astype(np.uint8)).save(target, optimize=True)
+        rows.append([*panels, (frame - answer)[CROP] / (2 * noise) + 0.5])
+    labelled(rows, COLUMNS, list(found)).save(target, optimize=True)
 
 
 if __name__ == "__main__":

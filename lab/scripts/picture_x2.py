@@ -1,6 +1,7 @@
 """Draw what the x2 network makes of the simulated field: `python lab/scripts/picture_x2.py [PNG]`.
 
-Frame, answer and truth. The field has what the network knows, filaments, and what it does not: vesicles and nuclei.
+Noisy frame, answer and ground truth, with these words in the picture. The field has what the network knows, filaments,
+and what it does not: vesicles and nuclei.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo.simulate import simulate_field
 from denoiser.model import load_model
 from denoiser.predict import Denoiser
+from lab.scripts.labels import labelled
 
 ROOT = Path(__file__).resolve().parents[2]
 Y, X = slice(300, 620), slice(440, 760)  # of the answer
+TITLES = ("noisy", "denoised, twice the pixels", "ground truth")
 
 
 def main(target: Path) -> None:
@@ -27,8 +29,8 @@ def main(target: Path) -> None:
     answer = Denoiser(model.network, model.normalisation)(noisy[None])[0]
     frame, mean = (np.kron(image, np.ones((2, 2))) for image in (noisy, truth))
     low, high = np.percentile(mean[Y, X], [0.5, 99.8])
-    panels = [((image[Y, X] - low) / (high - low)).clip(0, 1) for image in (frame, answer, mean)]
-    Image.fromarray((255 * np.hstack(panels)).astype(np.uint8)).save(target, optimize=True)
+    panels = [(image[Y, X] - low) / (high - low) for image in (frame, answer, mean)]
+    labelled([panels], TITLES).save(target, optimize=True)
 
 
 if __name__ == "__main__":

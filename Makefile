@@ -29,7 +29,7 @@ lint: $(VENV)/.dev ## ruff, mypy (strict on the library), hadolint
 	$(PY) -m mypy
 	$(VENV)/bin/hadolint Dockerfile
 
-test-container: $(VENV)/.train ## build the image, run it locked down, save, load and run it again (MEASURE=1: a table)
+test-container: $(VENV)/.train ## build the images, run them locked down, compare the answers (ALL=1: the large one, too; MEASURE=1: a table)
 	tools/test_container.sh $(PY)
 
 package: .venv-package/.done ## make the bioimage.io packages, in runs/, and their zips (GITHUB_USER=its maintainer)

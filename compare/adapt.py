@@ -16,12 +16,10 @@ import numpy as np
 import torch
 
 from compare.sets import BACKGROUND, LARGEST, SEEN_BESIDE, Case, cases
-from denoiser.adapt import Adaptation, adapt, spend
-from denoiser.device import choose_device, keep_memory
-from denoiser.metrics import si_psnr
-from denoiser.model import load_model
-from denoiser.noise.camera import correlate, row_noise
-from denoiser.predict import Denoiser
+from quietfield.front import load
+from quietfield.machine import keep_memory
+from quietfield.metrics import si_psnr
+from quietfield.noise.camera import correlate, row_noise
 from train.images.clean import read_clean
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,16 +60,12 @@ def exposed(light: torch.Tensor, noise: tuple[float, ...], seed: int) -> tuple[n
 
 def measure(model: Path, data: Path) -> Iterator[dict[str, object]]:
     """SI-PSNR of each image: as it is, denoised, adapted to by itself, and within a minute; and that one's seconds."""
-    denoiser = Denoiser.of(load_model(model), choose_device())
+    loaded = load(model)
     for case in images(data):
-        suited, _ = denoiser.suited(case.noisy[None])
         row: dict[str, object] = {"set": case.set, "image": case.image, "noisy": si_psnr(case.truth, case.noisy)}
-        row["plain"] = si_psnr(case.truth, suited(case.noisy[None])[0])
-        for name, how in (("auto", Adaptation.of("auto")), ("minute", Adaptation.of("1"))):
+        for name, how in (("plain", "off"), ("auto", "auto"), ("minute", "1")):
             start = time.perf_counter()
-            adapted, _ = adapt(suited, case.noisy[None], case.noisy.size, how)
-            spend(adapted, case.noisy[None], how)
-            row[name] = si_psnr(case.truth, adapted.answer(adapted.prepare(case.noisy[None]))[0])
+            row[name] = si_psnr(case.truth, loaded.denoise(case.noisy, adapt=how))
             row["seconds"] = time.perf_counter() - start
         yield row
 

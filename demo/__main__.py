@@ -9,9 +9,9 @@ from pathlib import Path
 
 from demo.figure import Row, draw
 from demo.fixture import FIXTURE, write_fixture
-from denoiser.images import open_stack
-from denoiser.metrics import si_psnr, ssim
-from denoiser.sockets import find_jobs
+from quietfield.files.images import open_stack
+from quietfield.files.jobs import find_jobs
+from quietfield.metrics import si_psnr, ssim
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "test" / "output"
@@ -27,12 +27,12 @@ def main() -> int:
     truth = None if arguments.folder else write_fixture()
     source = arguments.folder or FIXTURE / "interface_0"
     command = [sys.executable, str(ROOT / "inference.py"), "--input", str(source), "--output", str(arguments.output)]
-    code = subprocess.run(command, check=False).returncode
+    code = subprocess.run([*command, "--overwrite"], check=False).returncode
     if code == 2:
         return code
 
     rows: list[Row] = []
-    for job in find_jobs(source, arguments.output)[0]:
+    for job in find_jobs(source, arguments.output, overwrite=True)[0]:
         if job.target.is_file() and len(rows) < MOST_ROWS:
             with open_stack(job.source) as stack:
                 noisy = next(stack.pages())[0]

@@ -18,9 +18,6 @@ import torch
 from numpy.typing import NDArray
 from ruyaml import YAML
 
-from denoiser import __version__
-from denoiser.model import load_model
-from denoiser.unet import StandardisedUNet
 from package.description import (
     CITATIONS,
     Package,
@@ -34,6 +31,9 @@ from package.description import (
     superres_figures_of,
 )
 from package.weights import standardised, write_onnx, write_torchscript
+from quietfield import __version__
+from quietfield.network.model import load_model
+from quietfield.network.unet import StandardisedUNet
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs"
@@ -73,7 +73,7 @@ def build(source: Path, folder: Path, package: Package, maintainer: str | None) 
     model = load_model(source)
     network = standardised(model)
     folder.mkdir(parents=True, exist_ok=True)
-    for file in (source / "weights.pt", ROOT / "denoiser" / "unet.py"):
+    for file in (source / "weights.pt", ROOT / "quietfield" / "unet.py"):
         shutil.copyfile(file, folder / file.name)
     write_torchscript(network, folder / "weights.torchscript.pt")
     write_onnx(network, folder / "weights.onnx")
@@ -174,7 +174,7 @@ whole image at once; prefer whole images where memory allows.
 
 def _zip(folder: Path) -> Path:
     """The folder's files, in the order of their names and without their dates: the same files are the same zip."""
-    name = folder.name.replace("package", "w2s-denoiser")
+    name = folder.name.replace("package", "quietfield")
     archive = folder.with_name(f"{name}-{__version__}.bioimageio.zip")
     temporary = archive.with_suffix(".part")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:

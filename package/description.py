@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from denoiser import __version__
-from denoiser.model import ARGUMENTS, Model, sha256
-from denoiser.unet import StandardisedUNet
 from package.weights import ONNX_OPSET
+from quietfield import __version__
+from quietfield.network.model import ARGUMENTS, Model, sha256
+from quietfield.network.unet import StandardisedUNet
 
 CITATIONS = [
     {
@@ -36,7 +36,7 @@ CITATIONS = [
         "url": "https://ai4life-mdc24.grand-challenge.org/",  # it has no DOI that we know of
     },
 ]
-COMMITTED = {"weights.pt": "resources/weights.pt", "unet.py": "denoiser/unet.py"}
+COMMITTED = {"weights.pt": "resources/weights.pt", "unet.py": "quietfield/network/unet.py"}
 LIMITATIONS = (
     "For images like W2S: others go to the second network of the repository, which is a package of its own. "
     "Noise that is correlated from pixel to pixel or along rows was not in the training data, and stays. Trained on "
@@ -165,7 +165,7 @@ def describe(
         "description": package.description,
         "version": __version__,
         "timestamp": datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat(),
-        "authors": [{"name": "The authors of w2s-denoiser"}],
+        "authors": [{"name": "The authors of quietfield"}],
         **({"maintainers": [{"github_user": maintainer}]} if maintainer else {}),
         "cite": [dict(entry) for entry in CITATIONS],
         "license": "MIT",

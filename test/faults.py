@@ -31,8 +31,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from denoiser.model import save_model, sha256
-from denoiser.unet import UNet
+from quietfield.network.model import save_model, sha256
+from quietfield.network.unet import UNet
 
 # Torch is imported once, by a process that the others are copies of: it takes longer than most faults do.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -181,7 +181,7 @@ def hungry_gpu(case: Case) -> None:
     case.write("small.tif", frame(30, 30))
     case.pretended = """
 import torch
-from denoiser.unet import UNet
+from quietfield.network.unet import UNet
 forward = UNet.forward
 def hungry(network, x):
     if x.shape[-1] > 40:
@@ -236,7 +236,7 @@ FAULTS = [
     good_name("two words.tif"),
     good_name("größe µm 細胞.tif"),
     good_name("--input.tif"),
-    Fault("unknown slug", lambda c: listing(c, slug="holiday"), 0, "found 'holiday': left out", 1),
+    Fault("unknown slug", lambda c: listing(c, slug="holiday"), 0, "found 'holiday'", 1),
     Fault("inputs.json without slugs", lambda c: listing(c), 0, "goes by folders alone", 1),
     Fault("no input", lambda c: c.input.mkdir(), 2, r"no input: expected \.tif, \.tiff, \.mha files, looked in"),
     Fault("no room on the disk", full_disk, 1, r"x\.tif -> .*x\.tif: .*is there room, and leave to write"),

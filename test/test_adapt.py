@@ -1,6 +1,7 @@
 """What is done to suit a file: stripes are taken out, the answers to eight turns averaged, within the time."""
 
 import re
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from demo.simulate import simulate_field
-from denoiser.adapt import AUTO, OFF, Adaptation, Adapted, adapt, self_ensemble, spend
-from denoiser.model import load_model
-from denoiser.normalise import Normalisation
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.stripes import stripes, without_stripes
-from denoiser.unet import UNet
+from quietfield.adapt.ensemble import self_ensemble
+from quietfield.adapt.plan import AUTO, OFF, Adaptation, Options, Plan, make_plan
+from quietfield.adapt.stripes import stripes, without_stripes
+from quietfield.files.arrays import ArrayStack
+from quietfield.network.model import load_model
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
+from quietfield.pipeline import denoise_file
 
 RANDOM = np.random.default_rng(0)
 SHIPPED = Path(__file__).resolve().parents[1] / "resources"
@@ -62,24 +65,38 @@ def test_the_eight_answers_of_something_that_turns_with_the_image_are_one() -> N
     assert np.allclose(self_ensemble(denoiser(), planes.swapaxes(1, 2)), mean.swapaxes(1, 2), atol=1e-5)
 
 
-def decided(planes: NDArray[np.float64], how: str, pixels: int, passes: int = 1) -> tuple[Adapted, list[str]]:
-    adapted, words = adapt(denoiser(), planes, pixels, Adaptation.of(how))
-    return adapted, words + spend(adapted, planes, Adaptation.of(how), passes)
+def decided(planes: NDArray[np.float64], how: str, pixels: int, network: Denoiser | None = None) -> Plan:
+    stack = replace(ArrayStack(planes, "QYX").stack, shape=(pixels // planes[0].size, *planes.shape[1:]))
+    return make_plan(network or denoiser(), stack, planes, Options(Adaptation.of(how), "off"))
 
 
 def test_what_suits_a_file() -> None:
     noisy, _ = field()
     striped = noisy + RANDOM.normal(0, noisy.std(), (128, 1))
-    adapted, words = decided(striped[None], "auto", striped.size)
-    assert (adapted.rows, adapted.columns, adapted.eightfold) == (True, False, False)
-    assert words == ["the offsets of rows are taken out"]
-    adapted, words = decided(striped.T[None], "5", striped.size)
-    assert (adapted.rows, adapted.columns, adapted.eightfold) == (False, True, True)
-    assert len(words) == 3
+    plan = decided(striped[None], "auto", striped.size)
+    assert (plan.steps.rows, plan.steps.columns, plan.steps.eightfold, plan.passes) == (True, False, False, 2)
+    assert plan.adapted == ("the offsets of rows are taken out",)
+    assert plan.tuned(striped[None]) is plan
+    plan = decided(striped.T[None], "5", striped.size)
+    assert (plan.steps.rows, plan.steps.columns, plan.steps.eightfold, plan.passes) == (False, True, True, 9)
+    assert 0 < plan.tuning < 300
+    assert len(plan.adapted) == 2
     for how, planes in (("auto", noisy[None]), ("off", striped[None])):
-        adapted, words = decided(planes, how, planes.size)
-        assert (adapted.striped, adapted.eightfold, words) == (False, False, [])
-        assert np.array_equal(adapted.answer(adapted.prepare(planes)), adapted.denoiser(planes))
+        plan = decided(planes, how, planes.size)
+        assert (plan.steps.striped, plan.steps.eightfold, plan.adapted, plan.passes) == (False, False, (), 1)
+        steps = plan.steps
+        assert np.array_equal(steps.answer(steps.prepare(planes)), steps.denoiser(planes))
+
+
+def test_a_plan_is_frozen_and_says_what_it_is() -> None:
+    noisy, _ = field()
+    plan = decided(noisy[None], "off", noisy.size)
+    with pytest.raises(FrozenInstanceError):
+        plan.tuning = 1.0  # type: ignore[misc]
+    assert "neighbours='off: as asked'" in repr(plan)
+    assert plan.network == "random weights"
+    with pytest.raises(ValueError, match="neighbours: expected auto or off, found 'some'"):
+        Options(neighbours="some")
 
 
 @pytest.mark.parametrize(
@@ -100,11 +117,11 @@ def test_what_suits_a_file() -> None:
 def test_where_nothing_can_be_done_it_is_said_and_left(
     planes: NDArray[np.float64], how: str, pixels: int, words: str
 ) -> None:
-    adapted, said = decided(planes, how, pixels)
-    assert not adapted.striped
-    assert not adapted.eightfold
-    assert re.search(words, said[0])
-    assert len(said) == 1 or re.search("not tuned: no time is left", said[1])
+    plan = decided(planes, how, pixels)
+    assert not plan.steps.striped
+    assert not plan.steps.eightfold
+    assert re.search(words, plan.adapted[0])
+    assert len(plan.adapted) == 1 or re.search("not tuned: no time is left", plan.adapted[1])
 
 
 def test_how_far_is_told_by_a_word_or_minutes() -> None:
@@ -125,16 +142,16 @@ def test_a_striped_file_is_better_for_it_and_another_the_same(tmp_path: Path) ->
     for name, image in (("plain", noisy), ("striped", striped)):
         tifffile.imwrite(tmp_path / f"{name}.tif", image.astype(np.float32))
         for how in (OFF, Adaptation.of("auto")):
-            report = denoise_file(shipped, tmp_path / f"{name}.tif", tmp_path / "answer.tif", adaptation=how)
+            report = denoise_file(shipped, tmp_path / f"{name}.tif", tmp_path / "answer.tif", Options(how))
             answer = tifffile.imread(tmp_path / "answer.tif").astype(np.float64)
             errors[name, how] = ((answer - truth) ** 2).mean()
-            assert bool(report.adapted) == (name == "striped" and how != OFF)
+            assert bool(report.plan.adapted) == (name == "striped" and how != OFF)
     assert errors["striped", Adaptation.of("auto")] < 0.8 * errors["striped", OFF]
     assert errors["plain", Adaptation.of("auto")] == errors["plain", OFF]
 
 
 def test_a_network_that_doubles_the_pixels_is_left_alone() -> None:
     double = Denoiser(UNet((4, 8), scale=2), Normalisation())
-    adapted, words = adapt(double, RANDOM.random((1, 32, 32)), 1024, Adaptation.of("1"))
-    assert not adapted.striped
-    assert words == ["not adapted: the network changes the number of pixels"]
+    plan = decided(RANDOM.random((1, 32, 32)), "1", 1024, double)
+    assert not plan.steps.striped
+    assert plan.adapted == ("not adapted: the network changes the number of pixels",)

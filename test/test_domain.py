@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from demo.simulate import simulate_field
-from denoiser.domain import TRAITS, Domain, traits
-from denoiser.normalise import Normalisation
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.network.domain import TRAITS, Domain, traits
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
+from quietfield.pipeline import denoise_file
 
 
 def field(seed: int = 0) -> NDArray[np.float64]:
@@ -103,7 +103,7 @@ def test_a_file_is_denoised_by_the_network_that_suits_it(tmp_path: Path) -> None
     ):
         tifffile.imwrite(tmp_path / f"{name}.tif", image.astype(np.float32))
         report = denoise_file(denoiser, tmp_path / f"{name}.tif", tmp_path / "answer.tif")
-        assert report.network == expert.name
+        assert report.plan.network == expert.name
         assert np.array_equal(tifffile.imread(tmp_path / "answer.tif"), expert(image.astype(np.float32)[None])[0])
 
 

@@ -14,14 +14,14 @@ import SimpleITK
 import tifffile
 import torch
 
-import inference
-from denoiser import pipeline
-from denoiser.model import save_model
-from denoiser.normalise import Normalisation
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.sockets import Job
-from denoiser.unet import UNet
+from quietfield import pipeline, runner
+from quietfield.adapt.plan import Options
+from quietfield.files.jobs import Job
+from quietfield.network.model import save_model
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
+from quietfield.pipeline import denoise_file
 
 ROOT = Path(__file__).resolve().parents[1]
 SOCKET = "images/image-stack-unstructured-noise"
@@ -162,7 +162,7 @@ def test_memory_does_not_grow_with_the_stack(tmp_path: Path, tiny_model: Path) -
         )
         # A process starts with the peak of the one that it was forked from: a shell's, not this one's.
         command = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, str(ROOT / "inference.py"), "--input", source]
-        command += ["--output", tmp_path / "out", "--model", tiny_model]
+        command += ["--output", tmp_path / f"out{count}", "--model", tiny_model]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
         peaks.append(int(result.stderr.rsplit("peak memory ", 1)[1].split()[0]))
@@ -190,8 +190,10 @@ def test_an_unforeseen_failure_is_told_and_the_next_image_is_done(
     def fail(*arguments: object) -> None:
         raise RuntimeError("nobody thought of this")
 
-    monkeypatch.setattr(inference, "denoise_file", fail)
-    assert inference.denoise(Denoiser(UNet((4, 8)), Normalisation()), Job(tmp_path / "x.tif", tmp_path / "y.tif"))
+    monkeypatch.setattr(runner, "denoise_file", fail)
+    job = Job(tmp_path / "x.tif", tmp_path / "y.tif")
+    outcome = runner.run(Denoiser(UNet((4, 8)), Normalisation()), [job, job], ["z.tif: lost"], Options())
+    assert (outcome.denoised, outcome.code, len(outcome.problems)) == (0, 1, 3)
     assert "x.tif -> " in caplog.text
     assert "nobody thought of this" in caplog.text
 
@@ -274,7 +276,7 @@ def test_what_suits_a_file_is_done_unless_it_is_told_not_to(tmp_path: Path) -> N
     put(tmp_path / "in" / "striped.tif", image + np.random.default_rng(1).normal(0, 60, (96, 1)).astype(np.float32))
     answers = {}
     for words in ((), ("--adapt", "off"), ("--adapt", "1")):
-        result = run("--input", tmp_path / "in", "--output", tmp_path / "out", *words)
+        result = run("--input", tmp_path / "in", "--output", tmp_path / "out", "--overwrite", *words)
         assert result.returncode == 0, result.stderr
         assert ("the offsets of rows are taken out" in result.stderr) == (words != ("--adapt", "off"))
         assert ("the mean of the answers to eight turns" in result.stderr) == (words == ("--adapt", "1"))

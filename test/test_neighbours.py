@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from denoiser import pipeline
-from denoiser.metrics import si_psnr
-from denoiser.neighbours import REACH, Together, look, reason_against
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.stack import Stack
+from quietfield import pipeline
+from quietfield.adapt import plan
+from quietfield.adapt.neighbours import REACH, Together, look, reason_against
+from quietfield.adapt.plan import Options
+from quietfield.files.stack import Stack
+from quietfield.metrics import si_psnr
+from quietfield.network.predict import Denoiser
+from quietfield.pipeline import denoise_file
 from train.images.clean import read_named
 
 
@@ -136,9 +138,9 @@ def test_of_a_file(tmp_path: Path, denoiser: Denoiser, monkeypatch: pytest.Monke
     source = tmp_path / "x.tif"
     tifffile.imwrite(source, planes, photometric="minisblack", metadata={"axes": "TYX"})
 
-    def done(name: str, **options: str) -> tuple[np.ndarray, str]:
-        report = denoise_file(denoiser, source, tmp_path / name, **options)
-        return tifffile.imread(tmp_path / name), report.neighbours
+    def done(name: str, neighbours: str = "auto") -> tuple[np.ndarray, str]:
+        report = denoise_file(denoiser, source, tmp_path / name, Options(neighbours=neighbours))
+        return tifffile.imread(tmp_path / name), report.plan.neighbours
 
     auto, words = done("auto.tif")
     assert words == "used: structure repeats in 8 of the first 8 steps"
@@ -149,8 +151,9 @@ def test_of_a_file(tmp_path: Path, denoiser: Denoiser, monkeypatch: pytest.Monke
     monkeypatch.setattr(pipeline, "BLOCK_PIXELS", 64 * 64)
     single, _ = done("single.tif")
     assert np.allclose(single, auto, rtol=1e-4)
-    work = pipeline._work(denoiser, stack((12, 64, 64), "TYX"))
-    monkeypatch.setattr(pipeline, "available", lambda: work + planes.nbytes)
+    work = pipeline.work(denoiser, stack((12, 64, 64), "TYX"))
+    for module in (pipeline, plan):
+        monkeypatch.setattr(module, "available", lambda: work + planes.nbytes)
     scarce, words = done("scarce.tif")
     assert words.startswith("off: they need about")
     assert np.allclose(scarce, off, rtol=1e-4)

@@ -9,13 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from demo.simulate import simulate_field
-from denoiser import adapt, tune
-from denoiser.adapt import Adaptation, Adapted, spend
-from denoiser.model import load_model
-from denoiser.noise.blindspots import BlindSpots
-from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.adapt import plan, tune
+from quietfield.network.model import load_model
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
+from quietfield.noise.blindspots import BlindSpots
 
 GENERAL = Path(__file__).resolve().parents[1] / "resources" / "beyond"
 WHITE = BlindSpots()
@@ -110,16 +109,15 @@ def test_a_failure_leaves_the_network_as_it_was(failure: Exception, monkeypatch:
     def fail(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(adapt, "tune", fail)
+    monkeypatch.setattr(plan, "tune", fail)
     denoiser = constant()
-    adapted = Adapted(denoiser, pace=1e-9)
-    words = spend(adapted, noise(), Adaptation.of("1"))
-    assert words[1] == f"the network's channels are not tuned: {str(failure).splitlines()[0]}"
-    assert adapted.denoiser is denoiser
-    assert adapted.eightfold
+    tuned = plan.Plan(plan.Steps(denoiser, eightfold=True), tuning=60.0).tuned(noise())
+    assert tuned.adapted == (f"the network's channels are not tuned: {str(failure).splitlines()[0]}",)
+    assert tuned.steps.denoiser is denoiser
+    assert tuned.steps.eightfold
 
 
 def test_memory_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapt, "available", lambda: 100 << 20)
-    words = spend(Adapted(constant(), pace=1e-9), noise(), Adaptation.of("1"))
-    assert words[1].endswith("are not tuned: about 256 MiB of memory are needed, found 100 MiB")
+    monkeypatch.setattr(plan, "available", lambda: 100 << 20)
+    tuned = plan.Plan(plan.Steps(constant()), tuning=60.0).tuned(noise())
+    assert tuned.adapted[0].endswith("are not tuned: about 256 MiB of memory are needed, found 100 MiB")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-import denoiser.unet
-from denoiser.unet import SKIPS, ResidualConv, UNet
+from quietfield.network import unet
+from quietfield.network.unet import SKIPS, ResidualConv, UNet
 
 SMALL = [((4, 8), 1), ((4, 8, 8), 1), ((4, 8), 2), ((4, 8, 8), 2), ((4, 4, 4), 3)]
 
@@ -81,7 +81,7 @@ def test_refuses_what_is_no_unet(wrong: dict[str, object]) -> None:
 
 
 def test_architecture_file_imports_only_torch() -> None:
-    tree = ast.parse(Path(denoiser.unet.__file__).read_text())
+    tree = ast.parse(Path(unet.__file__).read_text())
     modules = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     modules |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     assert {str(m).split(".")[0] for m in modules} == {"torch", "__future__"}

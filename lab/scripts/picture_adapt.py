@@ -16,12 +16,10 @@ import tifffile
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+import quietfield
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from denoiser.adapt import Adaptation, adapt, spend
-from denoiser.device import choose_device
-from denoiser.model import load_model
-from denoiser.predict import Denoiser
 
 SETS = ("fmd-extra/raw", "hagen-raw16", "zebrafish-rownoise")
 SIDE = 220  # pixels of a crop
@@ -35,16 +33,14 @@ def busiest(image: NDArray[Any]) -> tuple[slice, slice]:
 
 
 def main(data: Path, target: Path, minutes: str = "1") -> None:
-    denoiser = Denoiser.of(load_model(Path(__file__).resolve().parents[2] / "resources"), choose_device())
+    model = quietfield.load()
     figure = Figure(figsize=(13, 3.3 * len(SETS)), layout="constrained")
     for row, folder in zip(figure.subplots(len(SETS), 4), SETS, strict=True):
         path = sorted((data / folder).glob("*.tif*"))[0]
         plane = np.squeeze(tifffile.imread(path)).astype(np.float64)
-        suited, _ = denoiser.suited(plane[None])
-        how = Adaptation.of(minutes)
-        adapted, _ = adapt(suited, plane[None], plane.size, how)
-        print(path.name, *spend(adapted, plane[None], how), sep="; ")
-        answers = suited(plane[None])[0], adapted.answer(adapted.prepare(plane[None]))[0]
+        adapted, report = model.denoise(plane, adapt=minutes, report=True)
+        print(path.name, *report.plan.adapted, sep="; ")
+        answers = model.denoise(plane, adapt="off"), adapted
         crop = busiest(answers[1])
         low, high = np.percentile(answers[1][crop], [0.5, 99.7])
         for axes, title, image in zip(

@@ -14,9 +14,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo.simulate import simulate_field
-from denoiser.model import load_model
-from denoiser.predict import Denoiser
 from lab.scripts.labels import labelled
+from quietfield.network.model import load_model
+from quietfield.network.predict import Denoiser
 
 ROOT = Path(__file__).resolve().parents[2]
 Y, X = slice(300, 620), slice(440, 760)  # of the answer

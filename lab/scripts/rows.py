@@ -14,12 +14,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import quietfield
 
-from denoiser.adapt import Adaptation, adapt
-from denoiser.device import choose_device
-from denoiser.model import load_model
-from denoiser.predict import Denoiser
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 def row_power(plane: NDArray[Any]) -> float:
@@ -30,13 +27,11 @@ def row_power(plane: NDArray[Any]) -> float:
 
 
 def main() -> None:
-    denoiser = Denoiser.of(load_model(Path(__file__).resolve().parents[2] / "resources"), choose_device())
+    model = quietfield.load()
     print("| image | power of the rows, down by: as it is | `--adapt auto` |\n|---|---|---|")
     for path in sorted(Path(sys.argv[1]).glob("*.tif*")):
         plane = tifffile.imread(path).astype(np.float64)
-        suited, _ = denoiser.suited(plane[None])
-        adapted, _ = adapt(suited, plane[None], plane.size, Adaptation.of("auto"))
-        answers = [suited(plane[None])[0], adapted.answer(adapted.prepare(plane[None]))[0]]
+        answers = [model.denoise(plane, adapt=how).astype(np.float64) for how in ("off", "auto")]
         falls = " | ".join(f"{row_power(plane) / row_power(answer):.1f}" for answer in answers)
         print(f"| {path.name} | {falls} |", flush=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from denoiser.noise.transfer import transfer_of_images
-from denoiser.predict import Denoiser, fill_invalid
-from denoiser.stack import Stack
+from quietfield.files.stack import Stack
+from quietfield.network.predict import Denoiser
+from quietfield.noise.transfer import transfer_of_images
+from quietfield.planes import fill_invalid, middle
 
 Array = NDArray[np.float32]
 
@@ -166,8 +167,7 @@ def look(denoiser: Denoiser, planes: NDArray[Any]) -> tuple[Chance | None, str]:
     words : str
         What was found.
     """
-    y, x = (max(0, side - SAMPLE) // 2 for side in planes.shape[1:])
-    noisy = fill_invalid(planes[:FIRST, y : y + SAMPLE, x : x + SAMPLE])
+    noisy = fill_invalid(middle(planes[:FIRST], SAMPLE))
     denoised = [denoiser(noisy[:1])[0]]
     repeated, steps = 0, len(noisy) - 1
     for step in range(1, len(noisy)):
@@ -182,6 +182,27 @@ def structure_repeats(one: Array, other: Array) -> bool:
     """Whether two denoised planes (Y, X) show the same structure."""
     a, b = (plane - plane.mean(dtype=np.float64) for plane in (one, other))
     return bool((a * b).sum() > ALIKE * np.sqrt((a**2).sum() * (b**2).sum()))
+
+
+class OneByOne:
+    """Denoises each plane by itself.
+
+    Parameters
+    ----------
+    answer : callable
+        Planes (N, Y, X) to denoised ones.
+    """
+
+    def __init__(self, answer: Answers) -> None:
+        self.answer = answer
+
+    def __call__(self, block: NDArray[Any]) -> Array:
+        """Answer planes (n, Y, X), any real dtype."""
+        return self.answer(block)
+
+    def rest(self) -> Iterable[Array]:
+        """Nothing is kept back."""
+        return ()
 
 
 class Together:

@@ -16,6 +16,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from quietfield.runner import NOTHING_TO_DO, Outcome
+
 log = logging.getLogger(__name__)
 
 PORT = 4743
@@ -36,6 +38,14 @@ class Answer:
 
     status: int
     content: dict[str, Any]
+
+
+def answer(outcome: Outcome) -> Answer:
+    """What became of a run, as an answer: 201 when all was done, 400 without input, else 500."""
+    status = {0: HTTPStatus.CREATED, NOTHING_TO_DO: HTTPStatus.BAD_REQUEST}.get(
+        outcome.code, HTTPStatus.INTERNAL_SERVER_ERROR
+    )
+    return Answer(status, {"denoised": outcome.denoised, "problems": list(outcome.problems)})
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +14,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from denoiser.stack import Array, Stack, as_planes
+from quietfield.files.stack import Array, Stack, as_planes
+from quietfield.whole import whole
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ MOST_MESSAGES = 1000  # of the parser, before a file is given up
 
 
 def open_tiff(path: Path, resources: ExitStack) -> Stack:
-    """Open a TIFF; `resources` closes it. See `denoiser.images.open_stack`."""
+    """Open a TIFF; `resources` closes it. See `quietfield.files.images.open_stack`."""
     with _damage_is_an_error(path):
         try:
             tif = resources.enter_context(tifffile.TiffFile(path))
@@ -141,19 +141,14 @@ def write_tiff(path: Path, like: Stack, planes: Iterable[NDArray[np.float32]], s
         Times as many pixels along Y and X as `like` has, each so much smaller.
     """
     shape = like.enlarged(scale)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
     options: dict[str, Any] = {"photometric": "minisblack", "resolution": (scale, scale), "resolutionunit": "INCH"}
     data: Iterator[NDArray[np.float32]] = iter(planes)
     if like.samples > 1:
         data = _interleave(data, like.samples)
         options["planarconfig"] = "contig"
-    try:
-        with tifffile.TiffWriter(temporary, bigtiff=4 * math.prod(shape) > CLASSIC_TIFF_BYTES) as tif:
-            tif.write(data, shape=shape, dtype="float32", **options)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    bigtiff = 4 * math.prod(shape) > CLASSIC_TIFF_BYTES
+    with whole(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=bigtiff) as tif:
+        tif.write(data, shape=shape, dtype="float32", **options)
 
 
 def _interleave(planes: Iterator[NDArray[np.float32]], samples: int) -> Iterator[NDArray[np.float32]]:

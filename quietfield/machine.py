@@ -1,10 +1,12 @@
-"""The device to compute on, tried before it is trusted."""
+"""The machine: the device to compute on, tried before it is trusted; memory and disk, asked before they are taken."""
 
 from __future__ import annotations
 
 import ctypes
 import logging
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import torch
@@ -13,6 +15,12 @@ log = logging.getLogger(__name__)
 
 # Oldest NVIDIA driver branch for each major version of CUDA (NVIDIA, CUDA compatibility: minor versions).
 OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
+# Where the limits of a container and of the machine stand (control groups version 2 and 1).
+CGROUPS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+UNLIMITED = 1 << 60
 
 
 def choose_device() -> torch.device:
@@ -63,3 +71,51 @@ def describe(device: torch.device) -> str:
         p = torch.cuda.get_device_properties(device)
         return f"{p.name} (sm_{p.major}{p.minor}, {p.total_memory >> 20} MiB, CUDA {torch.version.cuda})"
     return f"CPU ({torch.get_num_threads()} threads)"
+
+
+def peak_memory(device: torch.device | str = "cpu") -> int:
+    """Most bytes held so far, of the GPU's memory or by this process; 0 where that is not known."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def available(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Bytes that can still be taken before the container or the machine runs out.
+
+    The smaller of the control group's limit less what is used (file cache that can be dropped
+    does not count as used) and the machine's available memory; very large where neither is known.
+    """
+    free = [_table(meminfo).get("MemAvailable", UNLIMITED // 1024) * 1024]
+    for limit, usage, statistics, cache in CGROUPS:
+        maximum, used = _number(cgroup / limit), _number(cgroup / usage)
+        if maximum is not None and used is not None:
+            free.append(maximum - used + _table(cgroup / statistics).get(cache, 0))
+    return max(0, min(free))
+
+
+def disk_free(folder: Path) -> int:
+    """Bytes free where a folder is, or will be."""
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # no such file, or the word "max"
+        return None
+
+
+def _table(path: Path) -> dict[str, int]:
+    """Lines of a name and a number."""
+    try:
+        lines = [line.replace(":", " ").split() for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}

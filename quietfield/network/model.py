@@ -5,22 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from denoiser.domain import Domain
-from denoiser.normalise import Normalisation
-from denoiser.unet import UNet
+from quietfield.network.domain import Domain
+from quietfield.network.normalise import Normalisation
+from quietfield.network.unet import UNet
+from quietfield.whole import whole
 
 log = logging.getLogger(__name__)
 
 RECORD = "model.json"
 FORMAT = 1
-# What `denoiser.unet.UNet` is built from; what a record may say of it besides.
+# What `quietfield.network.unet.UNet` is built from; what a record may say of it besides.
 ARGUMENTS = ("channels", "unshuffle", "block", "norm", "residual", "attention", "dropout", "scale", "skips")
 REMARKS = ("network", "parameters", "halo")
 AUTOCAST = {None: None, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -139,7 +139,7 @@ def _first_line(error: Exception) -> str:
 def save_model(folder: Path, network: UNet, normalisation: dict[str, Any], record: dict[str, Any]) -> None:
     """Write the weights and `model.json`; the record is written last, so a folder that has one is whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights, temporary = folder / "weights.pt", folder / f".{RECORD}.part"
+    weights = folder / "weights.pt"
     torch.save({k: v.cpu() for k, v in network.state_dict().items()}, weights)
     complete = {
         "format": FORMAT,
@@ -147,8 +147,8 @@ def save_model(folder: Path, network: UNet, normalisation: dict[str, Any], recor
         "normalisation": normalisation,
         "weights": {"file": weights.name, "sha256": sha256(weights)},
     }
-    temporary.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / RECORD)
+    with whole(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
 
 
 def sha256(path: Path) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from denoiser.normalise import noise_std
+from quietfield.network.normalise import noise_std
+from quietfield.planes import middle
 
 LARGEST = 512  # side of what is looked at in the middle of a plane
 SMALLEST = 16  # side below which nothing is said
@@ -69,9 +70,7 @@ def traits(plane: NDArray[Any]) -> dict[str, float]:
           electron multiplier, less with read noise.
         - `saturated`: share of the pixels at the maximum.
     """
-    height, width = plane.shape
-    y, x = max(0, height - LARGEST) // 2, max(0, width - LARGEST) // 2
-    image = np.asarray(plane[y : y + LARGEST, x : x + LARGEST], dtype=np.float64)
+    image = np.asarray(middle(plane, LARGEST), dtype=np.float64)
     if min(image.shape) < SMALLEST or (spread := float(image.std())) <= 1e-9 * abs(float(image.mean())):
         return {}
     mixed = np.diff(np.diff(image, axis=0), axis=1)

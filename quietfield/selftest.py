@@ -1,4 +1,4 @@
-"""`python -m denoiser.selftest [MODEL]`: does this torch, on this machine, compute what the networks should give?
+"""`python -m quietfield.selftest [MODEL]`: does this torch, on this machine, compute what the networks should give?
 
 A drawn scene goes as a TIFF through the whole pipeline, on the device that would be used. Its answer is held against
 the same network in float64 on the CPU, which takes other kernels. So no stored answer can grow old.
@@ -16,13 +16,13 @@ import tifffile
 import torch
 from numpy.typing import NDArray
 
-from denoiser.device import choose_device, describe, describe_torch
-from denoiser.model import ARGUMENTS, Model, ModelError, load_model
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.unet import StandardisedUNet
+from quietfield.front import SHIPPED
+from quietfield.machine import choose_device, describe, describe_torch
+from quietfield.network.model import ARGUMENTS, Model, ModelError, find_model, load_model
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import StandardisedUNet
+from quietfield.pipeline import denoise_file
 
-SHIPPED = Path(__file__).resolve().parents[1] / "resources"
 SHAPE = 170, 203  # no power of two divides them
 ALLOWED = 1e-4  # of the answer's range
 
@@ -60,12 +60,12 @@ def deviation(model: Model, device: torch.device) -> float:
     return float(np.abs(answer - exact).max() / np.ptp(exact))
 
 
-def main(folder: Path = SHIPPED) -> int:
+def main(folder: Path | None = None) -> int:
     """Print torch, device and how far each network is off; 1 if too far."""
     device = choose_device()
     print(describe_torch())
     print(f"device {describe(device)}")
-    model = load_model(folder)
+    model = load_model(find_model([folder] if folder else list(SHIPPED)))
     failed = 0
     for part in (model, model.beyond) if model.beyond else (model,):
         far = deviation(part, device)

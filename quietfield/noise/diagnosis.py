@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from denoiser.noise.blindspots import BlindSpots
-from denoiser.noise.correlation import LEAST_PASSED, Array, Correlation
-from denoiser.noise.transfer import Transfer, transfer_of_frames, transfer_of_images
+from quietfield.noise.blindspots import BlindSpots
+from quietfield.noise.correlation import LEAST_PASSED, Array, Correlation
+from quietfield.noise.transfer import Transfer, transfer_of_frames, transfer_of_images
+from quietfield.planes import middle
 
 SMALLEST = 16  # pixels of a side
 GLANCE = 2**18  # pixels that `glance` looks at: 512² of one plane, 256² of four, in some 50 ms of one core
@@ -159,7 +160,7 @@ def diagnose(stack: NDArray[Any], repeated: bool | None = None, offset: float | 
     repeated : bool, optional
         Whether the planes show one scene again and again; found out by default.
     offset : float, optional
-        The camera's, from a dark frame; see `denoiser.noise.transfer` for what it is good for.
+        The camera's, from a dark frame; see `quietfield.noise.transfer` for what it is good for.
 
     Raises
     ------
@@ -198,17 +199,15 @@ def glance(planes: NDArray[Any]) -> Diagnosis | None:
     """
     few = planes[:GLANCED]
     side = math.isqrt(GLANCE // max(1, len(few)))
-    y, x = (max(0, length - side) // 2 for length in few.shape[1:])
-    middle = few[:, y : y + side, x : x + side].astype(np.float64)
-    usable = (np.abs(middle) <= np.finfo(np.float32).max).all(axis=(1, 2))  # not so of NaN either
-    middle = middle[usable]
-    if not len(middle) or min(middle.shape[1:]) < SMALLEST:
+    crops = middle(few, side).astype(np.float64)
+    crops = crops[(np.abs(crops) <= np.finfo(np.float32).max).all(axis=(1, 2))]  # not so of NaN either
+    if not len(crops) or min(crops.shape[1:]) < SMALLEST:
         return None
-    least = max(1e-9 * float(np.abs(middle).max()), float(np.finfo(np.float32).tiny))  # what rounding may leave
-    if float(middle.std()) <= least:
+    least = max(1e-9 * float(np.abs(crops).max()), float(np.finfo(np.float32).tiny))  # what rounding may leave
+    if float(crops.std()) <= least:
         return None
     with np.errstate(all="ignore"):  # whatever is odd about a file, it is still to be denoised
-        found = diagnose(middle)
+        found = diagnose(crops)
     return found if found.noise > least else None
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from denoiser.domain import Domain
-from denoiser.model import Model
-from denoiser.normalise import Normalisation, normalise, undo
-from denoiser.tiling import tiles
-from denoiser.unet import UNet
+from quietfield.network.domain import Domain
+from quietfield.network.model import Model
+from quietfield.network.normalise import Normalisation, normalise, undo
+from quietfield.network.tiling import tiles
+from quietfield.network.unet import UNet
+from quietfield.planes import fill_invalid
 
 log = logging.getLogger(__name__)
 
@@ -151,23 +152,6 @@ class Denoiser:
                 if bool(torch.isfinite(answer).all()):
                     return np.asarray(answer[:, 0].cpu().numpy())
             return np.asarray(self.network(batch)[:, 0].cpu().numpy())
-
-
-def invalid(planes: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where a pixel is NaN, infinite, or too large for float32."""
-    with np.errstate(over="ignore"):
-        result: NDArray[np.bool_] = ~np.isfinite(planes.astype(np.float32))
-    return result
-
-
-def fill_invalid(planes: NDArray[Any]) -> NDArray[np.float64]:
-    """The planes (N, Y, X) as float64, invalid pixels filled with the mean of the valid ones, or 0."""
-    x = planes.astype(np.float64)
-    bad = invalid(planes)
-    for plane, wrong in zip(x, bad, strict=True):
-        if wrong.any():
-            plane[wrong] = 0 if wrong.all() else plane[~wrong].mean()
-    return x
 
 
 def _power_of_two_above(n: int) -> int:

@@ -1,0 +1,1 @@
+"""What suits one file: its plan, stripes, neighbouring planes, test-time augmentation and fine-tuning."""

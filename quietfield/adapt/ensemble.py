@@ -1,0 +1,35 @@
+"""Test-time augmentation: the mean of a network's answers to the turns and mirrors of a plane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quietfield.network.predict import Denoiser
+
+TURNS = 8  # turns and mirrors of a plane
+
+
+def self_ensemble(denoiser: Denoiser, planes: NDArray[Any]) -> NDArray[np.float32]:
+    """Denoise all turns and mirrors of planes, and average the answers.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        Called eight times.
+    planes : ndarray
+        (N, Y, X), any real dtype, intensity units.
+
+    Returns
+    -------
+    ndarray
+        float32, (N, Y, X), intensity units.
+    """
+    total: Any = 0.0
+    for turns in range(TURNS // 2):
+        for step in (1, -1):
+            answer = denoiser(np.rot90(planes, turns, axes=(1, 2))[..., ::step])
+            total = total + np.rot90(answer[..., ::step], -turns, axes=(1, 2)).astype(np.float64)
+    return np.asarray(total / TURNS, dtype=np.float32)

@@ -1,0 +1,164 @@
+"""The command: `quietfield IMAGE... -o OUT`, `quietfield info`."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import logging
+import platform
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+
+from quietfield import __version__
+from quietfield.adapt.plan import NEIGHBOURS, Adaptation, Options
+from quietfield.files.jobs import jobs_of
+from quietfield.front import SHIPPED
+from quietfield.machine import choose_device, describe, describe_torch, keep_memory
+from quietfield.network.model import Model, find_model, load_model
+from quietfield.network.predict import Denoiser
+from quietfield.runner import NOTHING_TO_DO, run, stop_in_order
+
+log = logging.getLogger(__name__)
+
+
+def main(given: list[str] | None = None) -> int:
+    """Run the command; the exit code is 0, 1 if any image failed, 2 if there was no image or no model."""
+    given = sys.argv[1:] if given is None else given
+    if given == ["info"]:
+        return info()
+    arguments = parser().parse_args(given)
+    start_log()
+    sources = [Path(name) for pattern in arguments.images for name in matches(pattern)]
+    jobs, problems = jobs_of(sources, arguments.output, recursive=arguments.recursive, overwrite=arguments.overwrite)
+    try:
+        denoiser, options = prepare(arguments)
+    except ValueError as error:
+        log.error("%s", error)
+        return NOTHING_TO_DO
+    return run(denoiser, jobs, problems, options, dry=arguments.dry_run).code
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command understands."""
+    found = argparse.ArgumentParser(
+        prog="quietfield",
+        description="Denoise fluorescence microscopy images. 'quietfield info' tells device, versions and networks.",
+    )
+    found.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders, or patterns such as 'day1/*.tif'")
+    found.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="folder for the answers, which keep the relative paths of the images in a folder; for a single image "
+        "also the name of its answer",
+    )
+    add_options(found)
+    found.add_argument("--version", action="version", version=f"quietfield {__version__}")
+    return found
+
+
+def add_options(found: argparse.ArgumentParser) -> None:
+    """The options that `quietfield` and `inference.py` share."""
+    found.add_argument("--recursive", action="store_true", help="also denoise the images in folders of folders")
+    found.add_argument("--overwrite", action="store_true", help="replace answers that are already there")
+    found.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print each file's plan (shape, axes, network, what would be done, estimated time); write nothing",
+    )
+    found.add_argument(
+        "--adapt",
+        type=_adaptation,
+        metavar="auto|off|MINUTES",
+        help="auto: remove row and column stripes if present. MINUTES: also use test-time augmentation and "
+        "fine-tuning, up to this long per file. off: the network alone. Default: as the model says, else off",
+    )
+    found.add_argument(
+        "--neighbours",
+        choices=NEIGHBOURS,
+        default=NEIGHBOURS[0],
+        help="auto: planes of a stack that show the same scene help each other; off: each plane by itself",
+    )
+    found.add_argument(
+        "--model", type=Path, metavar="DIR", help="folder with model.json; default: the shipped networks"
+    )
+
+
+def _adaptation(text: str) -> Adaptation:
+    try:
+        return Adaptation.of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def matches(pattern: str) -> list[str]:
+    """The files of a pattern that no shell has replaced; a name that is there is taken as it is."""
+    if Path(pattern).exists():
+        return [pattern]
+    return sorted(glob.glob(pattern, recursive=True)) or [pattern]  # noqa: PTH207 (pathlib has no absolute patterns)
+
+
+def start_log() -> None:
+    """Log to stderr, and leave in order when the process is told to stop."""
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.captureWarnings(True)
+    signal.signal(signal.SIGTERM, stop_in_order)
+
+
+def prepare(arguments: argparse.Namespace, *places: Path) -> tuple[Denoiser, Options]:
+    """Load the model, put it on the best device, and log what runs where.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        With the options of `add_options`.
+    *places : Path
+        Where to look for a model before the shipped one.
+
+    Raises
+    ------
+    ValueError
+        If there is no usable model.
+    """
+    model = load_model(find_model([arguments.model] if arguments.model else [*places, *SHIPPED]))
+    adapt = arguments.adapt or Adaptation.of(str(model.record.get("adapt", "off")))
+    keep_memory()
+    device = choose_device()
+    for line in facts(device, model):
+        log.info("%s", line)
+    return Denoiser.of(model, device), Options(adapt, arguments.neighbours)
+
+
+def facts(device: torch.device, model: Model) -> Iterator[str]:
+    """Lines on versions, device and networks."""
+    versions = f"Python {platform.python_version()}, numpy {np.__version__}, tifffile {tifffile.__version__}"
+    yield f"quietfield {__version__}, {versions}"
+    yield describe_torch()
+    yield f"device {describe(device)}"
+    for part in (model, model.beyond) if model.beyond else (model,):
+        name = part.record.get("name", "without a name")
+        yield f"model {name}, scale {part.network.scale}, weights sha256 {part.sha256}"
+
+
+def info() -> int:
+    """Print versions, device, and the shipped networks with their checksums."""
+    try:
+        folder = find_model(list(SHIPPED))
+        model = load_model(folder)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return NOTHING_TO_DO
+    print(*facts(choose_device(), model), f"networks in {folder}", sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Bytes to planes, and planes to bytes."""

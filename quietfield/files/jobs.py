@@ -1,0 +1,167 @@
+"""What there is to do: images to read and answers to write, of people and of the challenge's platform."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from quietfield.files.images import SUFFIXES
+
+log = logging.getLogger(__name__)
+
+IMAGES = "images"
+DENOISED = "image-stack-denoised"
+# Folder under images/ to the answer's folder.
+FOLDERS = {
+    "image-stack-unstructured-noise": DENOISED,
+    "image-stack-structured-noise": DENOISED,
+    "stacked-neuron-images-with-noise": "stacked-neuron-images-with-reduced-noise",
+}
+# Slugs of inputs.json to the folder under images/ that they fill.
+SLUGS = {
+    "stacked-images-subject-to-unstructured-noise": "image-stack-unstructured-noise",
+    "stacked-images-subject-to-structured-noise": "image-stack-structured-noise",
+    **{folder: folder for folder in FOLDERS},
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to read and the TIFF to write for it."""
+
+    source: Path
+    target: Path
+
+
+def find_jobs(
+    source: Path, output: Path, *, recursive: bool = False, overwrite: bool = False
+) -> tuple[list[Job], list[str]]:
+    """Every image to denoise, and a sentence for each that cannot be.
+
+    `source` is the platform's input (a folder with images/, and inputs.json or not), whose answers go where the
+    platform wants them and replace older ones; or else a plain folder of images, or one image (`jobs_of`).
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no image; the message says where it was looked for.
+    """
+    if source.is_file() or not (source / IMAGES).is_dir():
+        looked = [source / IMAGES, source]
+        jobs: list[Job] = []
+        problems: list[str] = []
+        if source.is_file() or _images(source, recursive):
+            jobs, problems = jobs_of([source], output, recursive=recursive, overwrite=overwrite)
+    else:
+        looked = [source / IMAGES / folder for folder in FOLDERS]
+        folders, problems = _socket_folders(source)
+        pairs = [
+            (file, output / IMAGES / answer / _answer(Path(file.name)))
+            for folder, answer in folders
+            for file in _images(folder)
+        ]
+        jobs, conflicts = _without_conflicts(pairs, overwrite=True)
+        problems += conflicts
+    if not jobs and not problems:
+        places = ", ".join(str(place) for place in looked)
+        raise FileNotFoundError(f"no input: expected {', '.join(SUFFIXES)} files, looked in {places}")
+    return jobs, problems
+
+
+def jobs_of(
+    sources: list[Path], output: Path, *, recursive: bool = False, overwrite: bool = False
+) -> tuple[list[Job], list[str]]:
+    """Images and folders of images to denoise, and a sentence for each that cannot be.
+
+    Parameters
+    ----------
+    sources : list of Path
+        Images, and folders of images.
+    output : Path
+        Folder for the answers: NAME.tif for an image, and the same relative path for one of a folder. Of a single
+        image it may be the name of the answer itself.
+    recursive : bool
+        Take the images in folders of folders, too.
+    overwrite : bool
+        Replace answers that are there.
+    """
+    pairs, problems = [], []
+    for source in sources:
+        if source.is_file():
+            own_name = len(sources) == 1 and output.suffix.lower() in (".tif", ".tiff") and not output.is_dir()
+            pairs.append((source, output if own_name else output / _answer(Path(source.name))))
+        elif source.is_dir():
+            files = _images(source, recursive)
+            pairs += [(file, output / _answer(file.relative_to(source))) for file in files]
+            if not files:
+                below = not recursive and _images(source, recursive=True)
+                hint = ": those in its folders are taken with --recursive" if below else ""
+                problems.append(f"{source}: expected {', '.join(SUFFIXES)} files, found none{hint}")
+        else:
+            problems.append(f"{source}: expected an image or a folder of images, found nothing")
+    jobs, conflicts = _without_conflicts(pairs, overwrite)
+    return jobs, problems + conflicts
+
+
+def _without_conflicts(pairs: list[tuple[Path, Path]], overwrite: bool) -> tuple[list[Job], list[str]]:
+    """A job for each pair of image and answer, and a sentence for each that would destroy something."""
+    jobs: dict[Path, Job] = {}
+    problems = []
+    for source, target in pairs:
+        if target in jobs:
+            problems.append(f"{source}: its answer would overwrite that of {jobs[target].source}: rename one")
+        elif target.resolve() == source.resolve():
+            problems.append(f"{source}: its answer would overwrite it: choose another --output")
+        elif target.exists() and not overwrite:
+            problems.append(f"{source}: its answer {target} is already there: replace it with --overwrite")
+        else:
+            jobs[target] = Job(source, target)
+    return list(jobs.values()), problems
+
+
+def _answer(path: Path) -> Path:
+    """The relative path of the answer to an image of that relative path."""
+    return path.with_name(f"{path.stem}.tif")
+
+
+def _socket_folders(source: Path) -> tuple[list[tuple[Path, str]], list[str]]:
+    """The folders that are there, after what inputs.json says of further ones.
+
+    What inputs.json says that is not understood costs a warning; an error only where there are
+    images that it concerns, since a job that exits with an error is a failed one on the platform.
+    """
+    folders = {source / IMAGES / folder: answer for folder, answer in FOLDERS.items()}
+    unknown: list[tuple[str, str | None]] = []
+    listing = source / "inputs.json"
+    if listing.is_file():
+        try:
+            for entry in json.loads(listing.read_text(encoding="utf-8")):
+                socket = entry.get("socket") or entry["interface"]
+                slug, path = socket["slug"], socket.get("relative_path")
+                if slug in SLUGS:
+                    folders[source / (path or f"{IMAGES}/{SLUGS[slug]}")] = FOLDERS[SLUGS[slug]]
+                else:
+                    unknown.append((str(slug), path))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("%s: expected a list of sockets with slugs, found %r: goes by folders alone", listing, error)
+    problems = []
+    for slug, path in unknown:
+        message = f"{listing}: expected a slug of {', '.join(SLUGS)}, found {slug!r}"
+        if path and source / path in folders:
+            log.warning("%s: its folder %s is known, so its images are denoised", message, path)
+        elif path and _images(source / path):
+            problems.append(f"{message}: its images in {path} are left out")
+        else:
+            log.warning("%s: nothing to do for it", message)
+    return [(folder, answer) for folder, answer in folders.items() if folder.is_dir()], problems
+
+
+def _images(folder: Path, recursive: bool = False) -> list[Path]:
+    """The images of a folder, in order; hidden ones are not of the user."""
+    if not folder.is_dir():
+        return []
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    visible = (p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    return sorted(p for p in visible if p.suffix.lower() in SUFFIXES)

@@ -1,0 +1,152 @@
+"""Do jobs one after the other: what fails is named and leaves nothing behind, and the others are done."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from quietfield.adapt.plan import Options
+from quietfield.files.images import open_stack
+from quietfield.files.jobs import Job
+from quietfield.machine import peak_memory
+from quietfield.network.predict import Denoiser
+from quietfield.pipeline import BLOCK_PIXELS, denoise_file, estimate, plan_of
+from quietfield.report import Report
+
+log = logging.getLogger(__name__)
+
+FAILED, NOTHING_TO_DO = 1, 2  # exit codes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run over the inputs.
+
+    Attributes
+    ----------
+    denoised : int
+        Images that were written.
+    problems : tuple of str
+        A sentence for each that was not.
+    nothing : bool
+        There was no input at all.
+    """
+
+    denoised: int
+    problems: tuple[str, ...]
+    nothing: bool = False
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0, 1 if any image failed, 2 if there was none."""
+        return NOTHING_TO_DO if self.nothing else FAILED if self.problems else 0
+
+
+def run(
+    denoiser: Denoiser, jobs: list[Job], problems: Iterable[str], options: Options, *, dry: bool = False
+) -> Outcome:
+    """Do all jobs, and log how each went.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        The networks.
+    jobs : list of Job
+        What to do.
+    problems : iterable of str
+        What cannot be done, in words.
+    options : Options
+        What to do to suit each file.
+    dry : bool
+        Print each file's plan, and write nothing.
+    """
+    found = [*problems]
+    for problem in found:
+        log.error("%s", problem)
+    one = explain if dry else denoise
+    failures = [words for job in jobs if (words := one(denoiser, job, options))]
+    outcome = Outcome(len(jobs) - len(failures), (*found, *failures))
+    if not dry:
+        total = len(jobs) + len(found)
+        log.info("%d of %d images denoised, peak memory %d MiB", outcome.denoised, total, peak_memory() >> 20)
+    return outcome
+
+
+def denoise(denoiser: Denoiser, job: Job, options: Options) -> str:
+    """Do one job, and log what was seen; a failure is logged, and given in words."""
+    try:
+        with Bar(job.source.name) as bar:
+            report = denoise_file(denoiser, job.source, job.target, options, bar)
+    except Exception as error:  # whatever befalls one image, the others are still to be done
+        return _failure(error, job)
+    for level, words in report.lines():
+        log.log(level, "%s: %s", job.source, words)
+    log.info("%s -> %s: %s", job.source, job.target, report.summary())
+    return ""
+
+
+def explain(denoiser: Denoiser, job: Job, options: Options) -> str:
+    """Print what would be done to one file, and how long it may take."""
+    try:
+        with open_stack(job.source) as stack:
+            first = next(stack.blocks(BLOCK_PIXELS))
+            plan = plan_of(denoiser, stack, first, options)
+            seconds = estimate(plan, stack, first)
+    except Exception as error:
+        return _failure(error, job)
+    report = Report.of(stack, plan, several=denoiser.beyond is not None)
+    lines = [f"{job.source} -> {job.target}", report.summary(), *(words for _, words in report.lines())]
+    lines += [f"about {seconds:.0f} s" if seconds >= 1 else "less than a second"]
+    print("\n  ".join(lines))
+    return ""
+
+
+def _failure(error: Exception, job: Job) -> str:
+    """Log a failure, with the file's name and, where nobody foresaw it, the traceback."""
+    if isinstance(error, ValueError | OSError | MemoryError | torch.cuda.OutOfMemoryError):
+        hint = ": is there room, and leave to write?" if isinstance(error, OSError) else ""
+        words = str(error) if str(job.source) in str(error) else f"{job.source} -> {job.target}: {error}{hint}"
+        log.error("%s", words)
+        return words
+    words = f"{job.source} -> {job.target}: failed in a way not foreseen"
+    log.error("%s", words, exc_info=error)
+    return f"{words}: {error!r}"
+
+
+def stop_in_order(number: int, frame: object) -> None:
+    """A handler of SIGTERM: leave in order, so that what is half written is removed."""
+    log.error("stopped by %s: the image in work is not written", signal.Signals(number).name)
+    sys.exit(128 + number)
+
+
+class Bar:
+    """A bar on a terminal; else a line every half minute."""
+
+    def __init__(self, name: str, every: float = 30.0) -> None:
+        self.name, self.every, self.last = name, every, time.monotonic()
+        self.bar = None
+
+    def __enter__(self) -> Bar:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(desc=self.name, unit="plane", leave=False)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.bar is not None:
+            self.bar.total = total
+            self.bar.update(done - self.bar.n)
+        elif time.monotonic() - self.last > self.every:
+            self.last = time.monotonic()
+            log.info("%s: %d of %d planes", self.name, done, total)

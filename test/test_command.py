@@ -1,0 +1,127 @@
+"""The command `quietfield`: files, folders and patterns in, answers beside each other out, nothing lost."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import inference
+import quietfield
+from quietfield import command
+from quietfield.files.jobs import jobs_of
+
+
+def put(path: Path, side: int = 24) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, np.random.default_rng(0).poisson(20, (side, side)).astype(np.uint16))
+    return path
+
+
+@pytest.fixture
+def run(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+    # Handlers of signals and of the log are those of the test run.
+    monkeypatch.setattr(command, "start_log", lambda: None)
+
+    def run(*arguments: object) -> int:
+        return command.main([*map(str, arguments), "--model", str(tiny_model)])
+
+    return run
+
+
+def test_files_folders_and_patterns(run, tmp_path: Path) -> None:
+    one = put(tmp_path / "one.tif")
+    for name in ("a/x.tif", "a/deep/y.tiff", "b/p1.tif", "b/p2.tif", "b/q.tif"):
+        put(tmp_path / name)
+    out = tmp_path / "out"
+    assert run(one, tmp_path / "a", tmp_path / "b" / "p*.tif", "-o", out, "--recursive") == 0
+    found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.tif"))
+    assert found == ["deep/y.tif", "one.tif", "p1.tif", "p2.tif", "x.tif"]
+
+
+def test_an_answer_is_replaced_only_when_asked_for(run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image, out = put(tmp_path / "x.tif"), tmp_path / "out"
+    assert run(image, "-o", out) == 0
+    (out / "x.tif").write_bytes(b"precious")
+    assert run(image, put(tmp_path / "y.tif"), "-o", out) == 1
+    assert (out / "x.tif").read_bytes() == b"precious"
+    assert (out / "y.tif").is_file()
+    assert "is already there: replace it with --overwrite" in caplog.text
+    assert run(image, "-o", out, "--overwrite") == 0
+    assert tifffile.imread(out / "x.tif").shape == (24, 24)
+
+
+def test_one_image_may_be_given_the_name_of_its_answer(run, tmp_path: Path) -> None:
+    assert run(put(tmp_path / "x.tif"), "-o", tmp_path / "clean.tif") == 0
+    assert tifffile.imread(tmp_path / "clean.tif").dtype == np.float32
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = put(tmp_path / "x.tif", 64)
+    assert run(image, "-o", tmp_path / "out", "--dry-run") == 0
+    said = capsys.readouterr().out
+    for words in (f"{image} -> ", "shape (64, 64), uint16, axes YX", "neighbouring planes off", "less than a second"):
+        assert words in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_done_is_named_and_the_rest_is_done(
+    run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (tmp_path / "empty" / "deeper").mkdir(parents=True)
+    put(tmp_path / "full" / "deeper" / "z.tif")
+    (tmp_path / "broken.tif").write_text("no image")
+    names = ["nowhere.tif", "empty", "full", "broken.tif"]
+    assert run(put(tmp_path / "x.tif"), *(tmp_path / name for name in names), "-o", tmp_path / "out") == 1
+    for words in (
+        "nowhere.tif: expected an image or a folder of images, found nothing",
+        "empty: expected .tif, .tiff, .mha files, found none\n",
+        "full: expected .tif, .tiff, .mha files, found none: those in its folders are taken with --recursive",
+        "broken.tif: expected a TIFF, found something else",
+        "1 of 5 images denoised",
+    ):
+        assert words in caplog.text
+    assert (tmp_path / "out" / "x.tif").is_file()
+
+
+def test_no_model_is_exit_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "start_log", lambda: None)
+    image = put(tmp_path / "x.tif")
+    assert command.main([str(image), "-o", str(tmp_path / "out"), "--model", str(tmp_path)]) == 2
+
+
+def test_answers_of_two_folders_do_not_meet(tmp_path: Path) -> None:
+    first, second = put(tmp_path / "a" / "x.tif"), put(tmp_path / "b" / "x.tif")
+    jobs, problems = jobs_of([first.parent, second.parent], tmp_path / "out")
+    assert [job.source for job in jobs] == [first]
+    assert problems == [f"{second}: its answer would overwrite that of {first}: rename one"]
+
+
+def test_info_tells_versions_device_and_networks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["info"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"quietfield {quietfield.__version__}, Python 3.")
+    assert said.count("weights sha256") == 2
+    assert "device " in said
+    assert "networks in " in said
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        command.main(["--version"])
+    assert capsys.readouterr().out == f"quietfield {quietfield.__version__}\n"
+
+
+def test_the_platforms_command_has_every_option_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def options(parser: argparse.ArgumentParser) -> set[str]:
+        return {option for action in parser._actions for option in action.option_strings}
+
+    parsers: list[argparse.ArgumentParser] = []
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", lambda self: parsers.append(self) or SystemExit())
+    with pytest.raises(AttributeError):
+        inference.parse_arguments()
+    assert options(command.parser()) - options(parsers[0]) == {"-o", "--version"}

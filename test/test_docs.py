@@ -149,8 +149,11 @@ def call(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
         )
     monkeypatch.setattr("sys.argv", [program, *given])
     output = io.StringIO()
-    with redirect_stdout(output):
-        code = main()
+    try:
+        with redirect_stdout(output):
+            code = main()
+    except SystemExit as stop:  # of argparse
+        code = stop.code
     if target:
         Path(target.strip()).write_text(output.getvalue())
     assert not code, f"{line}: exit code {code}\n{output.getvalue()}"

@@ -41,6 +41,7 @@ PAGES = {
     "resources/MODEL_CARD.md": "model-card.md",
     "models/super-resolution/MODEL_CARD.md": "model-card-super-resolution.md",
 }
+SHARED = "fit"  # the verb whose page has the options that other verbs take as well
 MARK = re.compile(r"<!-- reference: (\w+) -->")
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)((?:#[^)\s]*)?)(?=\))")
 
@@ -166,25 +167,39 @@ def describe(parser: argparse.ArgumentParser) -> dict[str, Any]:
     }
 
 
-def markdown_of(found: dict[str, Any], level: int = 2, text: bool = True) -> str:
-    """The description as headings and tables."""
-    lines = [_plain(found["text"]), ""] if text else []
+def markdown_of(found: dict[str, Any]) -> str:
+    """The description as headings and tables; groups of options that verbs share stand under `fit` alone."""
+    lines = [_plain(found["text"]), ""]
     if found["epilog"]:
         lines += ["```text", found["epilog"], "```", ""]
-    several = len(found["groups"]) > 1
-    for group in found["groups"]:
-        title = {"positional arguments": "Arguments", "options": "Options"}.get(group["title"], group["title"])
-        if several or level == 2:
-            lines += [f"{'#' * level} {title[:1].upper()}{title[1:]}", ""]
+    lines += _groups(found["groups"], 2)
+    whole = next((verb["groups"] for verb in found["verbs"] if verb["verb"] == SHARED), [])
+    for verb in found["verbs"]:
+        lines += [f"## {verb['verb']}", "", _sentence(verb["text"] or verb["help"]), ""]
+        shared = [] if verb["verb"] == SHARED else [group for group in verb["groups"] if group in whole]
+        lines += _groups([group for group in verb["groups"] if group not in shared], 3)
+        if shared:
+            titles = ", ".join(_title(group) for group in shared)
+            lines += [f"It also takes these groups of options of [{SHARED}](#{SHARED}): {titles}.", ""]
+    return "\n".join(lines)
+
+
+def _groups(groups: list[dict[str, Any]], level: int) -> list[str]:
+    lines = []
+    for group in groups:
+        if len(groups) > 1 or level == 2:
+            lines += [f"{'#' * level} {_title(group)}", ""]
         if group["text"]:
-            lines += [_plain(group["text"]), ""]
+            lines += [_sentence(group["text"]), ""]
         lines += ["| option | meaning |", "|---|---|"]
         lines += [f"| {_cell(option['names'], code=True)} | {_cell(option['help'])} |" for option in group["options"]]
         lines.append("")
-    for verb in found["verbs"]:
-        lines += [f"{'#' * level} {verb['verb']}", "", f"{_sentence(verb['text'] or verb['help'])}", ""]
-        lines += [markdown_of(verb, level + 1, text=False)]
-    return "\n".join(lines)
+    return lines
+
+
+def _title(group: dict[str, Any]) -> str:
+    title = {"positional arguments": "arguments"}.get(group["title"], group["title"])
+    return title[:1].upper() + title[1:]
 
 
 def _names(parser: argparse.ArgumentParser, action: argparse.Action) -> str:

@@ -1,7 +1,7 @@
 # `make help` lists the targets. Every target does its own set-up.
 VENV := .venv
 PY := $(VENV)/bin/python
-DATA ?= ../shared/data
+DATA ?=
 INPUT ?=
 FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROCESSES)) $(if $(GPU),--accelerator gpu --compile)
 THIN := --skips added --batch 16 --steps 1 --lr 0 --validate-every 1 # the weights that come nearest, as they are
@@ -61,10 +61,10 @@ sbom: ## list what the image holds of Python (CycloneDX), into runs/sbom.json
 	.venv-sbom/bin/cyclonedx-py requirements requirements.txt -o runs/sbom.json
 
 faults: $(VENV)/.dev ## print exit code and message of every fault
-	$(PY) test/faults.py
+	$(PY) test/contract/faults.py
 
 fuzz: $(VENV)/.dev ## feed damaged TIFFs to the reader (CASES=2000 SECONDS=600)
-	$(PY) test/fuzz.py $(or $(CASES),2000) $(or $(SECONDS),600)
+	$(PY) test/contract/fuzz.py $(or $(CASES),2000) $(or $(SECONDS),600)
 
 evaluate: $(VENV)/.train ## measure the shipped network on the test images in DATA
 	$(PY) -m train evaluate --data "$(DATA)"

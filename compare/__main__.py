@@ -17,8 +17,8 @@ import numpy as np
 
 from compare.cost import cost_of
 from compare.figure import draw
-from compare.methods import NAMES, NOISE2VOID, NOISY, OURS_NAMES, Method, find_method
-from compare.peers import BRIEF, CONFIGS, PEERS
+from compare.methods import NAMES, NOISY, OURS_NAMES, Method, find_method
+from compare.peers import PEERS
 from compare.published import PUBLISHED, published
 from compare.results import Row, points, read, read_costs, slug, table, write, write_costs
 from compare.sets import Case, cases, to_learn_from, training_crops
@@ -33,10 +33,10 @@ ORDER = (*(name for name in NAMES if name not in OURS_NAMES), *PUBLISHED, *OURS_
 
 
 def main() -> int:
-    """Measure what was named, then print the table and write it."""
+    """Measure what was named, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", help=f"of: {', '.join(map(repr, ORDER))}; or 'all'")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, required=True, help="the test images")
     parser.add_argument("--model", type=Path, default=ROOT / "resources", help="the network that is ours")
     parser.add_argument("--peers", type=Path, default=PEERS, help="folder of the networks trained to compare with")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the figures")
@@ -54,11 +54,8 @@ def main() -> int:
     paths = {name: arguments.results / f"{slug(name)}.csv" for name in ORDER}
     measured = {name: read(path) for name, path in paths.items() if path.is_file()}
     costs = read_costs(arguments.results)
-    text = table(measured, costs)
-    print(text)
-    draw(points(measured, costs), colour, arguments.results / "speed.png")
-    if arguments.results == RESULTS:
-        (RESULTS / "table.md").write_text(text + "\n", encoding="utf-8")
+    print(table(measured, costs))
+    draw(points(measured, costs), arguments.results / "speed.png")
     return 0
 
 
@@ -81,11 +78,6 @@ def _measure(name: str, arguments: argparse.Namespace) -> None:
     if name != NOISY:
         cost = cost_of(name, best, arguments.data, arguments.model, arguments.peers)
         write_costs(arguments.results, read_costs(arguments.results) | {name: cost})
-
-
-def colour(name: str) -> str:
-    """Of a method in the figure: ours, other networks, and filters."""
-    return "tab:red" if name in (*OURS_NAMES, BRIEF) else "tab:blue" if name in (*CONFIGS, NOISE2VOID) else "0.35"
 
 
 def choose(method: Method, images: list[Case]) -> int:

@@ -90,10 +90,12 @@ def main() -> int:
     """Measure if asked to, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", action="store_true", help="make the figures anew")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, help="the test images; to measure")
     parser.add_argument("--model", type=Path, default=ROOT / "resources")
     arguments = parser.parse_args()
     keep_memory()
+    if arguments.measure and not arguments.data:
+        parser.error("--measure: expected the folder of the test images, found none: give it by --data")
     if arguments.measure:
         rows = list(measure(arguments.model, arguments.data))
         with FIGURES.open("w", newline="", encoding="utf-8") as file:

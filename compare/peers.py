@@ -135,7 +135,7 @@ def main() -> int:
     """Train those that were named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peers", nargs="*", help=f"of: {', '.join(map(repr, CONFIGS))}; default: all")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, required=True, help="the test images")
     parser.add_argument("--out", type=Path, default=PEERS, metavar="DIR", help="gets the weights")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time for each (default 12)")
     arguments = parser.parse_args()

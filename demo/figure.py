@@ -1,4 +1,4 @@
-"""Noisy, denoised, truth and residual side by side."""
+"""Noisy, denoised, ground truth and residual side by side."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def draw(rows: list[Row], path: Path, title: str) -> None:
         squeeze=False,
         layout="constrained",
     )
-    figure.suptitle(title)
+    figure.suptitle(title, fontsize=14)
     for row, axes in zip(rows, grid, strict=True):
         noisy, denoised = _centre(row.noisy), _centre(row.denoised)
         residual = noisy - denoised
@@ -45,11 +45,11 @@ def draw(rows: list[Row], path: Path, title: str) -> None:
         spread = 3 * float(residual.std()) or 1.0
         panels = [(f"noisy: {row.name}", noisy, low, high), ("denoised", denoised, low, high)]
         if row.truth is not None:
-            panels.append(("truth", _centre(row.truth), low, high))
-        panels.append((f"residual (noisy - denoised, ±{spread:.3g})", residual, -spread, spread))
+            panels.append(("ground truth", _centre(row.truth), low, high))
+        panels.append((f"residual (±{spread:.3g})", residual, -spread, spread))
         for axis, (name, image, bottom, top) in zip(axes, panels, strict=False):
             axis.imshow(image, cmap="gray", vmin=bottom, vmax=max(top, bottom + 1e-9), interpolation="nearest")
-            axis.set_title(name, fontsize=8)
+            axis.set_title(name, fontsize=12)
             axis.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-specification = importlib.util.spec_from_file_location("faults", Path(__file__).with_name("faults.py"))
+specification = importlib.util.spec_from_file_location("faults", Path(__file__).parent / "contract" / "faults.py")
 faults = importlib.util.module_from_spec(specification)
 sys.modules["faults"] = faults
 specification.loader.exec_module(faults)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def test_damaged_files_are_read_or_refused() -> None:
-    command = [sys.executable, str(Path(__file__).with_name("fuzz.py")), "600", "30"]
+    command = [sys.executable, str(Path(__file__).parent / "contract" / "fuzz.py"), "600", "30"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr
     assert " 0 bad" in result.stdout

@@ -120,11 +120,11 @@ TORCH=$CPU API=invoke quietly invoke ./do_build.sh
 NO_BUILD=1 ./do_test_run.sh 2>&1 | tee "$work/invoke.log"
 compare_all test/output
 [ "$(grep -c 'weights sha256' "$work/invoke.log")" = 2 ] || fail "each of the two networks loaded once" "another number"
-"$python" test/invoke.py "$ENGINE" "$IMAGE"
+"$python" test/contract/invoke.py "$ENGINE" "$IMAGE"
 
 step "the image on a stand-in for PyTorch's, with a torch of its own"
 export IMAGE=quietfield-test-base
-quietly base "$ENGINE" build --build-arg BASE_IMAGE=$SLIM --build-arg "TORCH=$CPU" -t quietfield-test-pytorch test/base
+quietly base "$ENGINE" build --build-arg BASE_IMAGE=$SLIM --build-arg "TORCH=$CPU" -t quietfield-test-pytorch test/contract/base
 BASE_IMAGE=quietfield-test-pytorch quietly kept ./do_build.sh
 selftest
 grep -q "$CPU" "$work/torch" || fail "the torch of the base, $CPU" "another"

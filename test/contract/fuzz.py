@@ -1,4 +1,4 @@
-"""Damaged TIFFs for the reader: `python test/fuzz.py CASES SECONDS [SEED]` (`make fuzz`).
+"""Damaged TIFFs for the reader: `python test/contract/fuzz.py CASES SECONDS [SEED]` (`make fuzz`).
 
 Each case takes a TIFF of some layout, changes bytes of its header and directories, or anywhere,
 or cuts it, and reads it to the end as inference.py would. It must give its planes or a sentence
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from quietfield.network.normalise import Normalisation

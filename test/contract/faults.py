@@ -1,6 +1,6 @@
 """Everything that can be wrong with an input, and what inference.py makes of it.
 
-`python test/faults.py` (`make faults`) runs each and prints the exit code and the message;
+`python test/contract/faults.py` (`make faults`) runs each and prints the exit code and the message;
 test_faults.py holds them to what is said here.
 """
 
@@ -28,7 +28,7 @@ import SimpleITK
 import tifffile
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from quietfield.network.model import save_model, sha256

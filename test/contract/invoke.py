@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 INPUT = ROOT / "test" / "input" / "interface_0"
 SOCKET = Path("images", "image-stack-unstructured-noise")
 CLIENT = """

@@ -1,112 +1,70 @@
-# `make help` lists the targets. Every target does its own set-up.
-VENV := .venv
-PY := $(VENV)/bin/python
-DATA ?=
-INPUT ?=
+# `make help` lists the targets. Each makes the environment that it needs; requirements/ pins what is in it.
+PY := .venv/bin/python
 FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROCESSES)) $(if $(GPU),--accelerator gpu --compile)
-THIN := --skips added --batch 16 --steps 1 --lr 0 --validate-every 1 # the weights that come nearest, as they are
 FORMATS := pytorch_state_dict torchscript onnx
-CORES := core-pytorch_state_dict core-torchscript core-onnx
-PROGRAMS := libtorch libtorch-debian onnxruntime-node onnxruntime-node-1.13 onnxruntime-web
-NODE := onnxruntime-node@1.30.0 onnxruntime-node-1.13@npm:onnxruntime-node@1.13.1 onnxruntime-web@1.30.0
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint test-container package test-package test-consumers sbom faults fuzz evaluate adapt compare readme train clean
+.PHONY: help demo test check lint docs test-wheel test-container package test-package test-consumers sbom faults fuzz evaluate adapt compare readme train clean data
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/.train ## denoise a simulated field and draw it (INPUT=folder: your own images)
+demo: .venv/.train ## denoise a simulated field and draw it (INPUT=folder: your own images)
 	$(PY) -m demo $(if $(INPUT),"$(INPUT)")
-
-test: $(VENV)/.dev ## run the tests
+test: .venv/.dev ## run the tests
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --durations 10
-
-check: lint test ## ruff, mypy and the tests
-
-lint: $(VENV)/.dev ## ruff, mypy (strict on the library), hadolint
-	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
-	$(PY) -m mypy
-	$(VENV)/bin/hadolint Dockerfile
-
-test-container: $(VENV)/.train ## build the images, run them locked down, compare the answers (ALL=1: the large one, too; MEASURE=1: a table)
+check: lint test docs test-wheel ## all that must hold before a change lands
+lint: .venv/.dev ## ruff, mypy (strict), hadolint
+	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+	.venv/bin/hadolint Dockerfile test/contract/base/Dockerfile
+docs: .venv/.dev .venv-docs/.done ## build the documentation as a site, in runs/site; a broken link fails
+	$(PY) docs/hooks/measured.py --check
+	QUIETFIELD_PYTHON=$(PY) NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+test-wheel: .venv-build/.done ## build the wheel, install it in an empty environment and use it (PYTHONS="python3.12 python3.13")
+	tools/test_wheel.sh .venv-build/bin/python
+test-container: .venv/.train ## build the images, run them locked down, compare the answers (ALL=1: the large one, too; MEASURE=1: a table)
 	tools/test_container.sh $(PY)
 
 package: .venv-package/.done ## make the bioimage.io packages, in runs/, and their zips (GITHUB_USER=its maintainer)
 	.venv-package/bin/python -m package $(GITHUB_USER)
-
-test-package: package ## have bioimageio.core test the package's three formats
+test-package: package ## have bioimageio.core test the packages' three formats
 	for rdf in rdf.yaml runs/package-general/rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
 	  .venv-package/bin/bioimageio test $$rdf --weight-format $$format || exit 1; done; done
+test-consumers: test-package .venv-core010/.done .venv-core096/.done .venv-apps/.done ## the same in older cores, and every other consumer
+	test/contract/consumers.sh
 
-test-consumers: test-package .venv-core010/.done .venv-core096/.done .venv-apps/.done runs/node/.done ## the same in older cores; every consumer
-	for core in package core010 core096; do .venv-$$core/bin/python -W ignore test/packages.py || exit 1; done
-	.venv-package/bin/python -W ignore test/consumers.py
-	.venv-package/bin/python -W ignore test/consumers.py $(PROGRAMS)
-	.venv-apps/bin/python -W ignore test/consumers.py biapy biapy-padded torch-em
-	for core in core010 core096; do .venv-$$core/bin/python -W ignore test/consumers.py $(CORES) || exit 1; done
-	for kind in general super-resolution; do \
-	  .venv-package/bin/python -W ignore test/consumers.py $$kind && \
-	  .venv-package/bin/python -W ignore test/consumers.py $$kind $(PROGRAMS) && \
-	  .venv-core096/bin/python -W ignore test/consumers.py $$kind $(CORES) || exit 1; done
-
-runs/node/.done:
-	@mkdir -p $(@D)
-	if command -v npm >/dev/null; then npm install --silent --ignore-scripts --prefix $(@D) $(NODE); else echo "SKIPPED: no npm"; fi
-	@touch $@
-
-sbom: ## list what the image holds of Python (CycloneDX), into runs/sbom.json
-	python3 -m venv .venv-sbom && .venv-sbom/bin/python -m pip install --quiet -r requirements-sbom.txt
-	@mkdir -p runs
-	.venv-sbom/bin/cyclonedx-py requirements requirements.txt -o runs/sbom.json
-
-faults: $(VENV)/.dev ## print exit code and message of every fault
+faults: .venv/.dev ## print exit code and message of every fault
 	$(PY) test/contract/faults.py
-
-fuzz: $(VENV)/.dev ## feed damaged TIFFs to the reader (CASES=2000 SECONDS=600)
+fuzz: .venv/.dev ## feed damaged TIFFs to the reader (CASES=2000 SECONDS=600)
 	$(PY) test/contract/fuzz.py $(or $(CASES),2000) $(or $(SECONDS),600)
+sbom: .venv-sbom/.done ## list what the image holds of Python (CycloneDX), into runs/sbom.json
+	mkdir -p runs && .venv-sbom/bin/cyclonedx-py requirements requirements.txt -o runs/sbom.json
 
-evaluate: $(VENV)/.train ## measure the shipped network on the test images in DATA
+evaluate: .venv/.train data ## measure the shipped networks on the test images in DATA=folder
 	$(PY) -m train evaluate --data "$(DATA)"
-
-adapt: $(VENV)/.dev ## the table of --adapt on other microscopes' images (FULL=1 measures it again)
-	$(PY) -m compare.adapt $(if $(FULL),--measure)
-
-compare: $(VENV)/.train ## set the network beside other denoisers, from cached figures (FULL=1: train and measure all again)
-	$(if $(FULL),$(MAKE) .venv-compare/.done)
+adapt: .venv/.train $(if $(FULL),data) ## the table of --adapt on other microscopes' images (FULL=1 DATA=folder measures it again)
+	$(PY) -m compare.adapt $(if $(FULL),--measure --data "$(DATA)")
+compare: .venv/.train data $(if $(FULL),.venv-compare/.done) ## set the networks beside baselines on DATA=folder, from cached values (FULL=1: train and measure all again)
 	$(if $(FULL),.venv-compare/bin/python -m compare.peers --data "$(DATA)")
 	$(if $(FULL),.venv-compare/bin/python,$(PY)) -m compare --data "$(DATA)" $(if $(FULL),all)
-
-readme: $(VENV)/.train ## make the README's picture and table
-	$(PY) -m demo
-	cp test/output/demo.png docs/demo.png
-	$(PY) -m train evaluate --data "$(DATA)" --csv docs/evaluation.csv --readme README.md
-
-train: $(VENV)/.train ## train networks as the shipped ones were, into runs/train/model (GPU=1: compiled; PROCESSES=2: on two CPU cores)
+readme: .venv/.train data ## measure on DATA=folder, draw the demo, and write the figures that the texts quote
+	$(PY) -m demo && cp test/output/demo.png docs/demo.png
+	$(PY) -m train evaluate --data "$(DATA)" --csv docs/evaluation.csv
+	$(PY) docs/hooks/measured.py
+train: .venv/.train data ## train networks as the shipped ones were, on DATA=folder, into runs/train/model (GPU=1; PROCESSES=2)
 	$(FIT) --recipe shipped --out runs/train/shipped-thick
-	$(FIT) --recipe shipped --out runs/train/shipped --initial runs/train/shipped-thick/best.ckpt $(THIN)
 	$(FIT) --recipe mixture --clean "$(DATA)/clean" --out runs/train/mixture-thick
-	$(FIT) --recipe mixture --clean "$(DATA)/clean" --out runs/train/mixture --initial runs/train/mixture-thick/best.ckpt $(THIN)
-	$(PY) -m train export --checkpoint runs/train/mixture/best.ckpt --model runs/train/beyond --name "U-Net for all images"
-	$(PY) -m train export --checkpoint runs/train/shipped/best.ckpt --model runs/train/model \
-	  --beyond runs/train/beyond --adapt auto
-
+	$(PY) -m train export --checkpoint runs/train/mixture/best.ckpt --model runs/train/general --name "U-Net for all images"
+	$(PY) -m train export --checkpoint runs/train/shipped/best.ckpt --model runs/train/model --general runs/train/general --adapt auto
+data:
+	@test -d "$(DATA)" || { echo "expected the folder of the test images, found '$(DATA)': give DATA=folder; docs/explanation/how-it-was-measured.md says what it holds"; exit 1; }
 clean: ## remove environments, runs and outputs
-	rm -rf $(VENV) .venv-sbom .venv-package .venv-core010 .venv-core096 .venv-apps .venv-compare runs test/output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* runs test/output .pytest_cache .mypy_cache .ruff_cache
 
-$(VENV)/.train: requirements.txt requirements-train.txt tools/setup.sh
-	tools/setup.sh $(VENV) requirements-train.txt
-	@touch $@
-
-$(VENV)/.dev: requirements.txt requirements-train.txt requirements-dev.txt tools/setup.sh
-	tools/setup.sh $(VENV) requirements-dev.txt
-	@touch $(VENV)/.train $@
-
-.venv-compare/.done: requirements.txt requirements-train.txt requirements-compare.txt tools/setup.sh
-	tools/setup.sh .venv-compare requirements-compare.txt
-	.venv-compare/bin/python -m pip install --quiet --no-deps careamics==0.3.5
-	@touch $@
-
-.venv-%/.done: requirements.txt requirements-%.txt tools/setup.sh
-	tools/setup.sh .venv-$* requirements-$*.txt
-	@touch $@
+.venv/.train: requirements.txt requirements/train.txt tools/setup.sh
+	tools/setup.sh .venv requirements/train.txt && touch $@
+.venv/.dev: requirements.txt requirements/train.txt requirements/dev.txt tools/setup.sh
+	tools/setup.sh .venv requirements/dev.txt && touch .venv/.train $@
+.venv-docs/.done .venv-build/.done .venv-sbom/.done: .venv-%/.done: requirements/%.txt
+	$(or $(PYTHON),python3) -m venv .venv-$* && .venv-$*/bin/python -m pip install --quiet -r $< && touch $@
+.venv-%/.done: requirements.txt requirements/%.txt tools/setup.sh
+	tools/setup.sh .venv-$* requirements/$*.txt && touch $@

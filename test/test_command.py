@@ -101,6 +101,13 @@ def test_answers_of_two_folders_do_not_meet(tmp_path: Path) -> None:
     assert problems == [f"{second}: its answer would overwrite that of {first}: rename one"]
 
 
+def test_answers_in_a_folder_of_the_images_are_not_denoised_again(tmp_path: Path) -> None:
+    image = put(tmp_path / "x.tif")
+    put(tmp_path / "out" / "x.tif")
+    jobs, problems = jobs_of([tmp_path], tmp_path / "out", recursive=True, overwrite=True)
+    assert ([job.source for job in jobs], problems) == ([image], [])
+
+
 def test_info_tells_versions_device_and_networks(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["info"]) == 0
     said = capsys.readouterr().out

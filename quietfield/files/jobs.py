@@ -93,7 +93,8 @@ def jobs_of(
             own_name = len(sources) == 1 and output.suffix.lower() in (".tif", ".tiff") and not output.is_dir()
             pairs.append((source, output if own_name else output / _answer(Path(source.name))))
         elif source.is_dir():
-            files = _images(source, recursive)
+            # Answers of an earlier run are no images to denoise.
+            files = [file for file in _images(source, recursive) if output == source or output not in file.parents]
             pairs += [(file, output / _answer(file.relative_to(source))) for file in files]
             if not files:
                 below = not recursive and _images(source, recursive=True)

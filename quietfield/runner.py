@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from quietfield.adapt.plan import Options
 from quietfield.files.images import open_stack
-from quietfield.files.jobs import Job
+from quietfield.files.jobs import Job, find_jobs
 from quietfield.machine import peak_memory
 from quietfield.network.predict import Denoiser
 from quietfield.pipeline import BLOCK_PIXELS, denoise_file, estimate, plan_of
@@ -76,6 +77,25 @@ def run(
         total = len(jobs) + len(found)
         log.info("%d of %d images denoised, peak memory %d MiB", outcome.denoised, total, peak_memory() >> 20)
     return outcome
+
+
+def run_folder(
+    denoiser: Denoiser,
+    source: Path,
+    output: Path,
+    options: Options,
+    *,
+    overwrite: bool = False,
+    recursive: bool = False,
+    dry: bool = False,
+) -> Outcome:
+    """Denoise what is in a folder, the platform's or any (`find_jobs`), as `run` does it."""
+    try:
+        jobs, problems = find_jobs(source, output, recursive=recursive, overwrite=overwrite)
+    except FileNotFoundError as error:
+        log.error("%s", error)
+        return Outcome(0, (str(error),), nothing=True)
+    return run(denoiser, jobs, problems, options, dry=dry)
 
 
 def denoise(denoiser: Denoiser, job: Job, options: Options) -> str:

@@ -6,8 +6,10 @@ from outside reaches it there and nothing half written stays.
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -16,10 +18,11 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from quietfield.runner import NOTHING_TO_DO, Outcome
+from quietfield.runner import FAILED, NOTHING_TO_DO, Outcome
 
 log = logging.getLogger(__name__)
 
+APIS = ("exec", "invoke")
 PORT = 4743
 CHUNK = 1 << 16  # bytes
 
@@ -101,7 +104,27 @@ class _Handler(BaseHTTPRequestHandler):
         log.info("%s %s", self.address_string(), format % arguments)
 
 
-def serve(work: Callable[[], Answer], port: int = PORT, ready: Callable[[int], None] = lambda port: None) -> None:
+def add_interface(found: argparse.ArgumentParser) -> None:
+    """The options of the platform's two interfaces; the image's build sets $QUIETFIELD_API."""
+    found.add_argument(
+        "--api",
+        type=_api,
+        metavar="|".join(APIS),
+        default=os.environ.get("QUIETFIELD_API") or APIS[0],
+        help="exec: denoise what is there, and end; invoke: a server that does so for each POST /invoke, as newer "
+        "templates of the platform want it; default: $QUIETFIELD_API, else exec",
+    )
+    found.add_argument("--port", type=int, default=PORT, help="where the server listens (default: %(default)s)")
+
+
+def _api(text: str) -> str:
+    """An argument of `--api`, checked; a type and no choice, so that a default is checked, too."""
+    if text not in APIS:
+        raise argparse.ArgumentTypeError(f"expected {' or '.join(APIS)}, found {text!r}")
+    return text
+
+
+def serve(work: Callable[[], Outcome], port: int = PORT, ready: Callable[[int], None] = lambda port: None) -> int:
     """Answer requests until the process is stopped.
 
     Parameters
@@ -113,28 +136,35 @@ def serve(work: Callable[[], Answer], port: int = PORT, ready: Callable[[int], N
     ready : callable
         Told the port as soon as requests are answered.
 
-    Raises
-    ------
-    OSError
-        If the port is taken.
+    Returns
+    -------
+    int
+        The exit code of a server that could not be started.
     """
     requests: queue.Queue[_Request] = queue.Queue()
     handler = type("Handler", (_Handler,), {"requests": requests})
-    with ThreadingHTTPServer(("", port), handler) as server:
+    try:
+        server = ThreadingHTTPServer(("", port), handler)
+    except OSError as error:
+        log.error("port %d: expected a free one, found %s", port, error)
+        return FAILED
+    with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         log.info("listening on port %d: GET /health, POST /invoke", server.server_port)
         ready(server.server_port)
-        request = None
         try:
             while True:
-                request = requests.get()
-                try:
-                    request.answer = work()
-                except Exception as error:  # the next job is still to be done
-                    log.exception("failed in a way not foreseen")
-                    request.answer = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": repr(error)})
-                request.done.set()
+                _do(requests.get(), work)
         finally:
-            if request:
-                request.done.set()
             server.shutdown()
+
+
+def _do(request: _Request, work: Callable[[], Outcome]) -> None:
+    """Do the work and answer; whatever ends the work, who asked is not left waiting."""
+    try:
+        request.answer = answer(work())
+    except Exception as error:  # the next job is still to be done
+        log.exception("failed in a way not foreseen")
+        request.answer = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": repr(error)})
+    finally:
+        request.done.set()

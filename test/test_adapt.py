@@ -111,7 +111,7 @@ def test_a_plan_is_frozen_and_says_what_it_is() -> None:
             10**14,
             "share: .* minutes are needed, 10 given",
         ),
-        (RANDOM.random((1, 64, 64)), "1", 10**12, "not the mean of the answers .* minutes are needed, 1 given"),
+        (RANDOM.random((1, 64, 64)), "1", 10**12, "not test-time augmentation .* minutes are needed, 1 given"),
     ],
 )
 def test_where_nothing_can_be_done_it_is_said_and_left(
@@ -121,7 +121,7 @@ def test_where_nothing_can_be_done_it_is_said_and_left(
     assert not plan.steps.striped
     assert not plan.steps.eightfold
     assert re.search(words, plan.adapted[0])
-    assert len(plan.adapted) == 1 or re.search("not tuned: no time is left", plan.adapted[1])
+    assert len(plan.adapted) == 1 or re.search("not fine-tuned: no time is left", plan.adapted[1])
 
 
 def test_how_far_is_told_by_a_word_or_minutes() -> None:

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from quietfield.serve import Answer, serve
+from quietfield.runner import Outcome
+from quietfield.serve import serve
 
 ROOT = Path(__file__).resolve().parents[1]
 SOCKET = Path("images", "image-stack-unstructured-noise")
@@ -73,12 +74,12 @@ def connect(port: int) -> http.client.HTTPConnection:
 
 
 @contextmanager
-def served(work: Callable[[], Answer]) -> Iterator[int]:
+def served(work: Callable[[], Outcome]) -> Iterator[int]:
     """A server in a thread of this process; gives its port."""
     ports: queue.Queue[int] = queue.Queue()
     stopping = threading.Event()
 
-    def job() -> Answer:
+    def job() -> Outcome:
         if stopping.is_set():
             raise SystemExit
         return work()
@@ -145,7 +146,7 @@ def test_one_model_serves_many_jobs_and_bad_ones_do_not_end_it(server: Server, t
     ],
 )
 def test_other_requests_are_answered(method: str, path: str, headers: dict[str, str], status: int) -> None:
-    with served(lambda: Answer(201, {})) as port, closing(connect(port)) as connection:
+    with served(lambda: Outcome(1, ())) as port, closing(connect(port)) as connection:
         connection.putrequest(method, path)
         for name, value in headers.items():
             connection.putheader(name, value)
@@ -158,7 +159,7 @@ def test_other_requests_are_answered(method: str, path: str, headers: dict[str, 
 def test_health_is_told_while_a_job_is_done_and_an_unforeseen_failure_is_an_answer() -> None:
     going, finish = threading.Event(), threading.Event()
 
-    def work() -> Answer:
+    def work() -> Outcome:
         going.set()
         assert finish.wait(10)
         raise RuntimeError("nobody thought of this")
@@ -196,4 +197,4 @@ def test_an_unknown_interface_is_named() -> None:
     command = [sys.executable, str(ROOT / "inference.py")]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
     assert result.returncode == 2
-    assert "$QUIETFIELD_API: expected exec or invoke, found 'carrier-pigeon'" in result.stderr
+    assert "argument --api: expected exec or invoke, found 'carrier-pigeon'" in result.stderr

@@ -57,7 +57,7 @@ def test_a_network_out_of_tune_is_mended() -> None:
     weak = Denoiser(network, Normalisation())
     found = tune.tune(weak, noisy, WHITE, 300)
     assert found.better
-    assert str(found).startswith(f"the network's channels are tuned: by {found.steps} steps, hidden pixels are")
+    assert str(found).startswith(f"the network is fine-tuned: by {found.steps} steps, masked pixels are")
     assert error(found.denoiser, noisy, truth) < 0.9 * error(weak, noisy, truth)
     assert all(torch.equal(weights[name], value) for name, value in network.state_dict().items())
     again = tune.tune(weak, noisy, WHITE, 300)
@@ -68,7 +68,7 @@ def test_where_nothing_is_to_be_learnt_the_network_stays() -> None:
     mean = constant()
     found = tune.tune(mean, noise(planes=2), WHITE, 60)
     assert (found.denoiser, found.steps) == (mean, 0)
-    assert "are not tuned: by 0 steps, hidden pixels are predicted 0.00 % better, which may be chance" in str(found)
+    assert "is not fine-tuned: by 0 steps, masked pixels are predicted 0.00 % better, which may be chance" in str(found)
 
 
 def test_what_is_kept_back_is_not_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,8 +99,8 @@ def test_what_cannot_be_tuned_to_is_said(side: int, spots: BlindSpots, seconds: 
 
 
 def test_a_task_that_is_not_to_denoise_is_left() -> None:
-    """Where hardly any noise is taken out, what hidden pixels are missed by is the image."""
-    with pytest.raises(ValueError, match="hidden pixels are missed by more than"):
+    """Where hardly any noise is taken out, what masked pixels are missed by is the image."""
+    with pytest.raises(ValueError, match="masked pixels are missed by more than"):
         tune.tune(constant(residual=True), noise(), WHITE, 60)
 
 
@@ -112,7 +112,7 @@ def test_a_failure_leaves_the_network_as_it_was(failure: Exception, monkeypatch:
     monkeypatch.setattr(plan, "tune", fail)
     denoiser = constant()
     tuned = plan.Plan(plan.Steps(denoiser, eightfold=True), tuning=60.0).tuned(noise())
-    assert tuned.adapted == (f"the network's channels are not tuned: {str(failure).splitlines()[0]}",)
+    assert tuned.adapted == (f"the network is not fine-tuned: {str(failure).splitlines()[0]}",)
     assert tuned.steps.denoiser is denoiser
     assert tuned.steps.eightfold
 
@@ -120,4 +120,4 @@ def test_a_failure_leaves_the_network_as_it_was(failure: Exception, monkeypatch:
 def test_memory_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "available", lambda: 100 << 20)
     tuned = plan.Plan(plan.Steps(constant()), tuning=60.0).tuned(noise())
-    assert tuned.adapted[0].endswith("are not tuned: about 256 MiB of memory are needed, found 100 MiB")
+    assert tuned.adapted[0].endswith("is not fine-tuned: about 256 MiB of memory are needed, found 100 MiB")

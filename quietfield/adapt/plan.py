@@ -183,13 +183,13 @@ class Plan:
             return self
         if (free := available()) < TUNING_BYTES:
             need = f"about {TUNING_BYTES >> 20} MiB of memory are needed, found {free >> 20} MiB"
-            return replace(self, adapted=(*self.adapted, f"the network's channels are not tuned: {need}"))
+            return replace(self, adapted=(*self.adapted, f"the network is not fine-tuned: {need}"))
         try:
             middles = self.steps.prepare(np.stack(list(_middles(planes))))
             found = tune(self.steps.denoiser, middles, _mask(middles, self.steps), self.tuning)
         except (ValueError, ArithmeticError, RuntimeError) as error:  # torch is out of memory by a RuntimeError
             first, *_ = str(error).split("\n")
-            return replace(self, adapted=(*self.adapted, f"the network's channels are not tuned: {first}"))
+            return replace(self, adapted=(*self.adapted, f"the network is not fine-tuned: {first}"))
         steps = replace(self.steps, denoiser=found.denoiser)
         return replace(self, steps=steps, adapted=(*self.adapted, str(found)))
 
@@ -263,7 +263,7 @@ def _thorough(steps: Steps, pace: float, how: Adaptation, passes: int) -> tuple[
     """With test-time augmentation, if the time is enough; and the seconds that are left for fine-tuning."""
     if not how.thorough or not pace:
         return steps, 0.0, ()
-    what = "the mean of the answers to eight turns and mirrors"
+    what = "test-time augmentation (eight turns and mirrors)"
     answers = passes - steps.striped
     needed = (TURNS * answers + steps.striped) * pace
     eightfold = needed <= how.minutes
@@ -271,7 +271,7 @@ def _thorough(steps: Steps, pace: float, how: Adaptation, passes: int) -> tuple[
     rest = how.minutes - (needed if eightfold else passes * pace)
     steps = replace(steps, eightfold=eightfold)
     if rest <= 0:
-        return steps, 0.0, (words, "the network's channels are not tuned: no time is left")
+        return steps, 0.0, (words, "the network is not fine-tuned: no time is left")
     return steps, 60 * SAFE * rest, (words,)
 
 

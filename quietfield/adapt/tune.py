@@ -60,10 +60,10 @@ class Tuned:
         return self.sure > SURE
 
     def __str__(self) -> str:
-        change = f"by {self.steps} steps, hidden pixels are predicted {100 * self.gain:.2f} % better"
+        change = f"by {self.steps} steps, masked pixels are predicted {100 * self.gain:.2f} % better"
         if self.better:
-            return f"the network's channels are tuned: {change}"
-        return f"the network's channels are not tuned: {change}, which may be chance"
+            return f"the network is fine-tuned: {change}"
+        return f"the network is not fine-tuned: {change}, which may be chance"
 
 
 def tune(denoiser: Denoiser, planes: NDArray[np.float64], spots: BlindSpots, seconds: float, seed: int = 0) -> Tuned:
@@ -109,7 +109,7 @@ def tune(denoiser: Denoiser, planes: NDArray[np.float64], spots: BlindSpots, sec
     before = _look(gains, z, kept, spots)
     looking, longest = time.monotonic() - began, 0.0
     if float(before.mean()) > MISSED * _taken_out(gains, z):
-        raise ValueError(f"hidden pixels are missed by more than {MISSED:g} times the noise's power: by structure")
+        raise ValueError(f"masked pixels are missed by more than {MISSED:g} times the noise's power: by structure")
     best, chosen, step = Tuned(denoiser, 0, 0.0, 0.0), denoiser.network, 0
     while step < STEPS and time.monotonic() + longest + 2 * looking < end:
         for _ in range(BETWEEN):

@@ -24,13 +24,14 @@ from compare.results import slug
 from quietfield.metrics import si_psnr
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
-from train.config import PLAIN, RECIPES, Config
+from train.config import Config
 from train.fit import choose_precision
 from train.images.pairs import Images
 from train.images.sources import find_images
 from train.losses import build_loss
 from train.module import build, normalised
 from train.optimiser import build_optimiser
+from train.recipes import PLAIN, RECIPES
 from train.schedule import warm_up
 from train.stream import Stream, expose
 

@@ -16,11 +16,12 @@ from quietfield.noise.blindspots import BlindSpots
 from quietfield.noise.model import NoiseModel, skewed_noise, skewness
 from train.blind import blind_loss, noise_like
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
-from train.config import RECIPES, Config
+from train.config import Config
 from train.export import export
 from train.fit import fit
 from train.images.noisy import find_noisy
 from train.images.sources import find_images
+from train.recipes import RECIPES
 from train.selfsupervised import neighbour_loss, noise2void_loss, recorrupted_loss
 
 from training import TINY  # isort: skip

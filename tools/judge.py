@@ -30,9 +30,9 @@ from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
 from train.checkpoint import load_network
-from train.config import RECIPES
 from train.export import average
 from train.images.sources import find_images
+from train.recipes import RECIPES
 from train.synthetic import Cameras, camera
 
 DOSES = (5.0, 20.0, 80.0, 320.0)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from quietfield.machine import keep_memory
-from train import config as configurations
+from train import recipes
+from train.config import from_record
+from train.options import changes
 
 Arguments = argparse.Namespace
 
@@ -45,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
     c = command("prepare", _prepare, "say what a folder holds, and prepare its images for training")
     _add_data(c)
-    configurations.add_arguments(c)
+    recipes.add_arguments(c)
 
     command("recipes", _recipes, "list the named configurations")
 
@@ -57,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--max-minutes", type=float, default=math.inf, help="stop with a checkpoint after this time")
     c.add_argument("--initial", type=Path, help="start from the weights of this checkpoint or model folder")
     _add_machine(c)
-    configurations.add_arguments(c)
+    recipes.add_arguments(c)
 
     c = command("evaluate", _evaluate, "measure a model on whole images, through the container's pipeline")
     c.add_argument(
@@ -93,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--each", action="store_true", help="one change at a time, instead of every combination")
     c.add_argument("--grid", nargs="+", default=[], metavar="FIELD=A,B", help="as loss=mse,l1 channels=16x32x64,32x64")
     _add_machine(c)
-    configurations.add_arguments(c)
+    recipes.add_arguments(c)
 
     c = command("noise", _noise, "measure the noise of an image or a stack: level, camera, correlation, mask")
     c.add_argument("file", type=Path)
@@ -139,11 +141,11 @@ def _machine(arguments: Arguments) -> Any:
 def _prepare(arguments: Arguments) -> None:
     from train.images.prepare import prepare
 
-    print(prepare(arguments.data, configurations.configuration(arguments), arguments.cache))
+    print(prepare(arguments.data, recipes.configuration(arguments), arguments.cache))
 
 
 def _recipes(arguments: Arguments) -> None:
-    print(configurations.recipes())
+    print(recipes.recipes())
 
 
 def _fit(arguments: Arguments) -> None:
@@ -152,9 +154,9 @@ def _fit(arguments: Arguments) -> None:
     from train.images.sources import find_images
 
     if arguments.resume:
-        config = resumed(arguments.out, configurations.changes(arguments), arguments.recipe)
+        config = resumed(arguments.out, changes(arguments), arguments.recipe)
     else:
-        config = configurations.configuration(arguments)
+        config = recipes.configuration(arguments)
     images = find_images(arguments.data, config, arguments.clean, arguments.cache)
     options = {"resume": arguments.resume, "max_minutes": arguments.max_minutes, "initial": arguments.initial}
     fit(config, images, arguments.out, machine=_machine(arguments), **options)
@@ -180,7 +182,7 @@ def _evaluate(arguments: Arguments) -> None:
         model = load_model(arguments.model)
         print(f"weights sha256 {model.sha256}\n")
         denoiser, record = Denoiser.of(model, choose_device()), model.record["training"]["config"]
-    cases = find_cases(arguments.data, configurations.from_record(record), arguments.on)
+    cases = find_cases(arguments.data, from_record(record), arguments.on)
     results = evaluate(denoiser, cases)
     print(summary(results))
     if arguments.out:
@@ -206,7 +208,7 @@ def _export(arguments: Arguments) -> None:
 def _ablate(arguments: Arguments) -> None:
     from train.ablate import ablate, parse_grid, table
 
-    config, grid = configurations.configuration(arguments), parse_grid(arguments.grid, arguments.each)
+    config, grid = recipes.configuration(arguments), parse_grid(arguments.grid, arguments.each)
     sources = {"clean": arguments.clean, "cache": arguments.cache}
     machine = _machine(arguments)
     outcomes = ablate(config, grid, arguments.data, arguments.out, arguments.minutes, machine, **sources)

@@ -263,6 +263,26 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert capsys.readouterr().err == "python -m train recipes: interrupted\n"
 
 
+def test_what_is_not_installed_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.delitem(sys.modules, "train.fit")
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    assert run(monkeypatch, "fit", "--data", tmp_path, "--out", tmp_path / "o") == 1
+    assert capsys.readouterr().err == (
+        "python -m train fit: expected the package lightning, found none: pip install 'quietfield[train]'\n"
+    )
+
+
+def test_the_program_is_called_as_it_was_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/usr/bin/quietfield-train", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().out.startswith("usage: quietfield-train ")
+
+
 def test_recipes_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "recipes") == 0
     assert "super-resolution: " in capsys.readouterr().out

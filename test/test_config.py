@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from train.config import Config, from_record
+from train.learn.schedule import build_schedule
 from train.options import Row, table
 from train.recipes import RECIPES, add_arguments, configuration, recipes
-from train.schedule import build_schedule
 
 
 def parse(*words: str) -> Config:

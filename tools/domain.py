@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from quietfield.network.domain import Domain
 from quietfield.network.model import RECORD
 from train.config import from_record
-from train.images.sources import find_images
+from train.data.sources import find_images
 
 
 def main() -> None:

@@ -13,11 +13,12 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from quietfield.network.model import ARGUMENTS, load_model
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
-from train.callbacks import CHECKPOINT
-from train.config import CHANGEABLE, Config, from_record
-from train.module import build
-from train.options import written
-from train.recipes import RECIPES
+
+from .callbacks import CHECKPOINT
+from .config import CHANGEABLE, Config, from_record
+from .module import build
+from .options import written
+from .recipes import RECIPES
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -126,7 +127,7 @@ def check_resumable(path: Path, run: dict[str, Any], config: Config, split: dict
     config : Config
         What is asked for now.
     split : dict
-        What is learnt from and validated on now (`train.images.pairs.Images.split`).
+        What is learnt from and validated on now (`train.data.pairs.Images.split`).
 
     Raises
     ------

@@ -8,7 +8,8 @@ from typing import Any
 
 from quietfield.network.model import ARGUMENTS
 from quietfield.network.unet import BLOCKS, NORMS, SKIPS
-from train.declare import MANY, option, option_of
+
+from .declare import MANY, option, option_of
 
 NETWORK, DATA, NOISE, AUGMENTATION = "network", "data", "noise", "augmentation"
 OBJECTIVE, OPTIMISATION, RUN = "objective", "optimisation", "run"

@@ -22,18 +22,19 @@ from torch import Tensor
 from quietfield.machine import choose_device
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
-from train.callbacks import CHECKPOINT, EndOfRun, callbacks
-from train.checkpoint import WholeFiles, check_resumable, load_checkpoint, load_network, run_normalisation
-from train.config import Config
-from train.folders import make_folder
-from train.images.pairs import Images
-from train.images.statistics import Moments
-from train.module import SAMPLES, Restoration, build, normalised
-from train.optimiser import has_bfloat16
-from train.options import written
-from train.resident import Resident
-from train.stream import Stream, expose
-from train.thin import thin
+
+from .callbacks import CHECKPOINT, EndOfRun, callbacks
+from .checkpoint import WholeFiles, check_resumable, load_checkpoint, load_network, run_normalisation
+from .config import Config
+from .data.pairs import Images
+from .data.resident import Resident
+from .data.statistics import Moments
+from .data.stream import Stream, expose
+from .folders import make_folder
+from .learn.optimiser import has_bfloat16
+from .module import SAMPLES, Restoration, build, normalised
+from .options import written
+from .thin import thin
 
 log = logging.getLogger(__name__)
 

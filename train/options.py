@@ -6,8 +6,8 @@ import argparse
 import dataclasses
 from typing import Any, NamedTuple
 
-from train.config import Config
-from train.declare import option_of
+from .config import Config
+from .declare import option_of
 
 
 class Row(NamedTuple):

@@ -6,8 +6,8 @@ import argparse
 import dataclasses
 from typing import Any
 
-from train.config import Config
-from train.options import add_options, changes, written
+from .config import Config
+from .options import add_options, changes, written
 
 # What networks were like before the shipped one, and the recipes below that were measured with it.
 PLAIN: dict[str, Any] = {"unshuffle": 1, "block": "plain", "residual": True, "biases": True}

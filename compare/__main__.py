@@ -23,7 +23,7 @@ from compare.published import PUBLISHED, published
 from compare.results import Row, points, read, read_costs, slug, table, write, write_costs
 from compare.sets import Case, cases, to_learn_from, training_crops
 from quietfield.machine import keep_memory
-from quietfield.metrics import micro_ssim, si_psnr, ssim
+from train.measure.metrics import micro_ssim, si_psnr, ssim
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ import torch
 from compare.sets import BACKGROUND, LARGEST, SEEN_BESIDE, Case, cases
 from quietfield.front import load
 from quietfield.machine import keep_memory
-from quietfield.metrics import si_psnr
 from quietfield.noise.camera import correlate, row_noise
-from train.images.clean import read_clean
+from train.data.clean import read_clean
+from train.measure.metrics import si_psnr
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "docs" / "compare" / "adapt.csv"

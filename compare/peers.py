@@ -21,18 +21,19 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from compare.dncnn import DnCNN
 from compare.results import slug
-from quietfield.metrics import si_psnr
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
-from train.config import PLAIN, RECIPES, Config
+from train.config import Config
+from train.data.pairs import Images
+from train.data.sources import find_images
+from train.data.stream import Stream, expose
 from train.fit import choose_precision
-from train.images.pairs import Images
-from train.images.sources import find_images
-from train.losses import build_loss
+from train.learn.losses import build_loss
+from train.learn.optimiser import build_optimiser
+from train.learn.schedule import warm_up
+from train.measure.metrics import si_psnr
 from train.module import build, normalised
-from train.optimiser import build_optimiser
-from train.schedule import warm_up
-from train.stream import Stream, expose
+from train.recipes import PLAIN, RECIPES
 
 log = logging.getLogger(__name__)
 

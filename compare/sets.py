@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from demo.simulate import simulate_field
 from train.config import Config
-from train.images.clean import read_clean
-from train.images.sources import find_images
-from train.images.split import W2S_TEST
+from train.data.clean import read_clean
+from train.data.sources import find_images
+from train.data.split import W2S_TEST
 
 PHOTONS = (5, 20, 80, 320)  # photo-electrons of the brightest structures of the clean images
 READ_NOISE = 1.0  # electrons

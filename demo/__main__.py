@@ -11,7 +11,7 @@ from demo.figure import Row, draw
 from demo.fixture import FIXTURE, write_fixture
 from quietfield.files.images import open_stack
 from quietfield.files.jobs import find_jobs
-from quietfield.metrics import si_psnr, ssim
+from train.measure.metrics import si_psnr, ssim
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "test" / "output"

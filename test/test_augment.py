@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.augment import augment, deform, displacement, orient, pixels, walk
 from train.config import Config
+from train.data.augment import augment, deform, displacement, orient, pixels, walk
 
 OFF = Config(flips=False, turns=False)
 SWITCHES = [{"flips": True}, {"turns": True}, {"elastic": 6.0}, {"gain": 0.3}, {"offset": 0.5}]

@@ -10,11 +10,11 @@ import pytest
 import tifffile
 
 from compare.sets import cases
-from quietfield.metrics import si_psnr
 from quietfield.network.model import Model
 from quietfield.network.predict import Denoiser
 from train.measure.cases import RAW, W2S, w2s_cases
 from train.measure.evaluate import Result, evaluate, means
+from train.measure.metrics import si_psnr
 from train.measure.reports import BARS, replace_table, table, write_csv
 
 

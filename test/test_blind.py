@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 from demo.simulate import GAIN, OFFSET, simulate_field
-from quietfield.metrics import si_psnr
 from quietfield.network.predict import Denoiser
 from quietfield.noise.blindspots import BlindSpots
 from quietfield.noise.model import NoiseModel, skewed_noise, skewness
-from train.blind import blind_loss, noise_like
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
-from train.config import RECIPES, Config
+from train.config import Config
+from train.data.noisy import find_noisy
+from train.data.sources import find_images
 from train.export import export
 from train.fit import fit
-from train.images.noisy import find_noisy
-from train.images.sources import find_images
-from train.selfsupervised import neighbour_loss, noise2void_loss, recorrupted_loss
+from train.learn.blind import blind_loss, noise_like
+from train.learn.selfsupervised import neighbour_loss, noise2void_loss, recorrupted_loss
+from train.measure.metrics import si_psnr
+from train.recipes import RECIPES
 
 from training import TINY  # isort: skip
 
@@ -211,7 +212,7 @@ def test_what_cannot_be_learnt_from_is_named(tmp_path: Path, image: np.ndarray, 
 
 def test_what_does_not_go_without_a_truth_is_said() -> None:
     with pytest.raises(
-        ValueError, match=r"learn neighbours: expected what goes without a truth .*found redraw, elastic"
+        ValueError, match=r"learn neighbours: expected what goes without a ground truth .*found redraw, elastic"
     ):
         Config(learn="neighbours", redraw=0.5, elastic=3.0)
     with pytest.raises(ValueError, match="mask: expected two numbers from 0"):

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tifffile
 
-import train.images.cache
+import train.data.cache
 from train.config import Config
-from train.images.cache import fingerprint, noisy_moments, open_cache
-from train.images.frames import read_images
-from train.images.layouts import detect
-from train.images.pairs import Pair, read_pairs
+from train.data.cache import fingerprint, noisy_moments, open_cache
+from train.data.frames import read_images
+from train.data.layouts import detect
+from train.data.pairs import Pair, read_pairs
 
 
 @pytest.fixture(params=["uint16", "float64"])
@@ -129,7 +129,7 @@ def test_a_full_disk_is_found_before_anything_is_written(
         asked.append(folder)
         return 2**14
 
-    monkeypatch.setattr(train.images.cache, "disk_free", full)
+    monkeypatch.setattr(train.data.cache, "disk_free", full)
     with pytest.raises(
         OSError,
         match=r"cache: the cache of normalised images needs 0\.0 MiB, found 0\.0 MiB free: .*--cache.*--no-cache",
@@ -148,10 +148,10 @@ def test_the_room_asked_for_is_the_room_taken(
     home = open_cache(detect(raw), config, tmp_path / "cache").folder
     written = sum(path.stat().st_size for path in home.glob("*.npy"))
     (home / "index.json").unlink()
-    monkeypatch.setattr(train.images.cache, "disk_free", lambda _: written - 1)
+    monkeypatch.setattr(train.data.cache, "disk_free", lambda _: written - 1)
     with pytest.raises(OSError, match="free"):
         open_cache(detect(raw), config, tmp_path / "cache")
-    monkeypatch.setattr(train.images.cache, "disk_free", lambda _: written)
+    monkeypatch.setattr(train.data.cache, "disk_free", lambda _: written)
     open_cache(detect(raw), config, tmp_path / "cache")
 
 

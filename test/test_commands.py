@@ -202,7 +202,7 @@ def test_a_grid_is_every_combination_or_each_change_by_itself() -> None:
     ("words", "message"),
     [
         (["fit", "--data", "nowhere", "--out", "o"], "nowhere"),
-        (["fit", "--data", ".", "--out", "o", "--batch", "0"], "batch: expected 1 to"),
+        (["fit", "--data", ".", "--out", "o", "--batch", "0"], "batch: expected 1 or more"),
         (["fit", "--data", ".", "--out", "o", "--resume"], "o/checkpoint.ckpt: expected a checkpoint, found no file"),
         (["fit", "--data", ".", "--out", "o", "--synthetic", "0.5"], "--clean"),
         (["fit", "--data", ".", "--out", "noisy/003_0.tif"], "noisy/003_0.tif: expected a folder that can be written"),
@@ -258,9 +258,29 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def interrupted() -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("train.config.recipes", interrupted)
+    monkeypatch.setattr("train.recipes.recipes", interrupted)
     assert run(monkeypatch, "recipes") == 130
     assert capsys.readouterr().err == "python -m train recipes: interrupted\n"
+
+
+def test_what_is_not_installed_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.delitem(sys.modules, "train.fit")
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    assert run(monkeypatch, "fit", "--data", tmp_path, "--out", tmp_path / "o") == 1
+    assert capsys.readouterr().err == (
+        "python -m train fit: expected the package lightning, found none: pip install 'quietfield[train]'\n"
+    )
+
+
+def test_the_program_is_called_as_it_was_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/usr/bin/quietfield-train", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().out.startswith("usage: quietfield-train ")
 
 
 def test_recipes_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

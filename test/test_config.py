@@ -7,8 +7,10 @@ import re
 import pytest
 import torch
 
-from train.config import RECIPES, Config, add_arguments, configuration, from_record, recipes
-from train.schedule import build_schedule
+from train.config import Config, from_record
+from train.learn.schedule import build_schedule
+from train.options import Row, table
+from train.recipes import RECIPES, add_arguments, configuration, recipes
 
 
 def parse(*words: str) -> Config:
@@ -58,7 +60,7 @@ def test_wrong_values_are_named(words: tuple[str, ...], message: str, capsys: py
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--batch", "0"), "batch: expected 1 to 1e.09, found 0"),
+        (("--batch", "0"), "batch: expected 1 or more, found 0"),
         (("--redraw", "1.5"), "redraw: expected 0 to 1, found 1.5"),
         (("--scale", "3"), "scale: expected 1 to 2, found 3"),
         (("--dropout", "1"), "dropout: expected 0 to 0.99, found 1"),
@@ -69,6 +71,25 @@ def test_wrong_values_are_named(words: tuple[str, ...], message: str, capsys: py
 def test_values_out_of_bounds_are_named(words: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse(*words)
+
+
+def test_help_and_table_tell_of_every_option_by_groups() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    text = "".join(parser.format_help().split())  # lines may break anywhere
+    rows = table()
+    groups = list(dict.fromkeys(row.group for row in rows))
+    assert groups == ["network", "data", "noise", "augmentation", "objective", "optimisation", "run"]
+    assert [row.group for row in rows] == sorted((row.group for row in rows), key=groups.index)
+    assert len(rows) == len(dataclasses.fields(Config))
+    for row in rows:
+        assert row.help.endswith(".")
+        assert "".join(row.help.split()) in text
+    assert "(default3.0;0ormore)" in text
+    assert (
+        Row("network", "--attention, --no-attention", "off", "", "Add self-attention in windows at the deepest level.")
+        in rows
+    )
 
 
 def test_recipes_are_listed_with_what_they_change() -> None:

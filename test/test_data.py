@@ -12,10 +12,10 @@ import torch
 from demo.simulate import GAIN, OFFSET, simulate_field
 from quietfield.noise.camera import poisson_frame
 from train.config import Config
-from train.images.dataset import NumpyDataset
-from train.images.layouts import Item, Layout, detect
-from train.images.pairs import Pair, draw_batch, read_pairs
-from train.images.split import W2S_OVERLAPS, W2S_TEST, split_fields
+from train.data.dataset import NumpyDataset
+from train.data.layouts import Item, Layout, detect
+from train.data.pairs import Pair, draw_batch, read_pairs
+from train.data.split import W2S_OVERLAPS, W2S_TEST, split_fields
 
 OWN = Config(match=False)  # each truth in its own units
 

@@ -18,11 +18,11 @@ from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
 from quietfield.noise import camera
 from quietfield.noise.blindspots import BlindSpots
-from train.blind import blind_loss
 from train.config import Config
-from train.losses import LOSSES, build_loss
+from train.data.stream import Crops, expose
+from train.learn.blind import blind_loss
+from train.learn.losses import LOSSES, build_loss
 from train.module import balanced, normalised
-from train.stream import Crops, expose
 
 EVERYTHING = {"flips": True, "turns": True, "elastic": 5.0, "gain": 0.2, "offset": 0.3, "synthetic": 0.5}
 SIDE = 32
@@ -48,7 +48,7 @@ X = ones(2, 1, SIDE, SIDE)
 def test_what_a_step_is_given_is_drawn_on_the_device(
     scale: int, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.stream._generator", generator)  # there is none of the stand-in
+    monkeypatch.setattr("train.data.stream._generator", generator)  # there is none of the stand-in
     config = Config(scale=scale, **EVERYTHING, **changes)  # type: ignore[arg-type]
     noisy, truth = expose(crops(scale), config)
     assert (noisy.device.type, truth.device.type) == ("meta", "meta")

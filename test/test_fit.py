@@ -15,18 +15,19 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from quietfield.metrics import si_psnr
 from quietfield.network.model import load_model
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
-from train.config import RECIPES, Config, from_record
+from train.config import Config, from_record
+from train.data.clean import Clean
+from train.data.pairs import Images
+from train.data.sources import drawn_pairs
 from train.export import export
 from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit
-from train.images.clean import Clean
-from train.images.pairs import Images
-from train.images.sources import drawn_pairs
+from train.measure.metrics import si_psnr
 from train.module import LEAST_NOISE, Restoration, balanced, build, statistics
+from train.recipes import RECIPES
 
 from training import TINY, images, pair, weights  # isort: skip
 

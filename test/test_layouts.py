@@ -10,8 +10,8 @@ import tifffile
 from PIL import Image
 
 from train.config import Config
-from train.images.layouts import Layout, detect, open_image
-from train.images.prepare import compact, prepare, report, survey
+from train.data.layouts import Layout, detect, open_image
+from train.data.prepare import compact, prepare, report, survey
 
 RANDOM = np.random.default_rng(0)
 FIELDS = ("001", "002", "081")

@@ -6,7 +6,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from train.losses import LOSSES, build_loss, charbonnier, ms_ssim, ssim
+from train.learn.losses import LOSSES, build_loss, charbonnier, ms_ssim, ssim
 
 
 def images(seed: int = 0, side: int = 128) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from quietfield.metrics import si_psnr
 from quietfield.network.domain import TRAITS
 from quietfield.network.model import ModelError, find_model, load_model, save_model, sha256
 from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
-from train.images.clean import read_named
+from train.data.clean import read_named
+from train.measure.metrics import si_psnr
 from train.measure.superres import cases
 
 ROOT = Path(__file__).resolve().parents[1]

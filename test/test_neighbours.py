@@ -11,10 +11,10 @@ from quietfield.adapt import plan
 from quietfield.adapt.neighbours import REACH, Together, look, reason_against
 from quietfield.adapt.plan import Options
 from quietfield.files.stack import Stack
-from quietfield.metrics import si_psnr
 from quietfield.network.predict import Denoiser
 from quietfield.pipeline import denoise_file
-from train.images.clean import read_named
+from train.data.clean import read_named
+from train.measure.metrics import si_psnr
 
 
 def scene(side: int = 96) -> np.ndarray:

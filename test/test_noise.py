@@ -26,8 +26,8 @@ from quietfield.noise.camera import (
 from quietfield.noise.diagnosis import Diagnosis, diagnose, glance
 from quietfield.noise.transfer import fit_line, transfer_of_frames, transfer_of_images
 from train import pictures
+from train.learn.selfsupervised import noise2void_loss
 from train.noise import report
-from train.selfsupervised import noise2void_loss
 
 GAINS, READ_ELECTRONS = (0.5, 13.4), (0.0, 3.0)
 OFFSET = 103.4

@@ -7,7 +7,7 @@ import torch
 
 from quietfield.network.unet import UNet
 from train.config import Config
-from train.optimiser import Muon, build_optimiser, orthogonal
+from train.learn.optimiser import Muon, build_optimiser, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16)])
@@ -31,7 +31,7 @@ def test_steps_in_either_precision_lead_the_same_way(monkeypatch: pytest.MonkeyP
     matrix = torch.randn((24, 90), generator=torch.Generator().manual_seed(0))
     found = []
     for fast in (True, False):
-        monkeypatch.setattr("train.optimiser.has_bfloat16", lambda device, fast=fast: fast)
+        monkeypatch.setattr("train.learn.optimiser.has_bfloat16", lambda device, fast=fast: fast)
         found.append(orthogonal(matrix))
     half, single = found
     assert half.dtype == single.dtype == torch.float32

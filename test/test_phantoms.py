@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from train.config import Config
-from train.images.phantoms import PLANES, SIDE, STRUCTURES, phantom, phantoms
-from train.images.sources import find_images
-from train.stream import Stream, expose
+from train.data.phantoms import PLANES, SIDE, STRUCTURES, phantom, phantoms
+from train.data.sources import find_images
+from train.data.stream import Stream, expose
 
 
 def test_phantoms_follow_from_the_seed_and_their_number() -> None:

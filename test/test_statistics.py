@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from train.images.statistics import Moments, chunks, mean_frame
+from train.data.statistics import Moments, chunks, mean_frame
 
 
 def arrays() -> list[np.ndarray]:

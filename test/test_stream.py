@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from demo.simulate import GAIN, simulate_field
-from train.images.clean import Clean
-from train.resident import Resident
-from train.stream import Crops, Stream, cut, expose, loader
+from train.data.clean import Clean
+from train.data.resident import Resident
+from train.data.stream import Crops, Stream, cut, expose, loader
 
 from training import TINY, images, pair  # isort: skip
 

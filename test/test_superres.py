@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from quietfield.metrics import si_psnr, ssim
 from quietfield.network.model import load_model, save_model
 from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
-from train.images.clean import split_clean
+from train.data.clean import split_clean
+from train.data.synthetic import DOSES
+from train.measure.metrics import si_psnr, ssim
 from train.measure.superres import cases, figure, measure, table, write_csv
-from train.synthetic import DOSES
 
 METHODS = ["bicubic", "shipped network, then bicubic", "this network"]
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from train.images.clean import HELD_OUT_EVERY, OWN_NOISE, Clean, draw_clean, read_clean, read_named, split_clean
-from train.synthetic import BACKGROUND, DOSES, LARGEST, PHOTONS, Cameras, degrade, validation_pairs
+from train.data.clean import HELD_OUT_EVERY, OWN_NOISE, Clean, draw_clean, read_clean, read_named, split_clean
+from train.data.synthetic import BACKGROUND, DOSES, LARGEST, PHOTONS, Cameras, degrade, validation_pairs
 
 
 def generator(seed: int = 0) -> torch.Generator:

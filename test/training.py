@@ -9,7 +9,7 @@ import torch
 
 from demo.simulate import GAIN, OFFSET, simulate_field
 from train.config import Config
-from train.images.pairs import Images, Pair
+from train.data.pairs import Images, Pair
 
 TINY = Config(
     channels=(16, 32),

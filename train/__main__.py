@@ -1,4 +1,4 @@
-"""`python -m train prepare | recipes | fit | evaluate | export | ablate | noise | superres`."""
+"""`python -m train VERB` in a checkout, `quietfield-train VERB` where the package is installed."""
 
 from __future__ import annotations
 
@@ -11,31 +11,51 @@ from pathlib import Path
 from typing import Any
 
 from quietfield.machine import keep_memory
-from train import config as configurations
+
+from . import recipes
+from .config import from_record
+from .options import changes
 
 Arguments = argparse.Namespace
+
+SCRIPT = "quietfield-train"
+# What training needs besides the library, by the names of their modules.
+EXTRA = ("lightning", "tensorboard", "skimage", "matplotlib", "torchmetrics", "microssim")
+INSTALL = "pip install 'quietfield[train]'"
 
 
 def main() -> int:
     """Run one command; a mistake in what it was given is one line and exit code 1."""
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
     keep_memory()
     try:
         arguments.run(arguments)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        return _fail(parser, arguments, f"expected the package {error.name}, found none: {INSTALL}")
     except (ValueError, OSError) as error:
-        print(f"python -m train {arguments.command}: {error}", file=sys.stderr)
-        return 1
+        return _fail(parser, arguments, str(error))
     except KeyboardInterrupt:
-        print(f"python -m train {arguments.command}: interrupted", file=sys.stderr)
-        return 130
+        return _fail(parser, arguments, "interrupted", 130)
     return 0
 
 
+def _fail(parser: argparse.ArgumentParser, arguments: Arguments, message: str, code: int = 1) -> int:
+    print(f"{parser.prog} {arguments.command}: {message}", file=sys.stderr)
+    return code
+
+
+def _program() -> str:
+    """How this program was started."""
+    name = Path(sys.argv[0]).stem
+    return name if name == SCRIPT else f"python -m {__package__}"
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m train", description="Prepare, train, measure and export a denoiser."
-    )
+    parser = argparse.ArgumentParser(prog=_program(), description="Prepare, train, measure and export a denoiser.")
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, run: Callable[[Arguments], None], text: str) -> argparse.ArgumentParser:
@@ -45,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
     c = command("prepare", _prepare, "say what a folder holds, and prepare its images for training")
     _add_data(c)
-    configurations.add_arguments(c)
+    recipes.add_arguments(c)
 
     command("recipes", _recipes, "list the named configurations")
 
@@ -57,13 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--max-minutes", type=float, default=math.inf, help="stop with a checkpoint after this time")
     c.add_argument("--initial", type=Path, help="start from the weights of this checkpoint or model folder")
     _add_machine(c)
-    configurations.add_arguments(c)
+    recipes.add_arguments(c)
 
     c = command("evaluate", _evaluate, "measure a model on whole images, through the container's pipeline")
     c.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="any layout; or a folder with w2s/ and w2s-raw16/"
     )
-    c.add_argument("--model", type=Path, default=Path("resources"), metavar="DIR", help="model folder")
+    c.add_argument("--model", type=Path, metavar="DIR", help="model folder (default: the shipped one)")
     c.add_argument("--checkpoint", type=Path, metavar="FILE", help="measure this checkpoint instead of a model folder")
     c.add_argument(
         "--on", choices=["test", "validation", "all"], help="which fields; default: test where there are any"
@@ -93,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--each", action="store_true", help="one change at a time, instead of every combination")
     c.add_argument("--grid", nargs="+", default=[], metavar="FIELD=A,B", help="as loss=mse,l1 channels=16x32x64,32x64")
     _add_machine(c)
-    configurations.add_arguments(c)
+    recipes.add_arguments(c)
 
     c = command("noise", _noise, "measure the noise of an image or a stack: level, camera, correlation, mask")
     c.add_argument("file", type=Path)
@@ -102,7 +122,13 @@ def _parser() -> argparse.ArgumentParser:
 
     c = command("superres", _superres, "set a x2 model beside bicubic enlargement, on held-out SIM images")
     c.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of SIM reconstructions")
-    c.add_argument("--model", type=Path, default=Path("models/super-resolution"), metavar="DIR")
+    c.add_argument(
+        "--model",
+        type=Path,
+        default=Path("models/super-resolution"),
+        metavar="DIR",
+        help="folder of the x2 model (default: models/super-resolution, which a checkout has)",
+    )
     c.add_argument("--csv", type=Path, metavar="FILE", help="write per-image values here")
     c.add_argument("--figure", type=Path, metavar="PNG", help="draw crops here")
     return parser
@@ -130,45 +156,47 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
 
 
 def _machine(arguments: Arguments) -> Any:
-    from train.fit import Machine
+    from .fit import Machine
 
     a = arguments
     return Machine(a.accelerator, a.devices, a.nodes, a.workers, a.resident, a.compile)
 
 
 def _prepare(arguments: Arguments) -> None:
-    from train.images.prepare import prepare
+    from .data.prepare import prepare
 
-    print(prepare(arguments.data, configurations.configuration(arguments), arguments.cache))
+    print(prepare(arguments.data, recipes.configuration(arguments), arguments.cache))
 
 
 def _recipes(arguments: Arguments) -> None:
-    print(configurations.recipes())
+    print(recipes.recipes())
 
 
 def _fit(arguments: Arguments) -> None:
-    from train.checkpoint import resumed
-    from train.fit import fit
-    from train.images.sources import find_images
+    from .checkpoint import resumed
+    from .data.sources import find_images
+    from .fit import fit
 
     if arguments.resume:
-        config = resumed(arguments.out, configurations.changes(arguments), arguments.recipe)
+        config = resumed(arguments.out, changes(arguments), arguments.recipe)
     else:
-        config = configurations.configuration(arguments)
+        config = recipes.configuration(arguments)
     images = find_images(arguments.data, config, arguments.clean, arguments.cache)
     options = {"resume": arguments.resume, "max_minutes": arguments.max_minutes, "initial": arguments.initial}
     fit(config, images, arguments.out, machine=_machine(arguments), **options)
 
 
 def _evaluate(arguments: Arguments) -> None:
+    from quietfield.front import SHIPPED
     from quietfield.machine import choose_device
-    from quietfield.network.model import load_model
+    from quietfield.network.model import find_model, load_model
     from quietfield.network.predict import Denoiser
-    from train.checkpoint import load_checkpoint, load_network, run_normalisation
-    from train.folders import make_folder
-    from train.measure.cases import find_cases
-    from train.measure.evaluate import evaluate
-    from train.measure.reports import replace_table, save, summary, table, write_csv
+
+    from .checkpoint import load_checkpoint, load_network, run_normalisation
+    from .folders import make_folder
+    from .measure.cases import find_cases
+    from .measure.evaluate import evaluate
+    from .measure.reports import replace_table, save, summary, table, write_csv
 
     if arguments.out:
         make_folder(arguments.out, "--out")
@@ -177,10 +205,10 @@ def _evaluate(arguments: Arguments) -> None:
         record = run["config"]
         denoiser = Denoiser(load_network(arguments.checkpoint), run_normalisation(run), choose_device())
     else:
-        model = load_model(arguments.model)
+        model = load_model(arguments.model or find_model(list(SHIPPED)))
         print(f"weights sha256 {model.sha256}\n")
         denoiser, record = Denoiser.of(model, choose_device()), model.record["training"]["config"]
-    cases = find_cases(arguments.data, configurations.from_record(record), arguments.on)
+    cases = find_cases(arguments.data, from_record(record), arguments.on)
     results = evaluate(denoiser, cases)
     print(summary(results))
     if arguments.out:
@@ -195,7 +223,7 @@ def _evaluate(arguments: Arguments) -> None:
 
 
 def _export(arguments: Arguments) -> None:
-    from train.export import export
+    from .export import export
 
     a = arguments
     export(
@@ -204,9 +232,9 @@ def _export(arguments: Arguments) -> None:
 
 
 def _ablate(arguments: Arguments) -> None:
-    from train.ablate import ablate, parse_grid, table
+    from .ablate import ablate, parse_grid, table
 
-    config, grid = configurations.configuration(arguments), parse_grid(arguments.grid, arguments.each)
+    config, grid = recipes.configuration(arguments), parse_grid(arguments.grid, arguments.each)
     sources = {"clean": arguments.clean, "cache": arguments.cache}
     machine = _machine(arguments)
     outcomes = ablate(config, grid, arguments.data, arguments.out, arguments.minutes, machine, **sources)
@@ -219,13 +247,13 @@ def _ablate(arguments: Arguments) -> None:
 
 
 def _noise(arguments: Arguments) -> None:
-    from train.noise import report
+    from .noise import report
 
     print(report(arguments.file, arguments.plot, arguments.offset))
 
 
 def _superres(arguments: Arguments) -> None:
-    from train.measure.superres import figure, measure, table, write_csv
+    from .measure.superres import figure, measure, table, write_csv
 
     results = measure(arguments.model, arguments.data)
     print(table(results))

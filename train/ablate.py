@@ -16,14 +16,15 @@ import numpy as np
 
 from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
-from train.callbacks import CHECKPOINT
-from train.checkpoint import load_checkpoint, load_network, run_normalisation
-from train.config import Config
-from train.fit import Machine, choose_accelerator, fit
-from train.images.pairs import Images
-from train.images.sources import find_images
-from train.module import Diverged, build
-from train.schedule import MONITOR
+
+from .callbacks import CHECKPOINT
+from .checkpoint import load_checkpoint, load_network, run_normalisation
+from .config import Config
+from .data.pairs import Images
+from .data.sources import find_images
+from .fit import Machine, choose_accelerator, fit
+from .learn.schedule import MONITOR
+from .module import Diverged, build
 
 log = logging.getLogger(__name__)
 

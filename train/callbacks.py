@@ -20,10 +20,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from torch import Tensor
 
-from train.config import Config
-from train.module import Restoration
-from train.pictures import curve, montage
-from train.schedule import monitored
+from .config import Config
+from .learn.schedule import monitored
+from .module import Restoration
+from .pictures import curve, montage
 
 log = logging.getLogger(__name__)
 

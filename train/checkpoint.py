@@ -13,9 +13,12 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from quietfield.network.model import ARGUMENTS, load_model
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
-from train.callbacks import CHECKPOINT
-from train.config import CHANGEABLE, RECIPES, Config, from_record, option_of
-from train.module import build
+
+from .callbacks import CHECKPOINT
+from .config import CHANGEABLE, Config, from_record
+from .module import build
+from .options import written
+from .recipes import RECIPES
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -106,7 +109,7 @@ def resumed(out: Path, changes: dict[str, Any], recipe: str | None = None) -> Co
     config = dataclasses.replace(saved, **changes)
     if recipe and (name := _unlike(config, dataclasses.replace(RECIPES[recipe][1], **changes))):
         raise ValueError(
-            f"{out}: a run with {option_of(name, getattr(saved, name))} is to be resumed, which the recipe {recipe} "
+            f"{out}: a run with {written(name, getattr(saved, name))} is to be resumed, which the recipe {recipe} "
             "has not: leave --recipe out, and the run's own configuration is taken"
         )
     return config
@@ -124,7 +127,7 @@ def check_resumable(path: Path, run: dict[str, Any], config: Config, split: dict
     config : Config
         What is asked for now.
     split : dict
-        What is learnt from and validated on now (`train.images.pairs.Images.split`).
+        What is learnt from and validated on now (`train.data.pairs.Images.split`).
 
     Raises
     ------
@@ -133,7 +136,7 @@ def check_resumable(path: Path, run: dict[str, Any], config: Config, split: dict
     """
     saved = from_record(run["config"])
     if name := _unlike(saved, config):
-        own, asked = (option_of(name, getattr(c, name)) for c in (saved, config))
+        own, asked = (written(name, getattr(c, name)) for c in (saved, config))
         raise ValueError(
             f"{path}: a run with {own} is to be resumed, found {asked}: leave that out, or begin another run with "
             f"--initial {path} and another --out"

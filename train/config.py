@@ -1,8 +1,7 @@
-"""The whole configuration of a training run: one flat frozen dataclass, and a few recipes by name."""
+"""The whole configuration of a training run: one flat frozen dataclass."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
@@ -10,172 +9,236 @@ from typing import Any
 from quietfield.network.model import ARGUMENTS
 from quietfield.network.unet import BLOCKS, NORMS, SKIPS
 
+from .declare import MANY, option, option_of
+
+NETWORK, DATA, NOISE, AUGMENTATION = "network", "data", "noise", "augmentation"
+OBJECTIVE, OPTIMISATION, RUN = "objective", "optimisation", "run"
+
+# Options of a resumed run that may change; all others decide what its steps compute.
+CHANGEABLE = ("steps", "epochs", "validate_every", "montage_every", "patience")
+
 
 @dataclass(frozen=True)
 class Config:
     """Everything that decides what a run computes; saved with its checkpoints.
 
-    Attributes
-    ----------
-    channels
-        Width of each level of the network, finest first; as many levels as numbers.
-    unshuffle, block, norm, residual, attention, dropout, scale, skips
-        The network besides (`quietfield.network.unet.UNet`); scale 2 trains joint denoising and super-resolution.
-    biases
-        Whether the convolutions learn a bias. Without, the network is homogeneous: f(a x) = a f(x).
-    normalisation
-        "plane", "noise" or "dataset" (`quietfield.network.normalise`).
-    frames, average
-        "first" frame of a stack or a "random" one, or the mean of `average` random ones (2 to 16: avg2 to avg16).
-    target
-        Truth of W2S: "mean" of 400 frames, or the "sim" reconstruction.
-    match
-        Map each truth onto its frame by least squares, so that the answer is in the units of the input.
-    split
-        "official": W2S fields 1 to 80 to learn from, 81 and on for `evaluate` alone; "fields": all of them.
-    exclude
-        Fields of view to leave out of training and validation.
-    validation
-        Share of the fields of view kept for validation.
-    redraw
-        Share of the crops whose noise is drawn anew from the truth; the rest are real frames.
-    levels
-        Least and most frames whose mean such a crop is like, drawn evenly in the logarithm (1 16: avg1 to avg16).
-    synthetic
-        Share of each batch that is clean images with drawn noise (`train.synthetic`).
-    photons, read_noise, correlated, rows
-        Of that noise: least and most photo-electrons (of the brightest pixel, if the image has no noise of its own
-        that would not be little beside; for scale 2 in the mean), most read noise in electrons, shares of the crops
-        with blurred noise and with rows.
-    smooth
-        Share of the clean crops that are blurred before their noise is drawn.
-    multiplied
-        Share of the clean crops whose camera multiplies electrons (an EMCCD), which makes its noise more skewed.
-    phantoms
-        How many numerical phantoms join the clean images, each as often drawn as one of their files.
-    flips, turns
-        Mirror crops, turn them by quarters.
-    elastic
-        Furthest shift of an elastic deformation, in pixels; 0 is off.
-    learn
-        From what: "truth"; or without one, from noisy images alone: "noise2void" (hidden pixels), "noise2noise"
-        (the next frame of the same scene, or plane of a stack), "neighbours" (Neighbor2Neighbor: a pixel from the
-        one beside it), or "recorrupted" (noise drawn like that which is there).
-    spots, mask
-        Of "noise2void": share of the pixels that are asked for (fewer, where more than a fifth would be hidden), and
-        how many to each side along Y and along X the rectangle reaches that is hidden with them (structured
-        Noise2Void), as `train noise` advises.
-    agreement
-        Of "neighbours": weight of the term that makes up for neighbours not showing the very same.
-    gain, offset
-        Spread of a random intensity gain (0.2: times 0.8 to 1.2) and offset (in standard deviations); 0 is off.
-    steps, epochs
-        Optimiser steps; or, if `epochs` is not 0, as many as bring every training image so often.
-    batch, accumulate, crop
-        Crops a pass, passes a step, side of a crop in pixels; crop 0 takes whole images.
-    optimiser, lr, weight_decay
-        "adam", "adamw", or "muon" for the convolutions (`train.optimiser`); peak rate, decay.
-    schedule, warmup
-        "cosine" to zero, "constant", "one-cycle", "cyclic" or "plateau"; steps of linear warm-up.
-    clip
-        Longest gradient; longer ones are shortened. 0 is off.
-    ema
-        Decay of the moving average of the weights, which is what is validated and shipped; 0 is off.
-    loss, mix
-        "mse", "l1", "charbonnier", "ssim", "ms-ssim", "perceptual", or two as "mse+ssim": (1 - mix) * the first
-        plus mix * the second.
-    balance
-        Errors are divided by this power of the crop's noise before the loss: 0 counts them as they are, so that
-        the noisiest crops decide, 1 in units of the noise.
-    precision
-        "float32", "bfloat16" or "float16" (autocast), or "auto": bfloat16 where the processor has it.
-    patience
-        Validations without a gain before the run stops early; 0 is off.
-    validate_every, montage_every
-        Steps between validations, log lines and checkpoints; validations between montages.
-    seed
-        Of the split, the initial weights, the crops, the augmentation and the noise.
+    The help of each field says what it is: `python -m train fit --help` prints all of them.
+
+    Raises
+    ------
+    ValueError
+        If a value is not allowed, or two do not go together.
     """
 
-    channels: tuple[int, ...] = (64, 64, 128, 256)
-    unshuffle: int = 2
-    block: str = "residual"
-    norm: str = "none"
-    residual: bool = False
-    attention: bool = False
-    dropout: float = 0.0
-    scale: int = 1
-    skips: str = "concatenated"
-    biases: bool = False
-    normalisation: str = "plane"
-    frames: str = "first"
-    average: int = 1
-    target: str = "mean"
-    match: bool = True
-    split: str = "official"
-    exclude: tuple[int, ...] = (1, 2)
-    validation: float = 0.1
-    redraw: float = 0.0
-    levels: tuple[float, float] = (1.0, 1.0)
-    synthetic: float = 0.0
-    photons: tuple[float, float] = (3.0, 500.0)
-    read_noise: float = 3.0
-    correlated: float = 0.25
-    rows: float = 0.1
-    smooth: float = 0.0
-    multiplied: float = 0.0
-    phantoms: int = 0
-    learn: str = "truth"
-    spots: float = 0.02
-    mask: tuple[int, int] = (0, 0)
-    agreement: float = 1.0
-    flips: bool = True
-    turns: bool = True
-    elastic: float = 0.0
-    gain: float = 0.0
-    offset: float = 0.0
-    steps: int = 5500
-    epochs: int = 0
-    batch: int = 16
-    accumulate: int = 1
-    crop: int = 128
-    optimiser: str = "muon"
-    lr: float = 2e-3
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"
-    warmup: int = 200
-    clip: float = 0.0
-    ema: float = 0.998
-    loss: str = "mse"
-    mix: float = 0.1
-    balance: float = 0.0
-    precision: str = "auto"
-    patience: int = 0
-    validate_every: int = 1000
-    montage_every: int = 5
-    seed: int = 0
+    channels: tuple[int, ...] = option(
+        (64, 64, 128, 256),
+        NETWORK,
+        "Channels of each level of the U-Net, finest level first; two levels or more.",
+        bounds=(1, MANY),
+    )
+    unshuffle: int = option(
+        2, NETWORK, "Fold squares of this many pixels a side into channels before the first level.", bounds=(1, 16)
+    )
+    block: str = option("residual", NETWORK, "Kind of convolution block in each level.", choices=BLOCKS)
+    norm: str = option("none", NETWORK, "Normalisation layer in each block.", choices=NORMS)
+    residual: bool = option(
+        False, NETWORK, "Add the input to the output, so that the convolutions learn the difference."
+    )
+    attention: bool = option(False, NETWORK, "Add self-attention in windows at the deepest level.")
+    dropout: float = option(
+        0.0, NETWORK, "Probability of dropping a channel of the deepest level; 0 is off.", bounds=(0, 0.99)
+    )
+    scale: int = option(
+        1, NETWORK, "Pixels of the output for one of the input, along a side; 2 trains super-resolution.", bounds=(1, 2)
+    )
+    skips: str = option("concatenated", NETWORK, "How skip connections join the expanding path.", choices=SKIPS)
+    biases: bool = option(
+        False, NETWORK, "Let the convolutions learn a bias. Without biases, scaling the input scales the output alike."
+    )
+    normalisation: str = option(
+        "plane",
+        NETWORK,
+        "Statistics that bring the input into network units: standard deviation of the plane, estimated noise of the "
+        "plane, or mean and standard deviation of the training set.",
+        choices=("plane", "noise", "dataset"),
+    )
+
+    frames: str = option(
+        "first", DATA, "Train on the first frame of a stack, or on random ones.", choices=("first", "random")
+    )
+    average: int = option(1, DATA, "Number of frames that are averaged into one noisy image.", bounds=(1, 400))
+    target: str = option(
+        "mean",
+        DATA,
+        "Ground truth of W2S: the mean of 400 frames, or the SIM reconstruction.",
+        choices=("mean", "sim"),
+    )
+    match: bool = option(
+        True, DATA, "Fit the intensities of each ground truth to its noisy image by least squares (gain and offset)."
+    )
+    split: str = option(
+        "official",
+        DATA,
+        "Fields of W2S to use: official keeps fields 81 and above for testing; fields uses all of them.",
+        choices=("official", "fields"),
+    )
+    exclude: tuple[int, ...] = option(
+        (1, 2), DATA, "Fields of view of W2S to leave out of training and validation.", bounds=(0, MANY)
+    )
+    validation: float = option(0.1, DATA, "Share of the fields of view used for validation.", bounds=(0, 0.9))
+
+    redraw: float = option(
+        0.0, NOISE, "Share of the crops that get synthetic noise, added to their ground truth.", bounds=(0, 1)
+    )
+    levels: tuple[float, float] = option(
+        (1.0, 1.0),
+        NOISE,
+        "Range of the noise level of these crops, as a number of averaged frames (1 16: from one frame to the mean of "
+        "16); drawn log-uniformly.",
+        bounds=(0, MANY),
+    )
+    synthetic: float = option(
+        0.0, NOISE, "Share of each batch that is clean images with synthetic noise; needs --clean.", bounds=(0, 1)
+    )
+    photons: tuple[float, float] = option(
+        (3.0, 500.0),
+        NOISE,
+        "Range of the photo-electrons of the brightest pixel of a clean image (scale 2: of the mean); drawn "
+        "log-uniformly.",
+        bounds=(0, MANY),
+    )
+    read_noise: float = option(3.0, NOISE, "Largest synthetic read noise, in electrons.", bounds=(0, MANY))
+    correlated: float = option(
+        0.25, NOISE, "Share of the clean crops whose noise is correlated between neighbouring pixels.", bounds=(0, 1)
+    )
+    rows: float = option(0.1, NOISE, "Share of the clean crops with row noise.", bounds=(0, 1))
+    smooth: float = option(
+        0.0, NOISE, "Share of the clean crops that are blurred before noise is added.", bounds=(0, 1)
+    )
+    multiplied: float = option(
+        0.0, NOISE, "Share of the clean crops with the noise of an electron-multiplying camera (EMCCD).", bounds=(0, 1)
+    )
+    phantoms: int = option(0, NOISE, "Number of numerical phantoms added to the clean images.", bounds=(0, 10000))
+
+    flips: bool = option(True, AUGMENTATION, "Mirror crops at random.")
+    turns: bool = option(True, AUGMENTATION, "Rotate crops at random, by multiples of 90 degrees.")
+    elastic: float = option(
+        0.0, AUGMENTATION, "Largest shift of a random elastic deformation, in pixels; 0 is off.", bounds=(0, 100)
+    )
+    gain: float = option(
+        0.0, AUGMENTATION, "Spread of a random intensity gain (0.2: 0.8 to 1.2); 0 is off.", bounds=(0, 0.99)
+    )
+    offset: float = option(
+        0.0, AUGMENTATION, "Spread of a random intensity offset, in standard deviations; 0 is off.", bounds=(0, MANY)
+    )
+
+    learn: str = option(
+        "truth",
+        OBJECTIVE,
+        "What to learn from: the ground truth; or noisy images alone, by predicting masked pixels (noise2void), the "
+        "next frame or plane (noise2noise), neighbouring pixels (neighbours: Neighbor2Neighbor), or the image behind "
+        "added noise (recorrupted: Recorrupted-to-Recorrupted).",
+        choices=("truth", "noise2void", "noise2noise", "neighbours", "recorrupted"),
+    )
+    loss: str = option(
+        "mse",
+        OBJECTIVE,
+        "Difference from the ground truth: mse, l1, charbonnier, ssim, ms-ssim or perceptual, or two of them as "
+        "mse+ssim.",
+    )
+    mix: float = option(0.1, OBJECTIVE, "Weight of the second loss; the first has the rest.", bounds=(0, 1))
+    balance: float = option(
+        0.0,
+        OBJECTIVE,
+        "Divide the errors of each crop by this power of its noise: at 0 noisy crops count most, at 1 all count alike.",
+        bounds=(0, 1),
+    )
+    spots: float = option(
+        0.02,
+        OBJECTIVE,
+        "Share of the pixels to predict with noise2void; fewer are taken if more than a fifth would be masked.",
+        bounds=(1e-6, 0.5),
+    )
+    mask: tuple[int, int] = option(
+        (0, 0),
+        OBJECTIVE,
+        "Neighbours that noise2void masks on each side of a pixel, along Y and along X, for correlated noise; "
+        "'train noise' recommends values.",
+        bounds=(0, MANY),
+    )
+    agreement: float = option(
+        1.0,
+        OBJECTIVE,
+        "Weight of the term with which neighbours corrects for the difference between neighbouring pixels.",
+        bounds=(0, MANY),
+    )
+
+    steps: int = option(5500, OPTIMISATION, "Number of optimiser steps.", bounds=(1, MANY))
+    epochs: int = option(
+        0, OPTIMISATION, "Passes over all training images, in place of --steps; 0 is off.", bounds=(0, MANY)
+    )
+    batch: int = option(16, OPTIMISATION, "Crops in a batch.", bounds=(1, MANY))
+    accumulate: int = option(1, OPTIMISATION, "Batches whose gradients are summed for one step.", bounds=(1, MANY))
+    crop: int = option(128, OPTIMISATION, "Side of a crop in pixels; 0 takes whole images.", bounds=(0, MANY))
+    optimiser: str = option(
+        "muon",
+        OPTIMISATION,
+        "Optimiser; muon is for the convolutions, with AdamW for all other parameters.",
+        choices=("adam", "adamw", "muon"),
+    )
+    lr: float = option(2e-3, OPTIMISATION, "Peak learning rate.", bounds=(0, 1))
+    weight_decay: float = option(1e-4, OPTIMISATION, "Weight decay.", bounds=(0, 1))
+    schedule: str = option(
+        "cosine",
+        OPTIMISATION,
+        "Course of the learning rate; cosine ends at zero, plateau halves the rate when validation stops improving.",
+        choices=("cosine", "constant", "one-cycle", "cyclic", "plateau"),
+    )
+    warmup: int = option(
+        200, OPTIMISATION, "Steps over which the learning rate first rises linearly.", bounds=(0, MANY)
+    )
+    clip: float = option(0.0, OPTIMISATION, "Largest norm of the gradient; 0 is off.", bounds=(0, MANY))
+    ema: float = option(
+        0.998,
+        OPTIMISATION,
+        "Decay of the moving average of the weights, which is validated and exported; 0 is off.",
+        bounds=(0, 0.999999),
+    )
+
+    precision: str = option(
+        "auto",
+        RUN,
+        "Precision of the network; auto takes bfloat16 if the hardware has it.",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    )
+    patience: int = option(
+        0, RUN, "Validations without improvement after which the run stops; 0 is off.", bounds=(0, MANY)
+    )
+    validate_every: int = option(
+        1000, RUN, "Steps between validations; each writes a log line and a checkpoint.", bounds=(1, MANY)
+    )
+    montage_every: int = option(5, RUN, "Validations between pictures of validation images.", bounds=(1, MANY))
+    seed: int = option(
+        0, RUN, "Seed of the split, initial weights, crops, augmentation and synthetic noise.", bounds=(0, 2**22)
+    )
 
     def __post_init__(self) -> None:
-        for name, allowed in CHOICES.items():
-            if (found := getattr(self, name)) not in allowed:
-                raise ValueError(f"{name}: expected one of {', '.join(allowed)}, found {found!r}")
-        for name, low, high in BOUNDS:
-            if not low <= (found := getattr(self, name)) <= high:
-                raise ValueError(f"{name}: expected {low:g} to {high:g}, found {found:g}")
         if len(self.channels) < 2 or min(self.channels) < 1:
             raise ValueError(f"channels: expected two or more positive numbers, a level each, found {self.channels}")
         if len(self.mask) != 2 or min(self.mask) < 0:
             raise ValueError(f"mask: expected two numbers from 0, pixels along Y and along X, found {self.mask}")
-        given = [n for n in ("redraw", "synthetic", "balance", "elastic", "gain", "offset") if getattr(self, n)]
-        if self.learn != "truth" and (given or self.scale > 1):
-            raise ValueError(
-                f"learn {self.learn}: expected what goes without a truth and leaves the noise as it is, found "
-                f"{', '.join(given or ['scale'])}: leave that out, or give --learn truth"
-            )
         for name in ("photons", "levels"):
             found = getattr(self, name)
             if len(found) != 2 or not 0 < found[0] <= found[1]:
                 raise ValueError(f"{name}: expected two positive numbers, least and most, found {found}")
+        for field in dataclasses.fields(self):
+            option_of(field).check(field.name, getattr(self, field.name))
+        given = [n for n in ("redraw", "synthetic", "balance", "elastic", "gain", "offset") if getattr(self, n)]
+        if self.learn != "truth" and (given or self.scale > 1):
+            raise ValueError(
+                f"learn {self.learn}: expected what goes without a ground truth and leaves the noise as it is, found "
+                f"{', '.join(given or ['scale'])}: leave that out, or give --learn truth"
+            )
 
     @property
     def network(self) -> dict[str, Any]:
@@ -183,160 +246,8 @@ class Config:
         return {name: getattr(self, name) for name in ARGUMENTS}
 
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "block": BLOCKS,
-    "norm": NORMS,
-    "skips": SKIPS,
-    "normalisation": ("plane", "noise", "dataset"),
-    "frames": ("first", "random"),
-    "target": ("mean", "sim"),
-    "learn": ("truth", "noise2void", "noise2noise", "neighbours", "recorrupted"),
-    "split": ("official", "fields"),
-    "optimiser": ("adam", "adamw", "muon"),
-    "schedule": ("cosine", "constant", "one-cycle", "cyclic", "plateau"),
-    "precision": ("auto", "float32", "bfloat16", "float16"),
-}
-MANY = 1e9
-BOUNDS = (
-    ("unshuffle", 1, 16), ("dropout", 0, 0.99), ("scale", 1, 2),
-    ("average", 1, 400), ("validation", 0, 0.9), ("redraw", 0, 1), ("synthetic", 0, 1), ("read_noise", 0, MANY),
-    ("correlated", 0, 1), ("rows", 0, 1), ("smooth", 0, 1), ("multiplied", 0, 1), ("phantoms", 0, 10000),
-    ("spots", 1e-6, 0.5), ("agreement", 0, MANY),
-    ("elastic", 0, 100), ("gain", 0, 0.99), ("offset", 0, MANY), ("steps", 1, MANY), ("epochs", 0, MANY),
-    ("batch", 1, MANY), ("accumulate", 1, MANY), ("crop", 0, MANY), ("lr", 0, 1), ("weight_decay", 0, 1),
-    ("warmup", 0, MANY), ("clip", 0, MANY), ("ema", 0, 0.999999), ("mix", 0, 1), ("balance", 0, 1),
-    ("patience", 0, MANY), ("validate_every", 1, MANY), ("montage_every", 1, MANY), ("seed", 0, 2**22),
-)  # fmt: skip
-
-# What a run that is resumed may change; all else decides what its steps compute.
-CHANGEABLE = ("steps", "epochs", "validate_every", "montage_every", "patience")
-
-# What networks were like before the shipped one, and the recipes below that were measured with it.
-PLAIN: dict[str, Any] = {"unshuffle": 1, "block": "plain", "residual": True, "biases": True}
-# What the shipped networks have in common.
-LARGE: dict[str, Any] = {
-    "channels": (64, 80, 160, 320), "steps": 8000, "warmup": 300, "ema": 0.999, "validate_every": 800,
-}  # fmt: skip
-RECIPES: dict[str, tuple[str, Config]] = {
-    "pairs": ("from pairs of one kind: for a processor, where it learns most in half an hour", Config()),
-    "shipped": (
-        "the network in resources/, for images like W2S: minutes on a GPU (with --compile), hours on a processor",
-        Config(**LARGE, redraw=0.5, batch=32, crop=256),
-    ),
-    "mixture": (
-        "the network in resources/beyond, for all other images: noise of many levels, clean images of other "
-        "microscopes and phantoms; give --clean, and on a processor --channels 64 64 128 256 --batch 16 --initial "
-        "with a checkpoint of the recipe 'pairs'",
-        Config(
-            **LARGE, synthetic=0.5, redraw=0.5, levels=(1.0, 400.0), photons=(3.0, 2000.0), smooth=0.1, multiplied=0.2,
-            phantoms=24, balance=0.4, batch=128,
-        ),
-    ),
-    "recorrupted": (
-        "without a truth: noise is drawn like that of each image, and the image predicted behind it; white noise",
-        Config(learn="recorrupted", channels=(32, 32, 64), steps=1500, batch=8, ema=0.99, validate_every=250),
-    ),
-    "corrected": (
-        "without a truth: what the recipe 'recorrupted' learnt, corrected by hidden pixels (Noise2Void), which need no "
-        "model of the noise; white noise; give --initial with its checkpoint",
-        Config(
-            learn="noise2void", channels=(32, 32, 64), steps=2500, batch=8, ema=0.995, lr=1e-3, warmup=50, spots=0.06,
-            validate_every=500,
-        ),
-    ),
-    "noise2void": (
-        "without a truth: hidden pixels are predicted from those around (N2V2); for noise that neighbours share give "
-        "--mask as 'train noise' advises",
-        Config(learn="noise2void", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
-    ),
-    "noise2noise": (
-        "without a truth: the next frame of the same scene, or plane of a stack, is predicted",
-        Config(learn="noise2noise", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
-    ),
-    "neighbours": (
-        "without a truth: a pixel is predicted from the one beside it (Neighbor2Neighbor); white noise",
-        Config(learn="neighbours", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
-    ),
-    "report": (
-        "the original student report's U-Net to the letter: 64 to 512 channels, batch norm, Adam, MSE, 100 epochs",
-        Config(
-            **{**PLAIN, "residual": False}, channels=(64, 128, 256, 512), norm="batch", normalisation="dataset",
-            validation=0.2, flips=False, turns=False, epochs=100, batch=2, accumulate=4, crop=0, optimiser="adam",
-            lr=1e-3, weight_decay=0.0, schedule="constant", warmup=0, ema=0.0, validate_every=24, match=True,
-        ),
-    ),
-    "super-resolution": (
-        "denoise and double the pixels at once; from a folder of clean images, or W2S with --target sim",
-        Config(
-            **PLAIN, channels=(16, 32, 64, 128, 256), scale=2, synthetic=1.0, photons=(0.6, 16.0), split="fields",
-            exclude=(), steps=3000, validate_every=250, validation=0.25,
-        ),
-    ),
-    "quick": (
-        "a small network for a first look, minutes on a laptop",
-        Config(channels=(32, 32, 64), steps=500, batch=8, ema=0.99, warmup=50, validate_every=100),
-    ),
-}  # fmt: skip
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the parser one option for each field of `Config`, and `--recipe`."""
-    parser.add_argument("--recipe", choices=RECIPES, help="what the other options change; default pairs")
-    fields = parser.add_argument_group("configuration (defaults: those of the recipe 'pairs')")
-    for field in dataclasses.fields(Config):
-        option = "--" + field.name.replace("_", "-")
-        default = f"default: {option_of(field.name, field.default)}"
-        if isinstance(field.default, bool):
-            fields.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=default)
-        elif isinstance(field.default, tuple):
-            fields.add_argument(option, type=type(field.default[0]), nargs="*", metavar="N", help=default)
-        else:
-            fields.add_argument(option, type=type(field.default), choices=CHOICES.get(field.name), help=default)
-
-
-def configuration(arguments: argparse.Namespace) -> Config:
-    """The recipe's configuration with the fields that the command line sets.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of bounds.
-    """
-    return dataclasses.replace(RECIPES[arguments.recipe or "pairs"][1], **changes(arguments))
-
-
-def changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The fields that the command line sets; with steps, a recipe's epochs do not count."""
-    given = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(Config)}
-    if given["steps"] is not None and given["epochs"] is None:
-        given["epochs"] = 0
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if v is not None}
-
-
 def from_record(record: dict[str, Any]) -> Config:
     """The configuration that was saved with a run; fields that it does not know have their defaults."""
     known = {f.name for f in dataclasses.fields(Config)}
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known}
     return Config(**values)
-
-
-def option_of(name: str, value: Any) -> str:
-    """A field as it is written on the command line."""
-    option = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{option}" if value else f"--no-{option}"
-    return " ".join([f"--{option}", *map(str, value if isinstance(value, tuple) else [value])])
-
-
-def recipes() -> str:
-    """Every recipe, and where it differs from the first."""
-    lines = []
-    for name, (text, config) in RECIPES.items():
-        lines.append(f"{name}: {text}")
-        changed = [
-            f"  {option_of(f.name, getattr(config, f.name))}"
-            for f in dataclasses.fields(Config)
-            if name == "pairs" or getattr(config, f.name) != f.default
-        ]
-        lines += changed
-    return "\n".join(lines)

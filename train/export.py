@@ -14,9 +14,10 @@ import torch
 from quietfield.adapt.plan import Adaptation
 from quietfield.network.model import ModelError, load_model, save_model
 from quietfield.network.unet import UNet
-from train.checkpoint import load_checkpoint, load_network
-from train.config import from_record
-from train.schedule import MONITOR
+
+from .checkpoint import load_checkpoint, load_network
+from .config import from_record
+from .learn.schedule import MONITOR
 
 BEYOND = "beyond"  # the folder inside a model's for images that it does not know
 SPLIT = ("training_fields", "validation_fields", "clean_images", "validation_clean_images")

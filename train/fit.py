@@ -22,17 +22,19 @@ from torch import Tensor
 from quietfield.machine import choose_device
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
-from train.callbacks import CHECKPOINT, EndOfRun, callbacks
-from train.checkpoint import WholeFiles, check_resumable, load_checkpoint, load_network, run_normalisation
-from train.config import Config, option_of
-from train.folders import make_folder
-from train.images.pairs import Images
-from train.images.statistics import Moments
-from train.module import SAMPLES, Restoration, build, normalised
-from train.optimiser import has_bfloat16
-from train.resident import Resident
-from train.stream import Stream, expose
-from train.thin import thin
+
+from .callbacks import CHECKPOINT, EndOfRun, callbacks
+from .checkpoint import WholeFiles, check_resumable, load_checkpoint, load_network, run_normalisation
+from .config import Config
+from .data.pairs import Images
+from .data.resident import Resident
+from .data.statistics import Moments
+from .data.stream import Stream, expose
+from .folders import make_folder
+from .learn.optimiser import has_bfloat16
+from .module import SAMPLES, Restoration, build, normalised
+from .options import written
+from .thin import thin
 
 log = logging.getLogger(__name__)
 
@@ -236,8 +238,8 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
     if machine.resident and not Resident.suits(config):
         raise ValueError(
             "resident: expected to learn from the first frame of each image and its truth, found "
-            f"{option_of('learn', config.learn)} {option_of('frames', config.frames)} "
-            f"{option_of('average', config.average)}: leave --resident out"
+            f"{written('learn', config.learn)} {written('frames', config.frames)} "
+            f"{written('average', config.average)}: leave --resident out"
         )
     if config.redraw and config.scale > 1:
         raise ValueError("redraw: expected a truth with the frame's pixels, found scale 2: give --redraw 0")

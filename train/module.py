@@ -19,19 +19,20 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
-from quietfield.metrics import si_psnr
 from quietfield.network.domain import Domain
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
-from train.blind import blind_loss
-from train.config import Config
-from train.images.pairs import Images, Pair
-from train.losses import build_loss
-from train.optimiser import build_optimiser
-from train.resident import Plan, Resident
-from train.schedule import LOSS, MONITOR, build_schedule, monitored
-from train.stream import Crops, Stream, cut, expose, loader
+
+from .config import Config
+from .data.pairs import Images, Pair
+from .data.resident import Plan, Resident
+from .data.stream import Crops, Stream, cut, expose, loader
+from .learn.blind import blind_loss
+from .learn.losses import build_loss
+from .learn.optimiser import build_optimiser
+from .learn.schedule import LOSS, MONITOR, build_schedule, monitored
+from .measure.metrics import si_psnr
 
 Array = NDArray[Any]
 LOOKED_AT = 512  # pixels of a side that a self-supervised loss is measured on

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from quietfield.files.images import open_stack
 from quietfield.noise.diagnosis import diagnose
-from train import pictures
-from train.images.layouts import open_image
+
+from . import pictures
+from .data.layouts import open_image
 
 MOST_PIXELS = 2**23  # of a file that are looked at: 32 frames of 512²
 

@@ -10,13 +10,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from quietfield.metrics import si_psnr
 from quietfield.network.model import load_model
 from quietfield.network.predict import Denoiser
 from train.config import from_record
-from train.images.layouts import detect
-from train.images.pairs import read_pairs
-from train.images.split import split_fields
+from train.data.layouts import detect
+from train.data.pairs import read_pairs
+from train.data.split import split_fields
+from train.measure.metrics import si_psnr
 
 
 def main() -> None:

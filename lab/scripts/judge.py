@@ -25,15 +25,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo.simulate import simulate_field
 from quietfield.machine import keep_memory
-from quietfield.metrics import si_psnr, ssim
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
 from train.checkpoint import load_network
-from train.config import RECIPES
+from train.data.sources import find_images
+from train.data.synthetic import Cameras, camera
 from train.export import average
-from train.images.sources import find_images
-from train.synthetic import Cameras, camera
+from train.measure.metrics import si_psnr, ssim
+from train.recipes import RECIPES
 
 DOSES = (5.0, 20.0, 80.0, 320.0)
 SIDE = 512  # of the clean images, at most

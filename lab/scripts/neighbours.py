@@ -25,11 +25,11 @@ import tifffile
 
 from quietfield.adapt.neighbours import Together, look
 from quietfield.machine import keep_memory
-from quietfield.metrics import si_psnr
 from quietfield.network.model import load_model
 from quietfield.network.predict import Denoiser
 from quietfield.noise.camera import correlate
-from train.images.clean import HELD_OUT_EVERY, read_named
+from train.data.clean import HELD_OUT_EVERY, read_named
+from train.measure.metrics import si_psnr
 
 Array = NDArray[np.float64]
 PHOTONS = (5, 20, 80)  # photo-electrons of the brightest

@@ -16,7 +16,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from quietfield.noise.camera import correlate, expose
 from quietfield.noise.diagnosis import diagnose
-from train.images.clean import read_clean
+from train.data.clean import read_clean
 
 SIGMAS, DOSES = (0.0, 0.5, 0.8, 1.2, 1.6), (8, 40, 200)
 BACKGROUND, READ_NOISE, SIDE = 0.05, 0.5, 512  # of the brightest pixel, photo-electrons, pixels

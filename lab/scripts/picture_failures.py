@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo.simulate import GAIN, OFFSET, simulate_field
 from lab.scripts.labels import labelled
-from quietfield.metrics import si_psnr
 from quietfield.network.model import load_model
 from quietfield.network.predict import Denoiser
+from train.measure.metrics import si_psnr
 
 ROOT = Path(__file__).resolve().parents[2]
 CROP = (slice(150, 310), slice(220, 380))

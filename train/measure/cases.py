@@ -11,18 +11,18 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from train.config import Config
-from train.images.clean import read_named, split_clean
-from train.images.layouts import detect, open_image, open_planes
-from train.images.sources import drawn_pairs
-from train.images.split import W2S_TEST, split_fields
+from ..config import Config
+from ..data.clean import read_named, split_clean
+from ..data.layouts import detect, open_image, open_planes
+from ..data.sources import drawn_pairs
+from ..data.split import W2S_TEST, split_fields
 
 Image = NDArray[Any]
 W2S, RAW = "W2S FOV 081-100", "w2s-raw16"
 
 
 class Item(Protocol):
-    """What `cases_of` asks of an image of `train.images.layouts`."""
+    """What `cases_of` asks of an image of `train.data.layouts`."""
 
     @property
     def name(self) -> str: ...
@@ -78,7 +78,7 @@ def w2s_cases(data: Path) -> list[Case]:
 
 
 def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> list[Case]:
-    """Cases of the images of a folder (`train.images.layouts`), for a model that enlarges so much.
+    """Cases of the images of a folder (`train.data.layouts`), for a model that enlarges so much.
 
     Without a truth of its own, an image is measured against the mean of its stack; a model that enlarges, against
     the SIM image.

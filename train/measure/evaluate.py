@@ -15,11 +15,12 @@ import tifffile
 import torch
 from torch.nn import functional
 
-from quietfield.metrics import affine_fit, micro_ssim, psnr_affine, rmse, si_psnr, ssim, st_snr
 from quietfield.network.predict import Denoiser
 from quietfield.pipeline import denoise_file
 from quietfield.planes import fill_invalid
-from train.measure.cases import Case, Image, as_file, read_case
+
+from .cases import Case, Image, as_file, read_case
+from .metrics import affine_fit, micro_ssim, psnr_affine, rmse, si_psnr, ssim, st_snr
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from train.measure.cases import RAW, W2S
-from train.measure.evaluate import Result, means
+from .cases import RAW, W2S
+from .evaluate import Result, means
 
 BARS = {W2S: 32.3, RAW: 35.2}
 FIGURES = {  # name in a result: name for people, format

@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from quietfield.front import SHIPPED
 from quietfield.machine import choose_device
-from quietfield.metrics import si_psnr, ssim
-from quietfield.network.model import load_model
+from quietfield.network.model import find_model, load_model
 from quietfield.network.predict import Denoiser
-from train.images.clean import FINE, read_named
-from train.measure.evaluate import enlarge
-from train.synthetic import DOSES, degrade
 
-ROOT = Path(__file__).resolve().parents[2]
+from ..data.clean import FINE, read_named
+from ..data.synthetic import DOSES, degrade
+from .evaluate import enlarge
+from .metrics import si_psnr, ssim
+
 SIGMA = 2.2  # width of the point spread function, in pixels of the truth: the middle of what is trained with
 SEED = 2
 SIDE = 96  # pixels of the frame that the figure shows
@@ -57,7 +58,7 @@ def measure(model: Path, data: Path) -> list[Result]:
     model : Path
         Folder of a model of scale 2.
     data : Path
-        Folder of clean images. Of one that has super-resolved ones (`train.synthetic.FINE`) only
+        Folder of clean images. Of one that has super-resolved ones (`train.data.synthetic.FINE`) only
         those are taken. The training never sees the held-out files.
 
     Raises
@@ -130,7 +131,7 @@ def figure(model: Path, data: Path, target: Path) -> None:
 def _methods(model: Path) -> dict[str, Denoiser]:
     """The networks by the names that the table has for what they are used in."""
     folders = {
-        "shipped network, then bicubic": ROOT / "resources",
+        "shipped network, then bicubic": find_model(list(SHIPPED)),
         "this network": model,
     }
     networks = {}

@@ -13,12 +13,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from quietfield.noise.camera import poisson_frame
-from train.augment import augment
-from train.config import Config
-from train.images.clean import draw_clean, plan_clean
-from train.images.pairs import Images, draw_batch, plan_batch
-from train.resident import Map, Plan, Resident
-from train.synthetic import Cameras, degrade
+
+from ..config import Config
+from .augment import augment
+from .clean import draw_clean, plan_clean
+from .pairs import Images, draw_batch, plan_batch
+from .resident import Map, Plan, Resident
+from .synthetic import Cameras, degrade
 
 # Third moment of the noise, in that of Poisson noise, that tells a camera which multiplies electrons (1.5).
 MULTIPLIES = 1.25

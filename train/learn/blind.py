@@ -7,8 +7,9 @@ from torch import Tensor
 
 from quietfield.noise.blindspots import BlindSpots
 from quietfield.noise.model import skewed_noise, smoothed
-from train.config import Config
-from train.selfsupervised import Network, neighbour_loss, noise2void_loss, recorrupted_loss
+
+from ..config import Config
+from .selfsupervised import Network, neighbour_loss, noise2void_loss, recorrupted_loss
 
 
 def blind_loss(
@@ -31,7 +32,7 @@ def blind_loss(
     other : Tensor
         The shape of z: another frame of the same scene in the same network units, for "noise2noise".
     camera : Tensor
-        (N, 3), gain, offset and skewness of the noise (`train.images.pairs.Pair`), for "recorrupted".
+        (N, 3), gain, offset and skewness of the noise (`train.data.pairs.Pair`), for "recorrupted".
     config : Config
         Its `spots`, `mask` and `agreement`.
     generator : torch.Generator

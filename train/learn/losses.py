@@ -13,11 +13,11 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from quietfield.network.model import load_model
+from quietfield.front import SHIPPED
+from quietfield.network.model import find_model, load_model
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-SHIPPED = Path(__file__).resolve().parents[1] / "resources"
 FEATURE_LEVELS = 3  # of the encoder that the perceptual loss looks through
 BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of the scales, Wang et al. (2003)
 
@@ -89,12 +89,12 @@ class Perceptual:
     """Mean squared difference of what the shipped network's encoder sees in the answer and in the truth.
 
     After Johnson et al. (2016), whose VGG features come from photographs and need a download; these come
-    from micrographs and lie in `resources/`. Each level counts alike: its difference is divided by the
+    from micrographs and are installed with the package. Each level counts alike: its difference is divided by the
     mean square of the truth's features.
     """
 
-    def __init__(self, folder: Path = SHIPPED) -> None:
-        network = load_model(folder).network
+    def __init__(self, folder: Path | None = None) -> None:
+        network = load_model(folder or find_model(list(SHIPPED))).network
         self.unshuffle = network.unshuffle
         self.levels = network.down[:FEATURE_LEVELS].eval().requires_grad_(False)
 

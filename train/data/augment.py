@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.config import Config
+from ..config import Config
 
 # Pixels of the frame between the knots of an elastic deformation: about the size of an organelle.
 KNOT_SPACING = 32

@@ -85,7 +85,7 @@ def degrade(
     cameras : Cameras, optional
         What cameras there are; without, any that W2S or other microscopes may have.
     most : Tensor, optional
-        For scale 1, (N,), photo-electrons that each crop is good for (`train.images.clean.Clean.most`).
+        For scale 1, (N,), photo-electrons that each crop is good for (`train.data.clean.Clean.most`).
 
     Returns
     -------

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.config import Config
-from train.images.cache import FIELDS, open_cache
-from train.images.frames import one_plane
-from train.images.layouts import PAIRED, Item, Layout, detect, open_image, open_planes, scale_of
-from train.images.split import split_fields
-from train.images.statistics import Moments
+from ..config import Config
+from .cache import FIELDS, open_cache
+from .frames import one_plane
+from .layouts import PAIRED, Item, Layout, detect, open_image, open_planes, scale_of
+from .split import split_fields
+from .statistics import Moments
 
 SHOWN = 20  # names in a list, then the rest is counted
 
@@ -95,7 +95,7 @@ def survey(layout: Layout) -> Survey:
 
 
 def _mismatches(item: Item, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """What `train.images.frames.read_images` would not take: other than a frame or a stack, and one plane to fit it."""
+    """What `train.data.frames.read_images` would not take: other than a frame or a stack, and one plane to fit it."""
     reasons = []
     for role in [role for role in ("truth", "sim") if role in shapes and "noisy" in shapes]:
         frame, truth = shapes["noisy"], shapes[role]

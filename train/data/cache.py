@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quietfield.machine import disk_free
-from train.config import Config
-from train.folders import make_folder
-from train.images.frames import Loaded, read_images, target_of
-from train.images.layouts import Item, Layout, open_image
-from train.images.statistics import Moments
+
+from ..config import Config
+from ..folders import make_folder
+from .frames import Loaded, read_images, target_of
+from .layouts import Item, Layout, open_image
+from .statistics import Moments
 
 log = logging.getLogger(__name__)
 

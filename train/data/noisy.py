@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from quietfield.files.images import open_stack
 from quietfield.noise.model import NoiseModel
-from train.config import Config
-from train.images.layouts import W2S_NAME, Item, Layout, detect, open_image
-from train.images.pairs import Images, Pair, filled
-from train.images.split import split_fields
+
+from ..config import Config
+from .layouts import W2S_NAME, Item, Layout, detect, open_image
+from .pairs import Images, Pair, filled
+from .split import split_fields
 
 VALIDATED = 8  # one part in so many of the rows of an image that is alone is validated on
 LEAST = 32  # rows of it that this must be

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from train.images.layouts import open_image, scale_of
+from .layouts import open_image, scale_of
 
 
 class NumpyDataset(Dataset[tuple[Tensor, Tensor]]):

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from quietfield.noise.camera import photon_transfer
-from train.config import Config
-from train.images.cache import open_cache
-from train.images.clean import Clean
-from train.images.frames import read_images, target_of
-from train.images.layouts import W2S_NAME, Item, Layout, scale_of
+
+from ..config import Config
+from .cache import open_cache
+from .clean import Clean
+from .frames import read_images, target_of
+from .layouts import W2S_NAME, Item, Layout, scale_of
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def read_pairs(layout: Layout, fields: Collection[str], config: Config, cache: P
     Parameters
     ----------
     layout : Layout
-        What `train.images.layouts.detect` found.
+        What `train.data.layouts.detect` found.
     fields : collection of str
         Fields of view, as `split_fields` names them.
     config : Config

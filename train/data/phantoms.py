@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from train.images.clean import Clean
+from .clean import Clean
 
 SIDE, PLANES = 256, 8  # of a phantom, which stands for one file
 PSF = (0.4, 2.5)  # standard deviation of the point spread function, pixels: from undersampled to empty magnification

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from quietfield.noise.correlation import FOURTH, differences
-from train.images.layouts import SUFFIXES, is_image
+
+from .layouts import SUFFIXES, is_image
 
 # Every so many files of a folder, by name, are never trained on.
 HELD_OUT_EVERY = 4

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train.config import Config
+from ..config import Config
 
 
 def build_optimiser(config: Config, network: nn.Module) -> torch.optim.Optimizer:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from train.config import Config
-from train.images.clean import Clean, split_clean
-from train.images.layouts import PAIRED, Layout, detect
-from train.images.noisy import find_noisy
-from train.images.pairs import Images, Pair, read_pairs
-from train.images.phantoms import phantoms
-from train.images.split import split_fields
-from train.synthetic import validation_pairs
+from ..config import Config
+from .clean import Clean, split_clean
+from .layouts import PAIRED, Layout, detect
+from .noisy import find_noisy
+from .pairs import Images, Pair, read_pairs
+from .phantoms import phantoms
+from .split import split_fields
+from .synthetic import validation_pairs
 
 SOURCES = {
     "w2s-raw": "W2S (Zhou et al. 2020), raw frames and the mean of 400",
@@ -30,7 +30,7 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     Parameters
     ----------
     data : Path
-        Any of the layouts that `train.images.layouts.detect` knows; to learn without a truth, see `find_noisy`.
+        Any of the layouts that `train.data.layouts.detect` knows; to learn without a truth, see `find_noisy`.
     config : Config
         Its split, its shares, its frames and its target.
     clean : Path, optional

@@ -8,7 +8,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR, ReduceLROnPlateau
 
-from train.config import Config
+from ..config import Config
 
 MONITOR, LOSS = "validation_si_psnr", "validation_loss"
 

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from train.augment import pixels, walk
-from train.config import Config
-from train.images.clean import Place
-from train.images.pairs import Images
+from ..config import Config
+from .augment import pixels, walk
+from .clean import Place
+from .pairs import Images
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Plan:
     index: int
     shape: tuple[int, int]  # of the windows of the frames
     numbers: Tensor  # (N,), which images
-    noisy: Tensor  # (N, 3), how to read each window (`train.augment.pixels`)
+    noisy: Tensor  # (N, 3), how to read each window (`train.data.augment.pixels`)
     truth: Tensor  # (N, 3)
     planes: Tensor  # (M,), which planes of clean images
     clean: Tensor  # (M, 3)
@@ -116,13 +116,13 @@ class Resident:
         return 4 * (pixels + sum(image.planes.numel() for image in images.clean))
 
     def pairs(self, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
-        """What `train.images.pairs.draw_batch` gives."""
+        """What `train.data.pairs.draw_batch` gives."""
         truths = (self.scale * plan.shape[0], self.scale * plan.shape[1])
         noisy = self.frames[pixels(self._here(plan.noisy), plan.shape)]
         return noisy, self.truths[pixels(self._here(plan.truth), truths)], self.camera[self._here(plan.numbers)]
 
     def clean(self, plan: Plan, crop: int) -> tuple[Tensor, Tensor]:
-        """What `train.images.clean.draw_clean` gives."""
+        """What `train.data.clean.draw_clean` gives."""
         return self.planes[pixels(self._here(plan.clean), (crop, crop))], self.most[self._here(plan.planes)]
 
     def _here(self, part: Tensor) -> Tensor:

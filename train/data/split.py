@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.config import Config
-from train.images.layouts import Layout
+from ..config import Config
+from .layouts import Layout
 
 # The same field, or overlapping ones, under two numbers: one side of a split holds them all.
 W2S_OVERLAPS = (

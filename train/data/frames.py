@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.config import Config
-from train.images.layouts import Item, open_planes
-from train.images.statistics import mean_frame
+from ..config import Config
+from .layouts import Item, open_planes
+from .statistics import mean_frame
 
 Loaded = tuple[NDArray[Any], NDArray[Any]]
 

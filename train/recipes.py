@@ -1,0 +1,110 @@
+"""The named configurations."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from .config import Config
+from .options import add_options, changes, written
+
+# What networks were like before the shipped one, and the recipes below that were measured with it.
+PLAIN: dict[str, Any] = {"unshuffle": 1, "block": "plain", "residual": True, "biases": True}
+# What the shipped networks have in common.
+LARGE: dict[str, Any] = {
+    "channels": (64, 80, 160, 320), "steps": 8000, "warmup": 300, "ema": 0.999, "validate_every": 800,
+}  # fmt: skip
+RECIPES: dict[str, tuple[str, Config]] = {
+    "pairs": ("from pairs of one kind: on a processor, the best that half an hour of training gives", Config()),
+    "shipped": (
+        "the network in resources/, for images like W2S: minutes on a GPU (with --compile), hours on a processor",
+        Config(**LARGE, redraw=0.5, batch=32, crop=256),
+    ),
+    "mixture": (
+        "the network in resources/beyond, for all other images: noise of many levels, clean images of other "
+        "microscopes and phantoms; give --clean, and on a processor --channels 64 64 128 256 --batch 16 --initial "
+        "with a checkpoint of the recipe 'pairs'",
+        Config(
+            **LARGE, synthetic=0.5, redraw=0.5, levels=(1.0, 400.0), photons=(3.0, 2000.0), smooth=0.1, multiplied=0.2,
+            phantoms=24, balance=0.4, batch=128,
+        ),
+    ),
+    "recorrupted": (
+        "without a truth: noise is drawn like that of each image, and the image predicted behind it; white noise",
+        Config(learn="recorrupted", channels=(32, 32, 64), steps=1500, batch=8, ema=0.99, validate_every=250),
+    ),
+    "corrected": (
+        "without a truth: what the recipe 'recorrupted' learnt, corrected by hidden pixels (Noise2Void), which need no "
+        "model of the noise; white noise; give --initial with its checkpoint",
+        Config(
+            learn="noise2void", channels=(32, 32, 64), steps=2500, batch=8, ema=0.995, lr=1e-3, warmup=50, spots=0.06,
+            validate_every=500,
+        ),
+    ),
+    "noise2void": (
+        "without a truth: hidden pixels are predicted from those around (N2V2); for noise that neighbours share give "
+        "--mask as 'train noise' advises",
+        Config(learn="noise2void", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
+    ),
+    "noise2noise": (
+        "without a truth: the next frame of the same scene, or plane of a stack, is predicted",
+        Config(learn="noise2noise", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
+    ),
+    "neighbours": (
+        "without a truth: a pixel is predicted from the one beside it (Neighbor2Neighbor); white noise",
+        Config(learn="neighbours", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
+    ),
+    "report": (
+        "the original student report's U-Net to the letter: 64 to 512 channels, batch norm, Adam, MSE, 100 epochs",
+        Config(
+            **{**PLAIN, "residual": False}, channels=(64, 128, 256, 512), norm="batch", normalisation="dataset",
+            validation=0.2, flips=False, turns=False, epochs=100, batch=2, accumulate=4, crop=0, optimiser="adam",
+            lr=1e-3, weight_decay=0.0, schedule="constant", warmup=0, ema=0.0, validate_every=24, match=True,
+        ),
+    ),
+    "super-resolution": (
+        "denoise and double the pixels at once; from a folder of clean images, or W2S with --target sim",
+        Config(
+            **PLAIN, channels=(16, 32, 64, 128, 256), scale=2, synthetic=1.0, photons=(0.6, 16.0), split="fields",
+            exclude=(), steps=3000, validate_every=250, validation=0.25,
+        ),
+    ),
+    "quick": (
+        "a small network for a first look, minutes on a laptop",
+        Config(channels=(32, 32, 64), steps=500, batch=8, ema=0.99, warmup=50, validate_every=100),
+    ),
+}  # fmt: skip
+
+
+def recipes() -> str:
+    """Every recipe, and where it differs from the first."""
+    lines = []
+    for name, (text, config) in RECIPES.items():
+        lines.append(f"{name}: {text}")
+        changed = [
+            f"  {written(f.name, getattr(config, f.name))}"
+            for f in dataclasses.fields(Config)
+            if name == "pairs" or getattr(config, f.name) != f.default
+        ]
+        lines += changed
+    return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser `--recipe`, and an option for each field of `Config`."""
+    parser.add_argument(
+        "--recipe", choices=RECIPES, help="named configuration that the options below change (default pairs)"
+    )
+    add_options(parser)
+
+
+def configuration(arguments: argparse.Namespace) -> Config:
+    """The recipe's configuration with the fields that the command line sets.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of bounds.
+    """
+    return dataclasses.replace(RECIPES[arguments.recipe or "pairs"][1], **changes(arguments))

@@ -32,8 +32,8 @@ lint: $(VENV)/.dev ## ruff, mypy (strict on the library), hadolint
 test-container: $(VENV)/.train ## build the images, run them locked down, compare the answers (ALL=1: the large one, too; MEASURE=1: a table)
 	tools/test_container.sh $(PY)
 
-package: .venv-package/.done ## make the bioimage.io packages, in runs/, and their zips (GITHUB_USER=its maintainer)
-	.venv-package/bin/python -m package $(GITHUB_USER)
+package: .venv-package/.done ## make the bioimage.io packages, in runs/, and their zips (GITHUB_USER=its maintainer, GIT_REPO=address)
+	.venv-package/bin/python -m package --github-user "$(GITHUB_USER)" --git-repo "$(GIT_REPO)" --training-data "$(TRAINING_DATA)"
 
 test-package: package ## have bioimageio.core test the package's three formats
 	for rdf in rdf.yaml runs/package-general/rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \

@@ -7,10 +7,10 @@ FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROC
 THIN := --skips added --batch 16 --steps 1 --lr 0 --validate-every 1 # the weights that come nearest, as they are
 FORMATS := pytorch_state_dict torchscript onnx
 CORES := core-pytorch_state_dict core-torchscript core-onnx
-PROGRAMS := libtorch libtorch-debian onnxruntime-node onnxruntime-node-1.13 onnxruntime-web
+PROGRAMS := torch-2.0 libtorch libtorch-debian onnxruntime-node onnxruntime-node-1.13 onnxruntime-web
 NODE := onnxruntime-node@1.30.0 onnxruntime-node-1.13@npm:onnxruntime-node@1.13.1 onnxruntime-web@1.30.0
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint test-container package test-package test-consumers sbom faults fuzz evaluate adapt compare readme train clean
+.PHONY: help demo test check lint test-container package test-package test-predict test-card test-consumers sbom faults fuzz evaluate adapt compare readme train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,7 +39,13 @@ test-package: package ## have bioimageio.core test the package's three formats
 	for rdf in rdf.yaml runs/package-general/rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
 	  .venv-package/bin/bioimageio test $$rdf --weight-format $$format || exit 1; done; done
 
-test-consumers: test-package .venv-core010/.done .venv-core096/.done .venv-apps/.done runs/node/.done ## the same in older cores; every consumer
+test-predict: package .venv-core096/.done ## denoise real files by core's own command, against inference.py
+	for core in package core096; do .venv-$$core/bin/python -W ignore test/predict.py "$(DATA)" || exit 1; done
+
+test-card: package .venv-spec/.done ## score the packages' metadata, and draw the zoo's card into runs/card
+	.venv-spec/bin/python -W ignore test/completeness.py
+
+test-consumers: test-package .venv-torch201/.done .venv-core010/.done .venv-core096/.done .venv-apps/.done runs/node/.done ## the same in older cores; every consumer
 	for core in package core010 core096; do .venv-$$core/bin/python -W ignore test/packages.py || exit 1; done
 	.venv-package/bin/python -W ignore test/consumers.py
 	.venv-package/bin/python -W ignore test/consumers.py $(PROGRAMS)
@@ -92,7 +98,7 @@ train: $(VENV)/.train ## train networks as the shipped ones were, into runs/trai
 	  --beyond runs/train/beyond --adapt auto
 
 clean: ## remove environments, runs and outputs
-	rm -rf $(VENV) .venv-sbom .venv-package .venv-core010 .venv-core096 .venv-apps .venv-compare runs test/output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-sbom .venv-package .venv-core010 .venv-core096 .venv-apps .venv-compare .venv-spec .venv-torch201 runs test/output .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.train: requirements.txt requirements-train.txt tools/setup.sh
 	tools/setup.sh $(VENV) requirements-train.txt
@@ -105,6 +111,14 @@ $(VENV)/.dev: requirements.txt requirements-train.txt requirements-dev.txt tools
 .venv-compare/.done: requirements.txt requirements-train.txt requirements-compare.txt tools/setup.sh
 	tools/setup.sh .venv-compare requirements-compare.txt
 	.venv-compare/bin/python -m pip install --quiet --no-deps careamics==0.3.5
+	@touch $@
+
+.venv-spec/.done: requirements-spec.txt
+	python3 -m venv $(@D) && $(@D)/bin/python -m pip install --quiet -r $<
+	@touch $@
+
+.venv-torch201/.done: requirements-torch201.txt
+	python3.11 -m venv $(@D) && $(@D)/bin/python -m pip install --quiet --no-deps -r $<
 	@touch $@
 
 .venv-%/.done: requirements.txt requirements-%.txt tools/setup.sh

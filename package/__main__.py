@@ -16,8 +16,8 @@ import imagecodecs
 import numpy as np
 import tifffile
 import torch
+import yaml  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from ruyaml import YAML
 
 from denoiser import __version__
 from denoiser.model import load_model
@@ -89,18 +89,21 @@ def build(source: Path, folder: Path, publisher: Publisher) -> dict[str, Any]:
 def _timestamp(rdf: Path, description: dict[str, Any]) -> str:
     """That of the description that is there, if nothing else is new; else the new one's."""
     time = description["timestamp"]
-    before = (YAML(typ="safe").load(rdf) or {}) if rdf.is_file() else {}
+    before = (yaml.safe_load(rdf.read_text(encoding="utf-8")) or {}) if rdf.is_file() else {}
     same = before.keys() == description.keys() and {**before, "timestamp": time} == description
     return str(before["timestamp"] if same else time)
 
 
+class _Plain(yaml.SafeDumper):  # type: ignore[misc]
+    """YAML without the anchors that some readers do not know."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    """As plain YAML, without the anchors that some readers do not know."""
-    yaml = YAML()
-    yaml.width = 110
-    yaml.representer.ignore_aliases = lambda data: True
-    with path.open("w", encoding="utf-8") as file:
-        yaml.dump(content, file)
+    text = yaml.dump(content, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+    path.write_text(text, encoding="utf-8")
 
 
 def _run(network: StandardisedUNet, image: Image) -> Image:

@@ -67,7 +67,9 @@ def load_card(path: Path) -> Card:
     expected = {field.name for field in fields(Card)}
     if set(content) != expected:
         wrong = sorted(set(content) ^ expected)
-        raise ValueError(f"{path}: expected the fields {sorted(expected)}, found a difference in {wrong}: mend the file")
+        raise ValueError(
+            f"{path}: expected the fields {sorted(expected)}, found a difference in {wrong}: mend the file"
+        )
     return Card(**content)
 
 

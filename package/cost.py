@@ -33,7 +33,15 @@ def measure(package: str, side: int) -> list[str]:
             network(image)
             seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return [package, str(side), f"{min(seconds):.2f}", f"{peak:.0f}", "1", _processor(), torch.__version__.split("+")[0]]
+    return [
+        package,
+        str(side),
+        f"{min(seconds):.2f}",
+        f"{peak:.0f}",
+        "1",
+        _processor(),
+        torch.__version__.split("+")[0],
+    ]
 
 
 def sentences(package: str, table: Path = TABLE) -> tuple[str, str]:

@@ -23,16 +23,16 @@ from package.weights import ONNX_OPSET
 CITATIONS = [
     {
         "text": "Zhou R., El Helou M., Sage D., Laroche T., Seitz A., Süsstrunk S. (2020): W2S: Microscopy Data with "
-        "Joint Denoising and Super-Resolution for Widefield to SIM Mapping. ECCV Workshops. The training images.",
+        "Joint Denoising and Super-Resolution for Widefield to SIM Mapping. ECCV Workshops. The training images",
         "doi": "10.1007/978-3-030-66415-2_31",
     },
     {
         "text": "Ronneberger O., Fischer P., Brox T. (2015): U-Net: Convolutional Networks for Biomedical Image "
-        "Segmentation. MICCAI. The architecture.",
+        "Segmentation. MICCAI. The architecture",
         "doi": "10.1007/978-3-319-24574-4_28",
     },
     {
-        "text": "AI4Life (2024): Microscopy Denoising Challenge (AI4Life-MDC24). The challenge that it was made for.",
+        "text": "AI4Life (2024): Microscopy Denoising Challenge (AI4Life-MDC24). The challenge that it was made for",
         "url": "https://ai4life-mdc24.grand-challenge.org/",  # it has no DOI that we know of
     },
 ]
@@ -44,10 +44,10 @@ TAGS = [
 AUTHORS = [{"name": "The authors of w2s-denoiser"}]
 # What core does with an image: it mirrors HALO pixels at the borders, and cuts blocks of LEAST + n pixels that overlap
 # by that. docs/package.md has what other choices cost.
-HALO, LEAST = 16, 240
+HALO, LEAST = 16, 128
 # Fields of the format that are empty here, and said to be: other weights, a model that this one was made from, links.
 NO_WEIGHTS = dict.fromkeys(("keras_hdf5", "tensorflow_js", "tensorflow_saved_model_bundle"))
-NONE = {"parent": None, "run_mode": None, "icon": None, "links": [], "uploader": None}
+NONE: dict[str, Any] = {"parent": None, "run_mode": None, "icon": None, "links": [], "uploader": None}
 
 
 @dataclass(frozen=True)
@@ -216,10 +216,10 @@ def _config(model: Model, card: Card, tolerance: float, cost: tuple[str, str]) -
 def _training(training: dict[str, Any], card: Card) -> dict[str, Any]:
     """The record of training in the format's words."""
     config = training["config"]
-    side = config["crop"]
+    side, steps = config["crop"], training["steps"]
     return {
-        "training_preprocessing": f"{card.training_preprocessing} {training['steps']} steps of {config['batch']} crops "
-        f"of {side} x {side} pixels; the length of training is counted in steps, not in epochs.",
+        "training_preprocessing": f"Images: {training['data']}. {card.training_preprocessing} {steps} steps "
+        f"of {config['batch']} crops of {side} x {side} pixels; training is counted in steps, not in epochs.",
         "training_epochs": None,
         "training_batch_size": config["batch"],
         "initial_learning_rate": config["lr"],

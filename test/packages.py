@@ -26,7 +26,8 @@ from bioimageio.core import test_description as core_test
 from bioimageio.spec._internal.constants import KNOWN_GITHUB_USERS
 from bioimageio.spec._internal.warning_levels import WARNING
 
-from package.__main__ import RUNS, build, shipped
+from package.__main__ import RUNS, SOURCES, build
+from package.description import Publisher
 
 MAINTAINER = "somebody"
 FORMATS = ("pytorch_state_dict", "torchscript", "onnx")
@@ -56,13 +57,13 @@ def main() -> int:
     KNOWN_GITHUB_USERS.add(MAINTAINER)
     failures = 0
     print(f"bioimageio.core {version('bioimageio.core')}, spec {version('bioimageio.spec')}")
-    for name, (source, package) in shipped().items():
+    for name, source in SOURCES.items():
         if not (RUNS / name / "rdf.yaml").is_file():
             print(f"{RUNS / name}: expected the package, found none: run 'make package'")
             return 1
         with tempfile.TemporaryDirectory() as temporary:
             again = Path(temporary, name)
-            build(source, again, package, MAINTAINER)
+            build(source, again, Publisher(github_user=MAINTAINER))
             changed = different(RUNS / name, again)
             print(f"{name}, made again: {', '.join(changed) or 'the same files'}", flush=True)
             failures += bool(changed)

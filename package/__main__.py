@@ -126,7 +126,7 @@ def _cover(noisy: Image, denoised: Image) -> bytes:
 
 def _readme(card: Card) -> str:
     sections = [evaluation_section(e, c["title"]) for e, c in zip(evaluations(card), card.evaluations, strict=True)]
-    cite = "\n".join(f"- {c['text']} {'doi:' + c['doi'] if 'doi' in c else c['url']}" for c in CITATIONS)
+    cite = "\n".join(f"- {c['text']}, {'doi:' + c['doi'] if 'doi' in c else c['url']}" for c in CITATIONS)
     template = (Path(__file__).parent / "README.template.md").read_text(encoding="utf-8")
     values = {
         "name": card.name,

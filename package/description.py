@@ -144,7 +144,7 @@ def describe(
         "outputs": [
             {
                 "id": "denoised",
-                "description": "Its denoised estimate, in the same units.",
+                "description": "The estimate of it without noise, in the same units.",
                 "axes": [*first, *follows],
                 "data": data,
                 "test_tensor": file("test_output.npy"),
@@ -217,8 +217,9 @@ def _training(training: dict[str, Any], card: Card) -> dict[str, Any]:
     """The record of training in the format's words."""
     config = training["config"]
     side, steps = config["crop"], training["steps"]
+    images = training["data"].replace("drawn noise", "synthetic noise")
     return {
-        "training_preprocessing": f"Images: {training['data']}. {card.training_preprocessing} {steps} steps "
+        "training_preprocessing": f"Images: {images}. {card.training_preprocessing} {steps} steps "
         f"of {config['batch']} crops of {side} x {side} pixels; training is counted in steps, not in epochs.",
         "training_epochs": None,
         "training_batch_size": config["batch"],

@@ -9,7 +9,7 @@ ARG TORCH=2.10.0
 ARG PIP_EXTRA_INDEX_URL
 SHELL ["/bin/sh", "-euc"]
 
-LABEL org.opencontainers.image.title="w2s-denoiser" \
+LABEL org.opencontainers.image.title="quietfield" \
       org.opencontainers.image.description="U-Net denoiser for fluorescence microscopy, AI4Life denoising challenge" \
       org.opencontainers.image.licenses="MIT"
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -30,15 +30,15 @@ COPY requirements.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     sed '/^torch==/d' requirements.txt > /tmp/others.txt; python -m pip install -r /tmp/others.txt; rm /tmp/others.txt
 COPY inference.py ./
-COPY denoiser ./denoiser
+COPY quietfield ./quietfield
 COPY resources ./resources
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python -m denoiser.selftest || { \
+    python -m quietfield.selftest || { \
       echo "torch: the base image's does not pass; installing $TORCH" >&2; \
-      python -m pip install "torch==$TORCH"; python -m denoiser.selftest; }
+      python -m pip install "torch==$TORCH"; python -m quietfield.selftest; }
 ARG API=exec
 RUN case "$API" in exec|invoke) ;; *) echo "API: expected exec or invoke, found '$API'" >&2; exit 1;; esac
 LABEL org.grand-challenge.api-method="$API"
-ENV DENOISER_API=$API
+ENV QUIETFIELD_API=$API
 USER 1000
 ENTRYPOINT ["python", "inference.py"]

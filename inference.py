@@ -17,14 +17,14 @@ import numpy as np
 import tifffile
 import torch
 
-from denoiser import __version__
-from denoiser.adapt import AUTO, OFF, Adaptation
-from denoiser.device import choose_device, describe, describe_torch, keep_memory
-from denoiser.model import Model, find_model, load_model
-from denoiser.pipeline import NEIGHBOURS, denoise_file
-from denoiser.predict import Denoiser
-from denoiser.serve import PORT, Answer, serve
-from denoiser.sockets import Job, find_jobs
+from quietfield import __version__
+from quietfield.adapt.plan import AUTO, OFF, Adaptation
+from quietfield.machine import choose_device, describe, describe_torch, keep_memory
+from quietfield.network.model import Model, find_model, load_model
+from quietfield.pipeline import NEIGHBOURS, denoise_file
+from quietfield.network.predict import Denoiser
+from quietfield.serve import PORT, Answer, serve
+from quietfield.files.jobs import Job, find_jobs
 
 log = logging.getLogger("inference")
 
@@ -142,14 +142,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--api",
         choices=APIS,
-        default=os.environ.get("DENOISER_API") or APIS[0],
+        default=os.environ.get("QUIETFIELD_API") or APIS[0],
         help="exec: denoise what is there, and end; invoke: a server that does so for each POST /invoke, as newer "
-        "templates of the platform want it; default: $DENOISER_API, else exec",
+        "templates of the platform want it; default: $QUIETFIELD_API, else exec",
     )
     parser.add_argument("--port", type=int, default=PORT, help="where the server listens (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.api not in APIS:  # argparse does not check a default
-        parser.error(f"$DENOISER_API: expected {' or '.join(APIS)}, found {arguments.api!r}")
+        parser.error(f"$QUIETFIELD_API: expected {' or '.join(APIS)}, found {arguments.api!r}")
     return arguments
 
 

@@ -22,8 +22,8 @@ from compare.peers import BRIEF, CONFIGS, PEERS
 from compare.published import PUBLISHED, published
 from compare.results import Row, points, read, read_costs, slug, table, write, write_costs
 from compare.sets import Case, cases, to_learn_from, training_crops
-from denoiser.device import keep_memory
-from denoiser.metrics import micro_ssim, si_psnr, ssim
+from quietfield.machine import keep_memory
+from quietfield.metrics import micro_ssim, si_psnr, ssim
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from compare.sets import BACKGROUND, LARGEST, SEEN_BESIDE, Case, cases
-from denoiser.adapt import Adaptation, adapt, spend
-from denoiser.device import choose_device, keep_memory
-from denoiser.metrics import si_psnr
-from denoiser.model import load_model
-from denoiser.noise.camera import correlate, row_noise
-from denoiser.predict import Denoiser
+from quietfield.adapt.plan import Adaptation, adapt, spend
+from quietfield.machine import choose_device, keep_memory
+from quietfield.metrics import si_psnr
+from quietfield.network.model import load_model
+from quietfield.noise.camera import correlate, row_noise
+from quietfield.network.predict import Denoiser
 from train.images.clean import read_clean
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ import torch
 from compare.methods import find_method
 from compare.results import Cost
 from compare.sets import cases
-from denoiser.device import keep_memory
+from quietfield.machine import keep_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS, LONG = 3, 5.0  # as many runs, but one alone where it takes so many seconds

@@ -10,7 +10,7 @@ LAYERS, WIDTH = 17, 64
 class DnCNN(nn.Module):
     """3x3 convolutions, batch norm between all but the first and the last, ReLU; the input less their answer.
 
-    It has what `denoiser.predict.Denoiser` asks of a network, and any Y and X will do.
+    It has what `quietfield.network.predict.Denoiser` asks of a network, and any Y and X will do.
     """
 
     multiple, halo, scale = 1, LAYERS, 1

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from compare import noise2void, peers
-from denoiser.adapt import self_ensemble
-from denoiser.device import choose_device
-from denoiser.model import Model, load_model
-from denoiser.predict import Denoiser
+from quietfield.adapt.plan import self_ensemble
+from quietfield.machine import choose_device
+from quietfield.network.model import Model, load_model
+from quietfield.network.predict import Denoiser
 
 Image = NDArray[np.float64]
 OURS, OURS_EIGHT, NOISY = "this network", "this network, eight-fold", "noisy input"

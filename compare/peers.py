@@ -21,9 +21,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from compare.dncnn import DnCNN
 from compare.results import slug
-from denoiser.metrics import si_psnr
-from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser
+from quietfield.metrics import si_psnr
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
 from train.config import PLAIN, RECIPES, Config
 from train.fit import choose_precision
 from train.images.pairs import Images

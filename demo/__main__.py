@@ -9,9 +9,9 @@ from pathlib import Path
 
 from demo.figure import Row, draw
 from demo.fixture import FIXTURE, write_fixture
-from denoiser.images import open_stack
-from denoiser.metrics import si_psnr, ssim
-from denoiser.sockets import find_jobs
+from quietfield.files.images import open_stack
+from quietfield.metrics import si_psnr, ssim
+from quietfield.files.jobs import find_jobs
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "test" / "output"

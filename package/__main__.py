@@ -19,9 +19,9 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from denoiser import __version__
-from denoiser.model import load_model
-from denoiser.unet import StandardisedUNet
+from quietfield import __version__
+from quietfield.network.model import load_model
+from quietfield.network.unet import StandardisedUNet
 from package.card import METRICS, Card, evaluations, load_card
 from package.description import CITATIONS, HALO, LEAST, Publisher, describe, moved
 from package.weights import standardised, write_onnx, write_torchscript
@@ -61,7 +61,7 @@ def build(source: Path, folder: Path, publisher: Publisher) -> dict[str, Any]:
     model, card = load_model(source), load_card(source / "card.yaml")
     network = standardised(model)
     folder.mkdir(parents=True, exist_ok=True)
-    for file in (source / "weights.pt", ROOT / "denoiser" / "unet.py", ROOT / "LICENSE"):
+    for file in (source / "weights.pt", ROOT / "quietfield" / "unet.py", ROOT / "LICENSE"):
         shutil.copyfile(file, folder / file.name)
     write_torchscript(network, folder / "weights.torchscript.pt")
     write_onnx(network, folder / "weights.onnx")
@@ -155,7 +155,7 @@ def evaluation_section(evaluation: dict[str, Any], title: str) -> str:
 
 def _zip(folder: Path) -> Path:
     """The folder's files, in the order of their names and without their dates: the same files are the same zip."""
-    name = folder.name.replace("package", "w2s-denoiser")
+    name = folder.name.replace("package", "quietfield")
     archive = folder.with_name(f"{name}-{__version__}.bioimageio.zip")
     temporary = archive.with_suffix(".part")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:

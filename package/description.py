@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from denoiser import __version__
-from denoiser.model import ARGUMENTS, Model, sha256
-from denoiser.unet import StandardisedUNet
+from quietfield import __version__
+from quietfield.network.model import ARGUMENTS, Model, sha256
+from quietfield.network.unet import StandardisedUNet
 from package.card import Card, evaluations
 from package.cost import sentences
 from package.weights import ONNX_OPSET
@@ -36,12 +36,12 @@ CITATIONS = [
         "url": "https://ai4life-mdc24.grand-challenge.org/",  # it has no DOI that we know of
     },
 ]
-COMMITTED = {"weights.pt": "resources/weights.pt", "unet.py": "denoiser/unet.py", "LICENSE": "LICENSE"}
+COMMITTED = {"weights.pt": "resources/weights.pt", "unet.py": "quietfield/network/unet.py", "LICENSE": "LICENSE"}
 TAGS = [
     *("fluorescence-light-microscopy", "2d", "denoising", "image-restoration"),
     *("unet", "pytorch", "deepimagej", "fiji"),
 ]
-AUTHORS = [{"name": "The authors of w2s-denoiser"}]
+AUTHORS = [{"name": "The authors of quietfield"}]
 # What core does with an image: it mirrors HALO pixels at the borders, and cuts blocks of LEAST + n pixels that overlap
 # by that. docs/package.md has what other choices cost.
 HALO, LEAST = 16, 128

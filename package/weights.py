@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from denoiser.model import ARGUMENTS, Model
-from denoiser.unet import StandardisedUNet
+from quietfield.network.model import ARGUMENTS, Model
+from quietfield.network.unet import StandardisedUNet
 
 ONNX_OPSET = 17
 

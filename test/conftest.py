@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from denoiser.model import Model, load_model, save_model
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.network.model import Model, load_model, save_model
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 
 ROOT = Path(__file__).resolve().parents[1]
 

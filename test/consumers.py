@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from demo.simulate import simulate_field
-from denoiser.model import load_model
+from quietfield.network.model import load_model
 
 RAW = ROOT.parent / "shared" / "data" / "w2s-raw16" / "w2s_noisy_0.tiff"
 MODELS = {"general": ROOT / "resources" / "beyond", "super-resolution": ROOT / "models" / "super-resolution"}
@@ -132,7 +132,7 @@ def torch_em() -> tuple[str, Predict]:
     import torch
     from torch_em.util.modelzoo import import_bioimageio_model
 
-    archive = next(PACKAGE.parent.glob(f"{PACKAGE.name.replace('package', 'w2s-denoiser')}-[0-9]*.bioimageio.zip"))
+    archive = next(PACKAGE.parent.glob(f"{PACKAGE.name.replace('package', 'quietfield')}-[0-9]*.bioimageio.zip"))
     network, preprocess = import_bioimageio_model(str(archive))
     assert preprocess is None
 

@@ -31,8 +31,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from denoiser.model import save_model, sha256
-from denoiser.unet import UNet
+from quietfield.network.model import save_model, sha256
+from quietfield.network.unet import UNet
 
 # Torch is imported once, by a process that the others are copies of: it takes longer than most faults do.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -181,7 +181,7 @@ def hungry_gpu(case: Case) -> None:
     case.write("small.tif", frame(30, 30))
     case.pretended = """
 import torch
-from denoiser.unet import UNet
+from quietfield.network.unet import UNet
 forward = UNet.forward
 def hungry(network, x):
     if x.shape[-1] > 40:

@@ -22,10 +22,10 @@ import tifffile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from denoiser.normalise import Normalisation
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.network.normalise import Normalisation
+from quietfield.pipeline import denoise_file
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 
 LAYOUTS: list[dict[str, object]] = [
     {},

@@ -22,7 +22,7 @@ import tifffile
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
-ZIP = next(iter(sorted((ROOT / "runs").glob("w2s-denoiser-[0-9]*.bioimageio.zip"))), None)
+ZIP = next(iter(sorted((ROOT / "runs").glob("quietfield-[0-9]*.bioimageio.zip"))), None)
 SIDES = [(490, 490), (540, 540), (333, 517), (512, 512), (1024, 1024), (128, 2000)]
 BLOCKS = 250  # the n of larger blocks
 # dB that are lost at most: core mirrors the borders, and every block has statistics of its own.

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from demo.simulate import simulate_field
-from denoiser.adapt import AUTO, OFF, Adaptation, Adapted, adapt, self_ensemble, spend
-from denoiser.model import load_model
-from denoiser.normalise import Normalisation
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.stripes import stripes, without_stripes
-from denoiser.unet import UNet
+from quietfield.adapt.plan import AUTO, OFF, Adaptation, Adapted, adapt, self_ensemble, spend
+from quietfield.network.model import load_model
+from quietfield.network.normalise import Normalisation
+from quietfield.pipeline import denoise_file
+from quietfield.network.predict import Denoiser
+from quietfield.adapt.stripes import stripes, without_stripes
+from quietfield.network.unet import UNet
 
 RANDOM = np.random.default_rng(0)
 SHIPPED = Path(__file__).resolve().parents[1] / "resources"

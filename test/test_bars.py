@@ -10,9 +10,9 @@ import pytest
 import tifffile
 
 from compare.sets import cases
-from denoiser.metrics import si_psnr
-from denoiser.model import Model
-from denoiser.predict import Denoiser
+from quietfield.metrics import si_psnr
+from quietfield.network.model import Model
+from quietfield.network.predict import Denoiser
 from train.measure.cases import RAW, W2S, w2s_cases
 from train.measure.evaluate import Result, evaluate, means
 from train.measure.reports import BARS, replace_table, table, write_csv

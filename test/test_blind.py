@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from demo.simulate import GAIN, OFFSET, simulate_field
-from denoiser.metrics import si_psnr
-from denoiser.noise.blindspots import BlindSpots
-from denoiser.noise.model import NoiseModel, skewed_noise, skewness
-from denoiser.predict import Denoiser
+from quietfield.metrics import si_psnr
+from quietfield.noise.blindspots import BlindSpots
+from quietfield.noise.model import NoiseModel, skewed_noise, skewness
+from quietfield.network.predict import Denoiser
 from train.blind import blind_loss, noise_like
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import RECIPES, Config

@@ -31,7 +31,7 @@ from compare.published import PUBLISHED, published
 from compare.results import NAN, Cost, Row, points, read, read_costs, slug, table, write, write_costs
 from compare.sets import PHOTONS, W2S, Case, cases, to_learn_from, training_crops
 from demo.simulate import GAIN, OFFSET, simulate_field
-from denoiser.metrics import si_psnr
+from quietfield.metrics import si_psnr
 from train.images.pairs import Images, Pair
 from train.images.split import W2S_TEST
 

@@ -10,7 +10,7 @@ import tifffile
 import torch
 
 from demo.simulate import GAIN, OFFSET, simulate_field
-from denoiser.noise.camera import poisson_frame
+from quietfield.noise.camera import poisson_frame
 from train.config import Config
 from train.images.dataset import NumpyDataset
 from train.images.layouts import Item, Layout, detect

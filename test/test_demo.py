@@ -10,7 +10,7 @@ import tifffile
 
 from demo.fixture import FIXTURE, write_fixture
 from demo.simulate import GAIN, OFFSET, simulate_field
-from denoiser.metrics import si_psnr
+from quietfield.metrics import si_psnr
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from denoiser.noise import camera
-from denoiser.noise.blindspots import BlindSpots
-from denoiser.normalise import Normalisation
-from denoiser.tune import _crops, _Gains
-from denoiser.unet import UNet
+from quietfield.noise import camera
+from quietfield.noise.blindspots import BlindSpots
+from quietfield.network.normalise import Normalisation
+from quietfield.adapt.tune import _crops, _Gains
+from quietfield.network.unet import UNet
 from train.blind import blind_loss
 from train.config import Config
 from train.losses import LOSSES, build_loss

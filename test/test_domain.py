@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from demo.simulate import simulate_field
-from denoiser.domain import TRAITS, Domain, traits
-from denoiser.normalise import Normalisation
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.network.domain import TRAITS, Domain, traits
+from quietfield.network.normalise import Normalisation
+from quietfield.pipeline import denoise_file
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 
 
 def field(seed: int = 0) -> NDArray[np.float64]:

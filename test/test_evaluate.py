@@ -14,10 +14,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from denoiser.metrics import affine_fit, psnr_affine, rmse, si_psnr, ssim, st_snr
-from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.metrics import affine_fit, psnr_affine, rmse, si_psnr, ssim, st_snr
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 from train.measure.cases import Case, cases_of
 from train.measure.evaluate import Result, evaluate
 from train.measure.reports import FIGURES, save, summary, write_csv

@@ -15,10 +15,10 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from denoiser.metrics import si_psnr
-from denoiser.model import load_model
-from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser
+from quietfield.metrics import si_psnr
+from quietfield.network.model import load_model
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import RECIPES, Config, from_record
 from train.export import export
@@ -512,7 +512,7 @@ def test_errors_count_in_units_of_the_noise() -> None:
 @pytest.mark.parametrize("kind", ["plane", "noise", "dataset"])
 def test_crops_are_normalised_as_planes_are(kind: str) -> None:
     """Oracle: what the container does."""
-    from denoiser.normalise import Normalisation
+    from quietfield.network.normalise import Normalisation
 
     normalisation = Normalisation(kind, 3.0, 7.0)
     noisy = torch.rand(3, 1, 20, 30, generator=torch.Generator().manual_seed(0)) * 500 + 100

@@ -7,8 +7,8 @@ import pytest
 import SimpleITK
 import tifffile
 
-from denoiser.images import open_stack
-from denoiser.tiff import write_tiff
+from quietfield.files.images import open_stack
+from quietfield.files.tiff import write_tiff
 
 DTYPES = ["uint8", "uint16", "int16", "int32", "float16", "float32", "float64", "bool"]
 SHAPES = [(1, 1), (1, 7), (33, 35), (3, 1, 1), (5, 33, 35), (3, 33, 35), (4, 33, 35), (2, 3, 17, 19), (2, 1, 3, 17, 19)]
@@ -165,7 +165,7 @@ def test_twice_the_pixels_of_a_metaimage(tmp_path: Path, shape: tuple[int, ...])
 
 
 def test_bigtiff_when_the_answer_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("denoiser.tiff.CLASSIC_TIFF_BYTES", 4 * 4 * 81 - 1)
+    monkeypatch.setattr("quietfield.files.tiff.CLASSIC_TIFF_BYTES", 4 * 4 * 81 - 1)
     tifffile.imwrite(tmp_path / "x.tif", make((9, 9), "float32"), photometric="minisblack")
     with open_stack(tmp_path / "x.tif") as stack:
         write_tiff(tmp_path / "y.tif", stack, iter(np.zeros((1, 18, 18), np.float32)), scale=2)
@@ -175,7 +175,7 @@ def test_bigtiff_when_the_answer_needs_it(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("limit", "big"), [(3 * 9 * 9 * 4, False), (3 * 9 * 9 * 4 - 1, True)])
 def test_bigtiff_when_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, big: bool) -> None:
-    monkeypatch.setattr("denoiser.tiff.CLASSIC_TIFF_BYTES", limit)
+    monkeypatch.setattr("quietfield.files.tiff.CLASSIC_TIFF_BYTES", limit)
     expected = make((3, 9, 9), "float32")
     tifffile.imwrite(tmp_path / "x.tif", expected, photometric="minisblack")
     with open_stack(tmp_path / "x.tif") as stack:

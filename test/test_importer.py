@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from denoiser.images import open_stack
-from denoiser.tiff import write_tiff
+from quietfield.files.images import open_stack
+from quietfield.files.tiff import write_tiff
 
 IMPORT = """
 import sys

@@ -15,13 +15,13 @@ import tifffile
 import torch
 
 import inference
-from denoiser import pipeline
-from denoiser.model import save_model
-from denoiser.normalise import Normalisation
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.sockets import Job
-from denoiser.unet import UNet
+from quietfield import pipeline
+from quietfield.network.model import save_model
+from quietfield.network.normalise import Normalisation
+from quietfield.pipeline import denoise_file
+from quietfield.network.predict import Denoiser
+from quietfield.files.jobs import Job
+from quietfield.network.unet import UNet
 
 ROOT = Path(__file__).resolve().parents[1]
 SOCKET = "images/image-stack-unstructured-noise"

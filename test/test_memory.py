@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from denoiser import pipeline
-from denoiser.memory import available, disk_free
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
+from quietfield import pipeline
+from quietfield.machine import available, disk_free
+from quietfield.pipeline import denoise_file
+from quietfield.network.predict import Denoiser
 
 
 def machine(folder: Path, **files: str) -> tuple[Path, Path]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from denoiser.metrics import affine_fit, micro_ssim, psnr, psnr_affine, rmse, si_psnr, ssim, st_snr
+from quietfield.metrics import affine_fit, micro_ssim, psnr, psnr_affine, rmse, si_psnr, ssim, st_snr
 
 
 def test_si_psnr_by_hand() -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from denoiser.domain import TRAITS
-from denoiser.metrics import si_psnr
-from denoiser.model import ModelError, find_model, load_model, save_model, sha256
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.network.domain import TRAITS
+from quietfield.metrics import si_psnr
+from quietfield.network.model import ModelError, find_model, load_model, save_model, sha256
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 from train.images.clean import read_named
 from train.measure.superres import cases
 
@@ -50,7 +50,7 @@ EVERY_ARGUMENT = {
 def test_every_argument_of_the_network_is_restored(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = UNet(**{**EVERY_ARGUMENT, "channels": (4, 8)}).eval()
-    remarks = {"network": "denoiser.unet.UNet", "parameters": 1, "halo": network.halo}
+    remarks = {"network": "quietfield.network.unet.UNet", "parameters": 1, "halo": network.halo}
     save_model(tmp_path, network, {"kind": "plane"}, {"architecture": {**EVERY_ARGUMENT, **remarks}})
     loaded = load_model(tmp_path).network.eval()
     x = torch.rand(1, 1, 20, 30)

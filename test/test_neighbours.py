@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from denoiser import pipeline
-from denoiser.metrics import si_psnr
-from denoiser.neighbours import REACH, Together, look, reason_against
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.stack import Stack
+from quietfield import pipeline
+from quietfield.metrics import si_psnr
+from quietfield.adapt.neighbours import REACH, Together, look, reason_against
+from quietfield.pipeline import denoise_file
+from quietfield.network.predict import Denoiser
+from quietfield.files.stack import Stack
 from train.images.clean import read_named
 
 

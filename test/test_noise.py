@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoiser.noise.blindspots import BlindSpots
-from denoiser.noise.camera import (
+from quietfield.noise.blindspots import BlindSpots
+from quietfield.noise.camera import (
     W2S_CAMERA,
     Camera,
     average_frames,
@@ -23,8 +23,8 @@ from denoiser.noise.camera import (
     poisson_frame,
     row_noise,
 )
-from denoiser.noise.diagnosis import Diagnosis, diagnose, glance
-from denoiser.noise.transfer import fit_line, transfer_of_frames, transfer_of_images
+from quietfield.noise.diagnosis import Diagnosis, diagnose, glance
+from quietfield.noise.transfer import fit_line, transfer_of_frames, transfer_of_images
 from train import pictures
 from train.noise import report
 from train.selfsupervised import noise2void_loss

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from denoiser.normalise import KINDS, Normalisation, noise_std, normalise, undo
+from quietfield.network.normalise import KINDS, Normalisation, noise_std, normalise, undo
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from denoiser.unet import UNet
+from quietfield.network.unet import UNet
 from train.config import Config
 from train.optimiser import Muon, build_optimiser, orthogonal
 

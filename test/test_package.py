@@ -16,10 +16,10 @@ import torch
 import yaml
 
 from demo.simulate import simulate_field
-from denoiser.model import ARGUMENTS, Model, sha256
-from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser
-from denoiser.unet import StandardisedUNet, UNet
+from quietfield.network.model import ARGUMENTS, Model, sha256
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import StandardisedUNet, UNet
 from package.__main__ import SOURCES
 from package.card import evaluations, load_card
 from package.cost import sentences
@@ -61,7 +61,7 @@ def test_a_constant_image_stays(value: float) -> None:
 
 def test_the_architecture_stands_alone(tmp_path: Path, shipped: Model) -> None:
     """As a consumer loads it: one file in an empty folder, and a bare state dict."""
-    (tmp_path / "unet.py").write_bytes((ROOT / "denoiser" / "unet.py").read_bytes())
+    (tmp_path / "unet.py").write_bytes((ROOT / "quietfield" / "unet.py").read_bytes())
     architecture = shipped.record["architecture"]
     script = (
         "import torch, unet; n = unet.StandardisedUNet(**{}); "

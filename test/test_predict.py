@@ -7,10 +7,10 @@ import pytest
 import tifffile
 import torch
 
-from denoiser.model import Model
-from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser, fill_invalid
-from denoiser.unet import UNet
+from quietfield.network.model import Model
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser, fill_invalid
+from quietfield.network.unet import UNet
 
 
 def noisy_plane(shape: tuple[int, int] = (333, 517)) -> np.ndarray:

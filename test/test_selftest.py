@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from denoiser import device, selftest
-from denoiser.model import Model, ModelError
-from denoiser.normalise import Normalisation
+from quietfield import machine as device
+
+from quietfield import selftest
+from quietfield.network.model import Model, ModelError
+from quietfield.network.normalise import Normalisation
 
 
 def test_it_passes_here(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from denoiser.serve import Answer, serve
+from quietfield.serve import Answer, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 SOCKET = Path("images", "image-stack-unstructured-noise")
@@ -36,7 +36,7 @@ class Server:
             [*command, "--input", str(self.input), "--output", str(self.output)],
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "DENOISER_API": "invoke"},
+            env={**os.environ, "QUIETFIELD_API": "invoke"},
         )
         self.log: list[str] = []
         assert self.process.stderr
@@ -192,8 +192,8 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, tiny_model: Path) -> None
 
 
 def test_an_unknown_interface_is_named() -> None:
-    environment = {**os.environ, "DENOISER_API": "carrier-pigeon"}
+    environment = {**os.environ, "QUIETFIELD_API": "carrier-pigeon"}
     command = [sys.executable, str(ROOT / "inference.py")]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
     assert result.returncode == 2
-    assert "$DENOISER_API: expected exec or invoke, found 'carrier-pigeon'" in result.stderr
+    assert "$QUIETFIELD_API: expected exec or invoke, found 'carrier-pigeon'" in result.stderr

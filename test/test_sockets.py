@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from denoiser.sockets import FOLDERS, SLUGS, find_jobs
+from quietfield.files.jobs import FOLDERS, SLUGS, find_jobs
 
 
 def touch(path: Path) -> Path:

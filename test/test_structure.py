@@ -6,67 +6,67 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LIBRARY = sorted((ROOT / "denoiser").rglob("*.py"))
+LIBRARY = sorted((ROOT / "quietfield").rglob("*.py"))
 MAY_IMPORT: dict[str, set[str]] = {
-    "denoiser/unet.py": set(),
-    "denoiser/normalise.py": set(),
-    "denoiser/tiling.py": set(),
-    "denoiser/metrics.py": set(),
-    "denoiser/stack.py": set(),
-    "denoiser/tiff.py": {"denoiser.stack"},
-    "denoiser/metaimage.py": {"denoiser.stack"},
-    "denoiser/images.py": {"denoiser.stack", "denoiser.tiff", "denoiser.metaimage"},
-    "denoiser/device.py": set(),
-    "denoiser/memory.py": set(),
-    "denoiser/sockets.py": {"denoiser.images"},
-    "denoiser/serve.py": set(),
-    "denoiser/selftest.py": {
-        "denoiser.device",
-        "denoiser.model",
-        "denoiser.pipeline",
-        "denoiser.predict",
-        "denoiser.unet",
+    "quietfield/network/unet.py": set(),
+    "quietfield/network/normalise.py": set(),
+    "quietfield/network/tiling.py": set(),
+    "quietfield/metrics.py": set(),
+    "quietfield/files/stack.py": set(),
+    "quietfield/files/tiff.py": {"quietfield.files.stack"},
+    "quietfield/files/metaimage.py": {"quietfield.files.stack"},
+    "quietfield/files/images.py": {"quietfield.files.stack", "quietfield.files.tiff", "quietfield.files.metaimage"},
+    "quietfield/machine.py": set(),
+    "quietfield/machine.py": set(),
+    "quietfield/files/jobs.py": {"quietfield.files.images"},
+    "quietfield/serve.py": set(),
+    "quietfield/selftest.py": {
+        "quietfield.machine",
+        "quietfield.network.model",
+        "quietfield.pipeline",
+        "quietfield.network.predict",
+        "quietfield.network.unet",
     },
-    "denoiser/domain.py": {"denoiser.normalise"},
-    "denoiser/model.py": {"denoiser.domain", "denoiser.unet", "denoiser.normalise"},
-    "denoiser/predict.py": {
-        "denoiser.domain",
-        "denoiser.model",
-        "denoiser.unet",
-        "denoiser.normalise",
-        "denoiser.tiling",
+    "quietfield/network/domain.py": {"quietfield.network.normalise"},
+    "quietfield/network/model.py": {"quietfield.network.domain", "quietfield.network.unet", "quietfield.network.normalise"},
+    "quietfield/network/predict.py": {
+        "quietfield.network.domain",
+        "quietfield.network.model",
+        "quietfield.network.unet",
+        "quietfield.network.normalise",
+        "quietfield.network.tiling",
     },
-    "denoiser/noise/__init__.py": set(),
-    "denoiser/noise/blindspots.py": set(),
-    "denoiser/noise/camera.py": set(),
-    "denoiser/noise/correlation.py": set(),
-    "denoiser/noise/transfer.py": {"denoiser.noise.camera", "denoiser.noise.correlation"},
-    "denoiser/noise/model.py": {"denoiser.noise.correlation", "denoiser.noise.transfer"},
-    "denoiser/stripes.py": set(),
-    "denoiser/tune.py": {"denoiser.noise.blindspots", "denoiser.normalise", "denoiser.predict", "denoiser.unet"},
-    "denoiser/adapt.py": {
-        "denoiser.memory",
-        "denoiser.noise.blindspots",
-        "denoiser.noise.diagnosis",
-        "denoiser.predict",
-        "denoiser.stripes",
-        "denoiser.tune",
+    "quietfield/noise/__init__.py": set(),
+    "quietfield/noise/blindspots.py": set(),
+    "quietfield/noise/camera.py": set(),
+    "quietfield/noise/correlation.py": set(),
+    "quietfield/noise/transfer.py": {"quietfield.noise.camera", "quietfield.noise.correlation"},
+    "quietfield/noise/model.py": {"quietfield.noise.correlation", "quietfield.noise.transfer"},
+    "quietfield/adapt/stripes.py": set(),
+    "quietfield/adapt/tune.py": {"quietfield.noise.blindspots", "quietfield.network.normalise", "quietfield.network.predict", "quietfield.network.unet"},
+    "quietfield/adapt/plan.py": {
+        "quietfield.machine",
+        "quietfield.noise.blindspots",
+        "quietfield.noise.diagnosis",
+        "quietfield.network.predict",
+        "quietfield.adapt.stripes",
+        "quietfield.adapt.tune",
     },
-    "denoiser/noise/diagnosis.py": {
-        "denoiser.noise.blindspots",
-        "denoiser.noise.correlation",
-        "denoiser.noise.transfer",
+    "quietfield/noise/diagnosis.py": {
+        "quietfield.noise.blindspots",
+        "quietfield.noise.correlation",
+        "quietfield.noise.transfer",
     },
-    "denoiser/neighbours.py": {"denoiser.noise.transfer", "denoiser.predict", "denoiser.stack"},
-    "denoiser/pipeline.py": {
-        "denoiser.adapt",
-        "denoiser.images",
-        "denoiser.memory",
-        "denoiser.noise.diagnosis",
-        "denoiser.neighbours",
-        "denoiser.predict",
-        "denoiser.stack",
-        "denoiser.tiff",
+    "quietfield/adapt/neighbours.py": {"quietfield.noise.transfer", "quietfield.network.predict", "quietfield.files.stack"},
+    "quietfield/pipeline.py": {
+        "quietfield.adapt.plan",
+        "quietfield.files.images",
+        "quietfield.machine",
+        "quietfield.noise.diagnosis",
+        "quietfield.adapt.neighbours",
+        "quietfield.network.predict",
+        "quietfield.files.stack",
+        "quietfield.files.tiff",
     },
 }
 
@@ -78,13 +78,13 @@ def imported(path: Path) -> set[str]:
 
 
 def test_every_file_of_the_library_is_listed() -> None:
-    files = {p.relative_to(ROOT).as_posix() for p in LIBRARY} - {"denoiser/__init__.py"}
+    files = {p.relative_to(ROOT).as_posix() for p in LIBRARY} - {"quietfield/__init__.py"}
     assert files == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("file", MAY_IMPORT)
 def test_library_imports_run_one_way(file: str) -> None:
-    own = {name for name in imported(ROOT / file) if name.split(".")[0] in ("denoiser", "train", "demo", "inference")}
+    own = {name for name in imported(ROOT / file) if name.split(".")[0] in ("quietfield", "train", "demo", "inference")}
     assert own <= MAY_IMPORT[file]
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from denoiser.metrics import si_psnr, ssim
-from denoiser.model import load_model, save_model
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.metrics import si_psnr, ssim
+from quietfield.network.model import load_model, save_model
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 from train.images.clean import split_clean
 from train.measure.superres import cases, figure, measure, table, write_csv
 from train.synthetic import DOSES

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from denoiser.unet import UNet
+from quietfield.network.unet import UNet
 from train.checkpoint import load_network
 from train.fit import fit
 from train.thin import LEAST, first_convolutions, thin

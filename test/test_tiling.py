@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from denoiser.tiling import tiles
+from quietfield.network.tiling import tiles
 
 CASES = [
     ((1, 1), 16, 8, 8),

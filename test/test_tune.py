@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from demo.simulate import simulate_field
-from denoiser import adapt, tune
-from denoiser.adapt import Adaptation, Adapted, spend
-from denoiser.model import load_model
-from denoiser.noise.blindspots import BlindSpots
-from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.adapt import plan as adapt
+from quietfield.adapt import tune
+from quietfield.adapt.plan import Adaptation, Adapted, spend
+from quietfield.network.model import load_model
+from quietfield.noise.blindspots import BlindSpots
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 
 GENERAL = Path(__file__).resolve().parents[1] / "resources" / "beyond"
 WHITE = BlindSpots()

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-import denoiser.unet
-from denoiser.unet import SKIPS, ResidualConv, UNet
+import quietfield.network.unet
+from quietfield.network.unet import SKIPS, ResidualConv, UNet
 
 SMALL = [((4, 8), 1), ((4, 8, 8), 1), ((4, 8), 2), ((4, 8, 8), 2), ((4, 4, 4), 3)]
 

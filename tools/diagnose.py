@@ -15,11 +15,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from denoiser.device import keep_memory
-from denoiser.metrics import si_psnr
-from denoiser.model import load_model
-from denoiser.noise.camera import poisson_frame
-from denoiser.predict import Denoiser
+from quietfield.machine import keep_memory
+from quietfield.metrics import si_psnr
+from quietfield.network.model import load_model
+from quietfield.noise.camera import poisson_frame
+from quietfield.network.predict import Denoiser
 from train.config import from_record
 from train.images.layouts import detect
 from train.images.pairs import read_pairs

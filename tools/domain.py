@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from denoiser.domain import Domain
-from denoiser.model import RECORD
+from quietfield.network.domain import Domain
+from quietfield.network.model import RECORD
 from train.config import from_record
 from train.images.sources import find_images
 

@@ -1,5 +1,5 @@
 # Sourced by the do_*.sh scripts: sets ENGINE to a container engine that answers, or says what to do.
-IMAGE=${IMAGE:-w2s-denoiser}
+IMAGE=${IMAGE:-quietfield}
 for ENGINE in ${ENGINE:-docker podman}; do
   "$ENGINE" info >/dev/null 2>&1 && return
 done

@@ -10,9 +10,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from denoiser.metrics import si_psnr
-from denoiser.model import load_model
-from denoiser.predict import Denoiser
+from quietfield.metrics import si_psnr
+from quietfield.network.model import load_model
+from quietfield.network.predict import Denoiser
 from train.config import from_record
 from train.images.layouts import detect
 from train.images.pairs import read_pairs

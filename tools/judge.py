@@ -24,11 +24,11 @@ from scipy.ndimage import gaussian_filter
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from demo.simulate import simulate_field
-from denoiser.device import keep_memory
-from denoiser.metrics import si_psnr, ssim
-from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.machine import keep_memory
+from quietfield.metrics import si_psnr, ssim
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 from train.checkpoint import load_network
 from train.config import RECIPES
 from train.export import average

@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tifffile
 
-from denoiser.device import keep_memory
-from denoiser.metrics import si_psnr
-from denoiser.model import load_model
-from denoiser.neighbours import Together, look
-from denoiser.noise.camera import correlate
-from denoiser.predict import Denoiser
+from quietfield.machine import keep_memory
+from quietfield.metrics import si_psnr
+from quietfield.network.model import load_model
+from quietfield.adapt.neighbours import Together, look
+from quietfield.noise.camera import correlate
+from quietfield.network.predict import Denoiser
 from train.images.clean import HELD_OUT_EVERY, read_named
 
 Array = NDArray[np.float64]

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from denoiser.noise.camera import correlate, expose
-from denoiser.noise.diagnosis import diagnose
+from quietfield.noise.camera import correlate, expose
+from quietfield.noise.diagnosis import diagnose
 from train.images.clean import read_clean
 
 SIGMAS, DOSES = (0.0, 0.5, 0.8, 1.2, 1.6), (8, 40, 200)

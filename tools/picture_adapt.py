@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from denoiser.adapt import Adaptation, adapt, spend
-from denoiser.device import choose_device
-from denoiser.model import load_model
-from denoiser.predict import Denoiser
+from quietfield.adapt.plan import Adaptation, adapt, spend
+from quietfield.machine import choose_device
+from quietfield.network.model import load_model
+from quietfield.network.predict import Denoiser
 
 SETS = ("fmd-extra/raw", "hagen-raw16", "zebrafish-rownoise")
 SIDE = 220  # pixels of a crop

@@ -16,9 +16,9 @@ from scipy import ndimage
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from demo.simulate import GAIN, OFFSET, simulate_field
-from denoiser.metrics import si_psnr
-from denoiser.model import load_model
-from denoiser.predict import Denoiser
+from quietfield.metrics import si_psnr
+from quietfield.network.model import load_model
+from quietfield.network.predict import Denoiser
 
 ROOT = Path(__file__).resolve().parents[1]
 CROP = (slice(150, 310), slice(220, 380))

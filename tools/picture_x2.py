@@ -14,8 +14,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from demo.simulate import simulate_field
-from denoiser.model import load_model
-from denoiser.predict import Denoiser
+from quietfield.network.model import load_model
+from quietfield.network.predict import Denoiser
 
 ROOT = Path(__file__).resolve().parents[1]
 Y, X = slice(300, 620), slice(440, 760)  # of the answer

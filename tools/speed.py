@@ -11,8 +11,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from denoiser.device import keep_memory
-from denoiser.unet import UNet
+from quietfield.machine import keep_memory
+from quietfield.network.unet import UNet
 
 NETWORKS = [
     ((64, 64, 128, 256), 2, "residual"),

@@ -10,8 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1 ctr=../shared/tools/container/ctr.sh
 work=$(mktemp -d)
-export TMPDIR=$work CPU=2.13.0+cpu IMAGE=w2s-denoiser-test
-LARGE_FILES=(Dockerfile requirements.txt do_build.sh do_test_run.sh do_save.sh tools/engine.sh denoiser/sockets.py)
+export TMPDIR=$work CPU=2.13.0+cpu IMAGE=quietfield-test
+LARGE_FILES=(Dockerfile requirements.txt do_build.sh do_test_run.sh do_save.sh tools/engine.sh quietfield/files/jobs.py)
 STAMP=test/large_image.sha256
 SLIM=python:3.11-slim-bookworm
 LOCK=(--rm --user 12345:12345 --network none --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges)
@@ -113,7 +113,7 @@ tar -tzf runs/model.tar.gz | grep '^\./beyond/weights.pt$'
 archive=$(ls runs/"$IMAGE"_*.tar.gz)
 
 step "the image that serves HTTP"
-export IMAGE=w2s-denoiser-test-invoke
+export IMAGE=quietfield-test-invoke
 TORCH=$CPU API=invoke quietly invoke ./do_build.sh
 NO_BUILD=1 ./do_test_run.sh 2>&1 | tee "$work/invoke.log"
 compare_all test/output
@@ -121,16 +121,16 @@ compare_all test/output
 "$python" test/invoke.py "$ENGINE" "$IMAGE"
 
 step "the image on a stand-in for PyTorch's, with a torch of its own"
-export IMAGE=w2s-denoiser-test-base
-quietly base "$ENGINE" build --build-arg BASE_IMAGE=$SLIM --build-arg "TORCH=$CPU" -t w2s-denoiser-test-pytorch test/base
-BASE_IMAGE=w2s-denoiser-test-pytorch quietly kept ./do_build.sh
+export IMAGE=quietfield-test-base
+quietly base "$ENGINE" build --build-arg BASE_IMAGE=$SLIM --build-arg "TORCH=$CPU" -t quietfield-test-pytorch test/base
+BASE_IMAGE=quietfield-test-pytorch quietly kept ./do_build.sh
 torch_of kept | tee "$work/torch"
 grep -q "$CPU" "$work/torch" || fail "the torch of the base, $CPU" "another"
 answers kept 8g test/input/interface_0
 compare interface_0 "$work/kept"
 
 step "the default image"
-export IMAGE=w2s-denoiser
+export IMAGE=quietfield
 if [ -z "${ALL:-}" ] && sha256sum --check --quiet "$STAMP"; then
   echo "not built: it was tested with these very files (see $STAMP); ALL=1 does it again"
 else
@@ -149,7 +149,7 @@ else
 fi
 
 step "the saved image, in an engine that has nothing"
-export IMAGE=w2s-denoiser-test
+export IMAGE=quietfield-test
 empty_engine
 timed "$ENGINE" load -i "$archive"
 rm "$archive"

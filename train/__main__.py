@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from denoiser.device import keep_memory
+from quietfield.machine import keep_memory
 from train import config as configurations
 
 Arguments = argparse.Namespace
@@ -161,9 +161,9 @@ def _fit(arguments: Arguments) -> None:
 
 
 def _evaluate(arguments: Arguments) -> None:
-    from denoiser.device import choose_device
-    from denoiser.model import load_model
-    from denoiser.predict import Denoiser
+    from quietfield.machine import choose_device
+    from quietfield.network.model import load_model
+    from quietfield.network.predict import Denoiser
     from train.checkpoint import load_checkpoint, load_network, run_normalisation
     from train.folders import make_folder
     from train.measure.cases import find_cases

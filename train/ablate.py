@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 from train.callbacks import CHECKPOINT
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import Config

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from denoiser.noise.blindspots import BlindSpots
-from denoiser.noise.model import skewed_noise, smoothed
+from quietfield.noise.blindspots import BlindSpots
+from quietfield.noise.model import skewed_noise, smoothed
 from train.config import Config
 from train.selfsupervised import Network, neighbour_loss, noise2void_loss, recorrupted_loss
 

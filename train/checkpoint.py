@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from denoiser.model import ARGUMENTS, load_model
-from denoiser.normalise import Normalisation
-from denoiser.unet import UNet
+from quietfield.network.model import ARGUMENTS, load_model
+from quietfield.network.normalise import Normalisation
+from quietfield.network.unet import UNet
 from train.callbacks import CHECKPOINT
 from train.config import CHANGEABLE, RECIPES, Config, from_record, option_of
 from train.module import build

@@ -7,8 +7,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from denoiser.model import ARGUMENTS
-from denoiser.unet import BLOCKS, NORMS, SKIPS
+from quietfield.network.model import ARGUMENTS
+from quietfield.network.unet import BLOCKS, NORMS, SKIPS
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Config:
     channels
         Width of each level of the network, finest first; as many levels as numbers.
     unshuffle, block, norm, residual, attention, dropout, scale, skips
-        The network besides (`denoiser.unet.UNet`); scale 2 trains joint denoising and super-resolution.
+        The network besides (`quietfield.network.unet.UNet`); scale 2 trains joint denoising and super-resolution.
     biases
         Whether the convolutions learn a bias. Without, the network is homogeneous: f(a x) = a f(x).
     normalisation
-        "plane", "noise" or "dataset" (`denoiser.normalise`).
+        "plane", "noise" or "dataset" (`quietfield.network.normalise`).
     frames, average
         "first" frame of a stack or a "random" one, or the mean of `average` random ones (2 to 16: avg2 to avg16).
     target
@@ -179,7 +179,7 @@ class Config:
 
     @property
     def network(self) -> dict[str, Any]:
-        """The arguments of `denoiser.unet.UNet`."""
+        """The arguments of `quietfield.network.unet.UNet`."""
         return {name: getattr(self, name) for name in ARGUMENTS}
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from denoiser.adapt import Adaptation
-from denoiser.model import ModelError, load_model, save_model
-from denoiser.unet import UNet
+from quietfield.adapt.plan import Adaptation
+from quietfield.network.model import ModelError, load_model, save_model
+from quietfield.network.unet import UNet
 from train.checkpoint import load_checkpoint, load_network
 from train.config import from_record
 from train.schedule import MONITOR
@@ -51,7 +51,7 @@ def export(
     beyond : Path, optional
         Model folder for images outside of the domain of this one; it is copied into `folder`.
     adapt : str
-        What `inference.py` does to suit each file unless it is told otherwise (`denoiser.adapt.Adaptation.of`).
+        What `inference.py` does to suit each file unless it is told otherwise (`quietfield.adapt.plan.Adaptation.of`).
 
     Raises
     ------
@@ -72,7 +72,7 @@ def export(
     record = {
         "name": name,
         "architecture": {
-            "network": "denoiser.unet.UNet",
+            "network": "quietfield.network.unet.UNet",
             **{k: list(v) if isinstance(v, tuple) else v for k, v in from_record(run["config"]).network.items()},
             "parameters": sum(p.numel() for p in network.parameters()),
             "halo": network.halo,

@@ -19,9 +19,9 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from denoiser.device import choose_device
-from denoiser.normalise import Normalisation
-from denoiser.unet import UNet
+from quietfield.machine import choose_device
+from quietfield.network.normalise import Normalisation
+from quietfield.network.unet import UNet
 from train.callbacks import CHECKPOINT, EndOfRun, callbacks
 from train.checkpoint import WholeFiles, check_resumable, load_checkpoint, load_network, run_normalisation
 from train.config import Config, option_of

@@ -13,7 +13,7 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from denoiser.model import load_model
+from quietfield.network.model import load_model
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
-from denoiser.domain import Domain
-from denoiser.metrics import si_psnr
-from denoiser.normalise import Normalisation
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.network.domain import Domain
+from quietfield.metrics import si_psnr
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 from train.blind import blind_loss
 from train.config import Config
 from train.images.pairs import Images, Pair

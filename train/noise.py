@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from denoiser.images import open_stack
-from denoiser.noise.diagnosis import diagnose
+from quietfield.files.images import open_stack
+from quietfield.noise.diagnosis import diagnose
 from train import pictures
 from train.images.layouts import open_image
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoiser.noise.correlation import LAGS
-from denoiser.noise.diagnosis import Diagnosis
+from quietfield.noise.correlation import LAGS
+from quietfield.noise.diagnosis import Diagnosis
 
 SIDE = 192  # pixels of a crop of the frame
 

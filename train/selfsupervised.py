@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from denoiser.noise.blindspots import NEIGHBOURHOOD, BlindSpots
+from quietfield.noise.blindspots import NEIGHBOURHOOD, BlindSpots
 
 Network = Callable[[Tensor], Tensor]
 

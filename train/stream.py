@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from denoiser.noise.camera import poisson_frame
+from quietfield.noise.camera import poisson_frame
 from train.augment import augment
 from train.config import Config
 from train.images.clean import draw_clean, plan_clean

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from denoiser.noise.camera import correlate, multiplied, row_noise
+from quietfield.noise.camera import correlate, multiplied, row_noise
 
 # Photo-electrons a pixel in the mean, as W2S's frames have them, and the width of a wide-field
 # microscope's point spread function in pixels of the super-resolved image.
@@ -44,7 +44,7 @@ class Cameras:
         Share of the crops that are blurred before they are photographed, by 0.5 to 2 pixels: as a microscope
         out of focus or with finer pixels sees them, and without noise of their own. None for scale 2.
     multiplied : float
-        Share of the crops whose camera multiplies electrons (`denoiser.noise.camera.multiplied`). None for scale 2.
+        Share of the crops whose camera multiplies electrons (`quietfield.noise.camera.multiplied`). None for scale 2.
     """
 
     photons: tuple[float, float] = (3.0, 500.0)

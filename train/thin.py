@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from denoiser.unet import DoubleConv, UNet
+from quietfield.network.unet import DoubleConv, UNet
 
 SMALL = 1e-9  # variance of a direction, in the greatest, below which it is taken for constant
 # Of a direction that matters, standard deviation in the skip below which it is taken for more: else what comes from

@@ -3,7 +3,7 @@
     python test/evaluate/evaluate.py PREDICTIONS TRUTH [METRICS.json]
 
 Cases are paired by stem, wherever they lie below the two folders. For every case the mean over its
-planes of SI-PSNR (the challenge's measure, as `denoiser.metrics` defines it), of PSNR and RMSE in
+planes of SI-PSNR (the challenge's measure, as `quietfield.metrics` defines it), of PSNR and RMSE in
 the truth's units (these two do change with gain and offset), and of SSIM after an affine fit.
 metrics.json has the platform's form: "results" with one entry per case, and "aggregates".
 """
@@ -20,8 +20,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from denoiser.images import SUFFIXES, open_stack
-from denoiser.metrics import psnr, si_psnr, ssim
+from quietfield.files.images import SUFFIXES, open_stack
+from quietfield.metrics import psnr, si_psnr, ssim
 
 
 def read(path: Path) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoiser.memory import disk_free
+from quietfield.machine import disk_free
 from train.config import Config
 from train.folders import make_folder
 from train.images.frames import Loaded, read_images, target_of

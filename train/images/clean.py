@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from denoiser.noise.correlation import FOURTH, differences
+from quietfield.noise.correlation import FOURTH, differences
 from train.images.layouts import SUFFIXES, is_image
 
 # Every so many files of a folder, by name, are never trained on.

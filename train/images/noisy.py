@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoiser.images import open_stack
-from denoiser.noise.model import NoiseModel
+from quietfield.files.images import open_stack
+from quietfield.noise.model import NoiseModel
 from train.config import Config
 from train.images.layouts import W2S_NAME, Item, Layout, detect, open_image
 from train.images.pairs import Images, Pair, filled

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoiser.noise.camera import photon_transfer
+from quietfield.noise.camera import photon_transfer
 from train.config import Config
 from train.images.cache import open_cache
 from train.images.clean import Clean
@@ -42,7 +42,7 @@ class Pair:
     gain, offset : float
         The camera's, by `photon_transfer`; NaN where the variance does not grow with the mean.
     skew : float
-        Third moment of the noise (`denoiser.noise.model.NoiseModel`): 1 of Poisson noise.
+        Third moment of the noise (`quietfield.noise.model.NoiseModel`): 1 of Poisson noise.
     """
 
     name: str

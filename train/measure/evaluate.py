@@ -15,9 +15,9 @@ import tifffile
 import torch
 from torch.nn import functional
 
-from denoiser.metrics import affine_fit, micro_ssim, psnr_affine, rmse, si_psnr, ssim, st_snr
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser, fill_invalid
+from quietfield.metrics import affine_fit, micro_ssim, psnr_affine, rmse, si_psnr, ssim, st_snr
+from quietfield.pipeline import denoise_file
+from quietfield.network.predict import Denoiser, fill_invalid
 from train.measure.cases import Case, Image, as_file, read_case
 
 log = logging.getLogger(__name__)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from denoiser.device import choose_device
-from denoiser.metrics import si_psnr, ssim
-from denoiser.model import load_model
-from denoiser.predict import Denoiser
+from quietfield.machine import choose_device
+from quietfield.metrics import si_psnr, ssim
+from quietfield.network.model import load_model
+from quietfield.network.predict import Denoiser
 from train.images.clean import FINE, read_named
 from train.measure.evaluate import enlarge
 from train.synthetic import DOSES, degrade

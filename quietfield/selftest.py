@@ -1,4 +1,4 @@
-"""`python -m denoiser.selftest [MODEL]`: does this torch, on this machine, compute what the networks should give?
+"""`python -m quietfield.selftest [MODEL]`: does this torch, on this machine, compute what the networks should give?
 
 A drawn scene goes as a TIFF through the whole pipeline, on the device that would be used. Its answer is held against
 the same network in float64 on the CPU, which takes other kernels. So no stored answer can grow old.
@@ -16,11 +16,11 @@ import tifffile
 import torch
 from numpy.typing import NDArray
 
-from denoiser.device import choose_device, describe, describe_torch
-from denoiser.model import ARGUMENTS, Model, ModelError, load_model
-from denoiser.pipeline import denoise_file
-from denoiser.predict import Denoiser
-from denoiser.unet import StandardisedUNet
+from quietfield.machine import choose_device, describe, describe_torch
+from quietfield.network.model import ARGUMENTS, Model, ModelError, load_model
+from quietfield.pipeline import denoise_file
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import StandardisedUNet
 
 SHIPPED = Path(__file__).resolve().parents[1] / "resources"
 SHAPE = 170, 203  # no power of two divides them

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from denoiser.noise.blindspots import BlindSpots
-from denoiser.noise.correlation import LEAST_PASSED, Array, Correlation
-from denoiser.noise.transfer import Transfer, transfer_of_frames, transfer_of_images
+from quietfield.noise.blindspots import BlindSpots
+from quietfield.noise.correlation import LEAST_PASSED, Array, Correlation
+from quietfield.noise.transfer import Transfer, transfer_of_frames, transfer_of_images
 
 SMALLEST = 16  # pixels of a side
 GLANCE = 2**18  # pixels that `glance` looks at: 512² of one plane, 256² of four, in some 50 ms of one core
@@ -159,7 +159,7 @@ def diagnose(stack: NDArray[Any], repeated: bool | None = None, offset: float | 
     repeated : bool, optional
         Whether the planes show one scene again and again; found out by default.
     offset : float, optional
-        The camera's, from a dark frame; see `denoiser.noise.transfer` for what it is good for.
+        The camera's, from a dark frame; see `quietfield.noise.transfer` for what it is good for.
 
     Raises
     ------

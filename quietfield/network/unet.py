@@ -229,7 +229,7 @@ class StandardisedUNet(UNet):
     """A `UNet` that takes and gives the image's own intensity units, as packages of it are used.
 
     Each image of the batch is brought to zero mean and unit standard deviation, and the answer back,
-    as `denoiser.normalise` does it for planes. A constant image stays what it is.
+    as `quietfield.network.normalise` does it for planes. A constant image stays what it is.
     """
 
     def forward(self, x: Tensor) -> Tensor:

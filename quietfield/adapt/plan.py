@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoiser.memory import available
-from denoiser.noise.blindspots import BlindSpots
-from denoiser.noise.diagnosis import PATTERN_REACH, SMALLEST, Diagnosis, diagnose
-from denoiser.predict import Denoiser, fill_invalid
-from denoiser.stripes import without_stripes
-from denoiser.tune import tune
+from quietfield.machine import available
+from quietfield.noise.blindspots import BlindSpots
+from quietfield.noise.diagnosis import PATTERN_REACH, SMALLEST, Diagnosis, diagnose
+from quietfield.network.predict import Denoiser, fill_invalid
+from quietfield.adapt.stripes import without_stripes
+from quietfield.adapt.tune import tune
 
 Planes = NDArray[Any]
 

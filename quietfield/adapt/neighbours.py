@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from denoiser.noise.transfer import transfer_of_images
-from denoiser.predict import Denoiser, fill_invalid
-from denoiser.stack import Stack
+from quietfield.noise.transfer import transfer_of_images
+from quietfield.network.predict import Denoiser, fill_invalid
+from quietfield.files.stack import Stack
 
 Array = NDArray[np.float32]
 

@@ -13,8 +13,8 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from denoiser.noise.correlation import FOURTH
-from denoiser.noise.transfer import transfer_of_images
+from quietfield.noise.correlation import FOURTH
+from quietfield.noise.transfer import transfer_of_images
 
 SMOOTH = 3.0  # pixels: width of the Gaussian whose average tells how bright it is at a pixel; less lets noise through
 MOST_SKEW = 3.0

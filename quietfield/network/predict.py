@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from denoiser.domain import Domain
-from denoiser.model import Model
-from denoiser.normalise import Normalisation, normalise, undo
-from denoiser.tiling import tiles
-from denoiser.unet import UNet
+from quietfield.network.domain import Domain
+from quietfield.network.model import Model
+from quietfield.network.normalise import Normalisation, normalise, undo
+from quietfield.network.tiling import tiles
+from quietfield.network.unet import UNet
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denoiser.adapt import OFF, Adaptation, Adapted, adapt, spend
-from denoiser.images import open_stack
-from denoiser.memory import available, disk_free
-from denoiser.neighbours import FIRST, Chance, Together, look, reason_against
-from denoiser.noise.diagnosis import Diagnosis, glance
-from denoiser.predict import Denoiser, invalid
-from denoiser.stack import Stack
-from denoiser.tiff import write_tiff
+from quietfield.adapt.plan import OFF, Adaptation, Adapted, adapt, spend
+from quietfield.files.images import open_stack
+from quietfield.machine import available, disk_free
+from quietfield.adapt.neighbours import FIRST, Chance, Together, look, reason_against
+from quietfield.noise.diagnosis import Diagnosis, glance
+from quietfield.network.predict import Denoiser, invalid
+from quietfield.files.stack import Stack
+from quietfield.files.tiff import write_tiff
 
 BLOCK_PIXELS = 1024 * 1024
 # Measured with the networks of each scale, on planes of 1024² to 4096²: what is held for each pixel of
@@ -84,7 +84,7 @@ def denoise_file(
     progress : callable
         Told the planes done and the planes in all.
     adaptation : Adaptation
-        What to do to suit the file (`denoiser.adapt`).
+        What to do to suit the file (`quietfield.adapt.plan`).
     neighbours : str
         "auto": neighbouring planes help where they show the same scene. "off": each plane is by itself.
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from denoiser.noise.blindspots import BlindSpots
-from denoiser.normalise import normalise
-from denoiser.predict import Denoiser
-from denoiser.unet import UNet
+from quietfield.noise.blindspots import BlindSpots
+from quietfield.network.normalise import normalise
+from quietfield.network.predict import Denoiser
+from quietfield.network.unet import UNet
 
 CROP, BATCH = 128, 4
 RATE = 1e-3

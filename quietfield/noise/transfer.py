@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from denoiser.noise.camera import Camera
-from denoiser.noise.correlation import FOURTH, Array, differences
+from quietfield.noise.camera import Camera
+from quietfield.noise.correlation import FOURTH, Array, differences
 
 CLASSES = 40  # of equal numbers of pixels, by brightness
 

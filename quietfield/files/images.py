@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from denoiser.metaimage import open_metaimage
-from denoiser.stack import Stack
-from denoiser.tiff import open_tiff
+from quietfield.files.metaimage import open_metaimage
+from quietfield.files.stack import Stack
+from quietfield.files.tiff import open_tiff
 
 SUFFIXES = (".tif", ".tiff", ".mha")
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-from denoiser.domain import Domain
-from denoiser.normalise import Normalisation
-from denoiser.unet import UNet
+from quietfield.network.domain import Domain
+from quietfield.network.normalise import Normalisation
+from quietfield.network.unet import UNet
 
 log = logging.getLogger(__name__)
 
 RECORD = "model.json"
 FORMAT = 1
-# What `denoiser.unet.UNet` is built from; what a record may say of it besides.
+# What `quietfield.network.unet.UNet` is built from; what a record may say of it besides.
 ARGUMENTS = ("channels", "unshuffle", "block", "norm", "residual", "attention", "dropout", "scale", "skips")
 REMARKS = ("network", "parameters", "halo")
 AUTOCAST = {None: None, "float16": torch.float16, "bfloat16": torch.bfloat16}

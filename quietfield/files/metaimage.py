@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from denoiser.stack import Array, Stack, as_planes
+from quietfield.files.stack import Array, Stack, as_planes
 
 
 def open_metaimage(path: Path) -> Stack:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from denoiser.normalise import noise_std
+from quietfield.network.normalise import noise_std
 
 LARGEST = 512  # side of what is looked at in the middle of a plane
 SMALLEST = 16  # side below which nothing is said

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from denoiser.images import SUFFIXES
+from quietfield.files.images import SUFFIXES
 
 log = logging.getLogger(__name__)
 

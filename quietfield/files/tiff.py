@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from denoiser.stack import Array, Stack, as_planes
+from quietfield.files.stack import Array, Stack, as_planes
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ MOST_MESSAGES = 1000  # of the parser, before a file is given up
 
 
 def open_tiff(path: Path, resources: ExitStack) -> Stack:
-    """Open a TIFF; `resources` closes it. See `denoiser.images.open_stack`."""
+    """Open a TIFF; `resources` closes it. See `quietfield.files.images.open_stack`."""
     with _damage_is_an_error(path):
         try:
             tif = resources.enter_context(tifffile.TiffFile(path))

@@ -3,7 +3,7 @@ PY := .venv/bin/python
 FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROCESSES)) $(if $(GPU),--accelerator gpu --compile)
 FORMATS := pytorch_state_dict torchscript onnx
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint docs test-wheel test-container package test-package test-consumers sbom faults fuzz evaluate adapt compare readme train clean data
+.PHONY: help demo test check lint docs test-wheel test-container package test-package test-predict test-card test-consumers sbom faults fuzz evaluate adapt compare readme train clean data
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,12 +24,16 @@ test-wheel: .venv-build/.done ## build the wheel, install it in an empty environ
 test-container: .venv/.train ## build the images, run them locked down, compare the answers (ALL=1: the large one, too; MEASURE=1: a table)
 	tools/test_container.sh $(PY)
 
-package: .venv-package/.done ## make the bioimage.io packages, in runs/, and their zips (GITHUB_USER=its maintainer)
-	.venv-package/bin/python -m package $(GITHUB_USER)
+package: .venv-package/.done ## make the bioimage.io packages, in runs/, and their zips (GITHUB_USER=maintainer, GIT_REPO=address)
+	.venv-package/bin/python -m package --github-user "$(GITHUB_USER)" --git-repo "$(GIT_REPO)" --training-data "$(TRAINING_DATA)"
 test-package: package ## have bioimageio.core test the packages' three formats
 	for rdf in rdf.yaml runs/package-general/rdf.yaml runs/package-super-resolution/rdf.yaml; do for format in $(FORMATS); do \
 	  .venv-package/bin/bioimageio test $$rdf --weight-format $$format || exit 1; done; done
-test-consumers: test-package .venv-core010/.done .venv-core096/.done .venv-apps/.done ## the same in older cores, and every other consumer
+test-predict: package .venv-core096/.done data ## denoise real files of DATA=folder by core's own command, against inference.py
+	for core in package core096; do .venv-$$core/bin/python -W ignore test/contract/predict.py "$(DATA)" || exit 1; done
+test-card: package .venv-spec/.done ## score the packages' metadata, and draw the zoo's card, into runs/card
+	.venv-spec/bin/python -W ignore test/contract/completeness.py
+test-consumers: test-package .venv-torch201/.done .venv-core010/.done .venv-core096/.done .venv-apps/.done ## the same in older cores, and every other consumer
 	test/contract/consumers.sh
 
 faults: .venv/.dev ## print exit code and message of every fault
@@ -64,7 +68,9 @@ clean: ## remove environments, runs and outputs
 	tools/setup.sh .venv requirements/train.txt && touch $@
 .venv/.dev: requirements.txt requirements/train.txt requirements/dev.txt tools/setup.sh
 	tools/setup.sh .venv requirements/dev.txt && touch .venv/.train $@
-.venv-docs/.done .venv-build/.done .venv-sbom/.done: .venv-%/.done: requirements/%.txt
+.venv-torch201/.done: requirements/torch201.txt
+	python3.11 -m venv .venv-torch201 && .venv-torch201/bin/python -m pip install --quiet --no-deps -r $< && touch $@
+.venv-docs/.done .venv-build/.done .venv-sbom/.done .venv-spec/.done: .venv-%/.done: requirements/%.txt
 	$(or $(PYTHON),python3) -m venv .venv-$* && .venv-$*/bin/python -m pip install --quiet -r $< && touch $@
 .venv-%/.done: requirements.txt requirements/%.txt tools/setup.sh
 	tools/setup.sh .venv-$* requirements/$*.txt && touch $@

@@ -1,10 +1,11 @@
-"""`python -m package [GITHUB_USER]`: make the bioimage.io packages of the shipped networks, as folders and zips.
+"""`python -m package`: make the bioimage.io packages of the shipped networks, as folders and zips.
 
-The packages name GITHUB_USER as their maintainer, which bioimage.io wants to know when they are published.
+Who publishes them gives a GitHub name, which bioimage.io wants to know, and the repository's address if there is one.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import zipfile
@@ -15,21 +16,11 @@ import imagecodecs
 import numpy as np
 import tifffile
 import torch
+import yaml  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from ruyaml import YAML
 
-from package.description import (
-    CITATIONS,
-    Package,
-    compared_figures_of,
-    denoising,
-    describe,
-    figures_of,
-    general,
-    moved,
-    super_resolution,
-    superres_figures_of,
-)
+from package.card import METRICS, Card, evaluations, load_card
+from package.description import CITATIONS, HALO, LEAST, Publisher, describe, moved
 from package.weights import standardised, write_onnx, write_torchscript
 from quietfield import __version__
 from quietfield.network.model import load_model
@@ -44,36 +35,33 @@ TOLERANCE = 1e-4  # of the test output's range
 Image = NDArray[np.float32]
 
 
-def main(maintainer: str | None = None) -> int:
+SOURCES = {
+    "package": ROOT / "resources",
+    "package-general": ROOT / "resources" / "beyond",
+    "package-super-resolution": ROOT / "models" / "super-resolution",
+}
+
+
+def main() -> int:
     """All packages; the first is described by `rdf.yaml` at the top level, too."""
-    for name, (source, package) in shipped().items():
-        description = build(source, RUNS / name, package, maintainer)
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("github-user", "git-repo", "training-data"):
+        parser.add_argument(f"--{name}", default="")
+    publisher = Publisher(**vars(parser.parse_args()))
+    for name, source in SOURCES.items():
+        description = build(source, RUNS / name, publisher)
         if name == "package":
             _write_yaml(ROOT / "rdf.yaml", moved(description, Path("runs/package")))
     return 0
 
 
-def shipped() -> dict[str, tuple[Path, Package]]:
-    """Folder of the model and what people are told of it, by the name of the package's folder."""
-    docs = ROOT / "docs"
-    compared = (docs / "compare" / f"{name}.csv" for name in ("noisy-input", "its-general-network-alone"))
-    return {
-        "package": (ROOT / "resources", denoising(figures_of(docs / "evaluation.csv"))),
-        "package-general": (ROOT / "resources" / "beyond", general(compared_figures_of(*compared))),
-        "package-super-resolution": (
-            ROOT / "models" / "super-resolution",
-            super_resolution(superres_figures_of(docs / "super-resolution.csv")),
-        ),
-    }
-
-
-def build(source: Path, folder: Path, package: Package, maintainer: str | None) -> dict[str, Any]:
+def build(source: Path, folder: Path, publisher: Publisher) -> dict[str, Any]:
     """Write every file of a model's package anew, then `rdf.yaml` beside them and the zip; gives what it says."""
     torch.set_num_threads(1)  # sums in one order, and so the same last bits, however many cores there are
-    model = load_model(source)
+    model, card = load_model(source), load_card(source / "card.yaml")
     network = standardised(model)
     folder.mkdir(parents=True, exist_ok=True)
-    for file in (source / "weights.pt", ROOT / "quietfield" / "unet.py"):
+    for file in (source / "weights.pt", ROOT / "quietfield" / "network" / "unet.py", ROOT / "LICENSE"):
         shutil.copyfile(file, folder / file.name)
     write_torchscript(network, folder / "weights.torchscript.pt")
     write_onnx(network, folder / "weights.onnx")
@@ -87,10 +75,10 @@ def build(source: Path, folder: Path, package: Package, maintainer: str | None) 
     for name, image in (("sample_input", field), ("sample_output", answer)):
         tifffile.imwrite(folder / f"{name}.tif", image[None, None], photometric="minisblack", metadata={"axes": "SCYX"})
     (folder / "cover.png").write_bytes(_cover(np.kron(field, np.ones((network.scale, network.scale))), answer))
-    (folder / "README.md").write_text(_readme(package), encoding="utf-8")
+    (folder / "README.md").write_text(_readme(card), encoding="utf-8")
 
     tolerance = float(TOLERANCE * np.ptp(test_answer))
-    description = describe(folder, model, network, package, tolerance, maintainer)
+    description = describe(folder, model, network, card, tolerance, publisher)
     description["timestamp"] = _timestamp(folder / "rdf.yaml", description)
     _write_yaml(folder / "rdf.yaml", description)
     archive = _zip(folder)
@@ -101,18 +89,21 @@ def build(source: Path, folder: Path, package: Package, maintainer: str | None) 
 def _timestamp(rdf: Path, description: dict[str, Any]) -> str:
     """That of the description that is there, if nothing else is new; else the new one's."""
     time = description["timestamp"]
-    before = (YAML(typ="safe").load(rdf) or {}) if rdf.is_file() else {}
+    before = (yaml.safe_load(rdf.read_text(encoding="utf-8")) or {}) if rdf.is_file() else {}
     same = before.keys() == description.keys() and {**before, "timestamp": time} == description
     return str(before["timestamp"] if same else time)
 
 
+class _Plain(yaml.SafeDumper):  # type: ignore[misc]
+    """YAML without the anchors that some readers do not know."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    """As plain YAML, without the anchors that some readers do not know."""
-    yaml = YAML()
-    yaml.width = 110
-    yaml.representer.ignore_aliases = lambda data: True
-    with path.open("w", encoding="utf-8") as file:
-        yaml.dump(content, file)
+    text = yaml.dump(content, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+    path.write_text(text, encoding="utf-8")
 
 
 def _run(network: StandardisedUNet, image: Image) -> Image:
@@ -133,43 +124,33 @@ def _cover(noisy: Image, denoised: Image) -> bytes:
     return bytes(imagecodecs.png_encode(grey.astype(np.uint8)))
 
 
-def _readme(package: Package) -> str:
-    measured = "\n".join(f"| {name} | {text} |" for name, text in package.figures.items())
-    cite = "\n".join(f"- {c['text']} {'doi:' + c['doi'] if 'doi' in c else c['url']}" for c in CITATIONS)
-    return f"""# {package.name}
+def _readme(card: Card) -> str:
+    sections = [evaluation_section(e, c["title"]) for e, c in zip(evaluations(card), card.evaluations, strict=True)]
+    cite = "\n".join(f"- {c['text']}, {'doi:' + c['doi'] if 'doi' in c else c['url']}" for c in CITATIONS)
+    template = (Path(__file__).parent / "README.template.md").read_text(encoding="utf-8")
+    values = {
+        "name": card.name,
+        "description": card.description,
+        "intended": card.intended,
+        "out_of_scope": card.out_of_scope_use,
+        "evaluations": "\n\n".join(sections),
+        "metrics": "\n".join(f"- {name}: {words}." for name, words in METRICS.items()),
+        "limitations": f"{card.known_biases} {card.risks} {card.limitations}\n\n{card.recommendations}",
+        "cite": cite,
+        "least": str(LEAST),
+        "halo": str(HALO),
+    }
+    for name, value in values.items():
+        template = template.replace("{" + name + "}", value)
+    return template
 
-## Description
 
-{package.description}
-
-It brings each image to zero mean and unit standard deviation by itself and undoes that at the end: no pre- or
-postprocessing is needed, the answer is in the intensity units of the input, and any gain or offset of the camera is
-followed. Any size is taken. The pictures that come with it are simulated.
-
-## Intended Use
-
-{package.intended}
-
-## Validation
-
-No image of these sets was used to train, or to choose or stop a network. SI-PSNR is scale-invariant (range: max - min
-of the truth); SSIM is taken after the least-squares affine fit of the prediction to the truth.
-
-| set | measured |
-|---|---|
-{measured}
-
-Each block of a blockwise prediction is standardised by its own statistics, so that blocks differ a little from the
-whole image at once; prefer whole images where memory allows.
-
-## Limitations
-
-{package.limitations}
-
-## Citation
-
-{cite}
-"""
+def evaluation_section(evaluation: dict[str, Any], title: str) -> str:
+    """A heading and a table: a row for each metric, a column for each factor."""
+    head = ["", *evaluation["evaluation_factors"]]
+    rows = [[m, *map(str, r)] for m, r in zip(evaluation["metrics"], evaluation["results"], strict=True)]
+    table = [head, ["---"] * len(head), *rows]
+    return f"### {title[0].upper()}{title[1:]}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in table)
 
 
 def _zip(folder: Path) -> Path:
@@ -187,4 +168,4 @@ def _zip(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))
+    sys.exit(main())

@@ -6,15 +6,15 @@ newer ones, and every core reads this.
 
 from __future__ import annotations
 
-import csv
 import datetime
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 
+from package.card import Card, evaluations
+from package.cost import sentences
 from package.weights import ONNX_OPSET
 from quietfield import __version__
 from quietfield.network.model import ARGUMENTS, Model, sha256
@@ -23,135 +23,89 @@ from quietfield.network.unet import StandardisedUNet
 CITATIONS = [
     {
         "text": "Zhou R., El Helou M., Sage D., Laroche T., Seitz A., Süsstrunk S. (2020): W2S: Microscopy Data with "
-        "Joint Denoising and Super-Resolution for Widefield to SIM Mapping. ECCV Workshops. The training images.",
+        "Joint Denoising and Super-Resolution for Widefield to SIM Mapping. ECCV Workshops. The training images",
         "doi": "10.1007/978-3-030-66415-2_31",
     },
     {
         "text": "Ronneberger O., Fischer P., Brox T. (2015): U-Net: Convolutional Networks for Biomedical Image "
-        "Segmentation. MICCAI. The architecture.",
+        "Segmentation. MICCAI. The architecture",
         "doi": "10.1007/978-3-319-24574-4_28",
     },
     {
-        "text": "AI4Life (2024): Microscopy Denoising Challenge (AI4Life-MDC24). The challenge that it was made for.",
+        "text": "AI4Life (2024): Microscopy Denoising Challenge (AI4Life-MDC24). The challenge that it was made for",
         "url": "https://ai4life-mdc24.grand-challenge.org/",  # it has no DOI that we know of
     },
 ]
-COMMITTED = {"weights.pt": "resources/weights.pt", "unet.py": "quietfield/network/unet.py"}
-LIMITATIONS = (
-    "For images like W2S: others go to the second network of the repository, which is a package of its own. "
-    "Noise that is correlated from pixel to pixel or along rows was not in the training data, and stays. Trained on "
-    "fixed cells in widefield; look at the residual on other microscopes."
-)
+COMMITTED = {"weights.pt": "resources/weights.pt", "unet.py": "quietfield/network/unet.py", "LICENSE": "LICENSE"}
 TAGS = [
-    *("fluorescence-light-microscopy", "widefield", "2d", "cells", "denoising", "image-restoration"),
+    *("fluorescence-light-microscopy", "2d", "denoising", "image-restoration"),
     *("unet", "pytorch", "deepimagej", "fiji"),
 ]
+AUTHORS = [{"name": "The authors of quietfield"}]
+# What core does with an image: it mirrors HALO pixels at the borders, and cuts blocks of LEAST + n pixels that overlap
+# by that. docs/package.md has what other choices cost.
+HALO, LEAST = 16, 128
+# Fields of the format that are empty here, and said to be: other weights, a model that this one was made from, links.
+NO_WEIGHTS = dict.fromkeys(("keras_hdf5", "tensorflow_js", "tensorflow_saved_model_bundle"))
+NONE: dict[str, Any] = {"parent": None, "run_mode": None, "icon": None, "links": [], "uploader": None}
 
 
 @dataclass(frozen=True)
-class Package:
-    """What people are told of a network, besides what its record says.
+class Publisher:
+    """What only who publishes a package can say.
 
     Attributes
     ----------
-    name, description, limitations
-        As in `rdf.yaml`.
-    intended
-        What the README says that it is for.
-    figures
-        What was measured on images that it never saw, by the name of the set.
-    tags
-        Besides `TAGS`.
+    github_user
+        GitHub name of who answers for the package. Readers ask GitHub whether there is one of that name.
+    git_repo
+        Address of the repository.
+    training_data
+        Name of the training data in bioimage.io's collection.
     """
 
-    name: str
-    description: str
-    intended: str
-    limitations: str
-    figures: dict[str, str]
-    tags: tuple[str, ...] = ()
+    github_user: str | None = None
+    git_repo: str | None = None
+    training_data: str | None = None
 
-
-def denoising(figures: dict[str, str]) -> Package:
-    """The shipped network's."""
-    return Package(
-        "W2S U-Net denoiser for fluorescence microscopy",
-        "A U-Net that estimates from one noisy fluorescence image what many frames would average to, in the "
-        "image's own intensity units. Trained on W2S: one raw widefield frame in, the mean of 400 as truth.",
-        "Two-dimensional fluorescence images with Poisson noise, widefield above all; stacks plane by plane. Not for "
-        "counting photons, nor for the statistics of the noise: it estimates a mean.",
-        LIMITATIONS,
-        figures,
-    )
-
-
-def general(figures: dict[str, str]) -> Package:
-    """That of the network for images unlike W2S."""
-    return Package(
-        "U-Net denoiser for fluorescence microscopes of any kind",
-        "A U-Net that estimates from one noisy fluorescence image what many frames would average to, in the image's "
-        "own intensity units. Trained on W2S (one widefield frame in, the mean of 400 as truth) at many noise levels, "
-        "and on clean images of other microscopes with drawn noise.",
-        "Two-dimensional fluorescence images with 3 photo-electrons at the brightest pixel and more: confocal, "
-        "two-photon, widefield; stacks plane by plane. For dim widefield images like W2S's the other denoiser of this "
-        "family is better. Not for counting photons, nor for the statistics of the noise: it estimates a mean.",
-        "A quarter of the synthetic training images had noise that neighbours share, a tenth noise of whole rows: of "
-        "other such noise some may stay. Look at the residual: it should show noise and no structure.",
-        figures,
-    )
-
-
-def super_resolution(figures: dict[str, str]) -> Package:
-    """That of the network that doubles the pixels."""
-    return Package(
-        "U-Net denoiser that doubles the pixels of fluorescence images",
-        "A U-Net that estimates from one noisy widefield image what a SIM reconstruction of twice as many pixels in Y "
-        "and X would show. Trained on SIM images of microtubules, blurred, binned and given Poisson noise.",
-        "To show what joint denoising and super-resolution can do on filaments, and to start training from. It has "
-        "seen microtubules alone: on other structures it may draw filaments that are not there. Not for measurements.",
-        "Trained on simulated frames of six cells' microtubules (a Gaussian point spread function, no read noise): "
-        "other structures, other optics and real frames were not in its training.",
-        figures,
-        ("super-resolution",),
-    )
+    def fields(self) -> dict[str, Any]:
+        """Of `rdf.yaml`; what is not given is left out."""
+        return {
+            **({"maintainers": [{"github_user": self.github_user}]} if self.github_user else {}),
+            **({"git_repo": self.git_repo} if self.git_repo else {}),
+            **({"training_data": {"id": self.training_data}} if self.training_data else {}),
+        }
 
 
 def describe(
-    folder: Path,
-    model: Model,
-    network: StandardisedUNet,
-    package: Package,
-    tolerance: float,
-    maintainer: str | None = None,
+    folder: Path, model: Model, network: StandardisedUNet, card: Card, tolerance: float, publisher: Publisher
 ) -> dict[str, Any]:
     """The content of `rdf.yaml`, with the sha256 of every file that it names.
 
     Parameters
     ----------
     folder : Path
-        The package's folder, which holds the other files already.
+        The package's folder, which holds the other files already; its name is the package's in docs/package-cost.csv.
     model : Model
         The model.
     network : StandardisedUNet
-        The same in intensity units, for its halo and its grid.
-    package : Package
+        The same in intensity units, for its scale.
+    card : Card
         What people are told of it.
     tolerance : float
         Furthest that a format's answer may be from the test output, in intensity units.
-    maintainer : str, optional
-        GitHub name of who answers for the package. Readers ask GitHub whether there is one of that name.
+    publisher : Publisher
+        What is not known here.
     """
 
     def file(name: str) -> dict[str, str]:
         return {"source": name, "sha256": sha256(folder / name)}
 
-    architecture, training = model.record["architecture"], model.record["training"]
-    torch_version = training["torch"].split("+")[0]
-    # A tile must hold more than the halo on both sides of it.
-    least = 2 * network.halo + network.multiple
-    space = [{"type": "space", "id": axis, "size": {"min": least, "step": network.multiple}} for axis in "yx"]
+    architecture = model.record["architecture"]
+    torch_version = torch.__version__.split("+")[0]  # of the writer
+    space = [{"type": "space", "id": axis, "size": {"min": LEAST, "step": 1}} for axis in "yx"]
     finer = {"scale": 1 / network.scale} if network.scale > 1 else {}
-    halo = network.scale * network.halo
+    halo = network.scale * HALO
     follows = [
         {"type": "space", "id": axis, "size": {"tensor_id": "noisy", "axis_id": axis}, "halo": halo, **finer}
         for axis in "yx"
@@ -161,17 +115,22 @@ def describe(
     return {
         "format_version": "0.5.4",
         "type": "model",
-        "name": package.name,
-        "description": package.description,
+        "name": card.name,
+        "description": card.description,
         "version": __version__,
+        "id_emoji": "🔬",
+        "version_comment": "The first version.",
         "timestamp": datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat(),
-        "authors": [{"name": "The authors of quietfield"}],
-        **({"maintainers": [{"github_user": maintainer}]} if maintainer else {}),
+        "authors": [dict(author) for author in AUTHORS],
+        "packaged_by": [dict(author) for author in AUTHORS],
+        **publisher.fields(),
+        **NONE,
         "cite": [dict(entry) for entry in CITATIONS],
         "license": "MIT",
-        "tags": [*TAGS, *package.tags],
+        "tags": [*TAGS, *card.tags],
         "covers": ["cover.png"],
         "documentation": "README.md",
+        "attachments": [file("LICENSE")],
         "inputs": [
             {
                 "id": "noisy",
@@ -185,7 +144,7 @@ def describe(
         "outputs": [
             {
                 "id": "denoised",
-                "description": "Its denoised estimate, in the same units.",
+                "description": "The estimate of it without noise, in the same units.",
                 "axes": [*first, *follows],
                 "data": data,
                 "test_tensor": file("test_output.npy"),
@@ -196,6 +155,10 @@ def describe(
             "pytorch_state_dict": {
                 **file("weights.pt"),
                 "pytorch_version": torch_version,
+                "authors": [dict(author) for author in AUTHORS],
+                "comment": "The network's own file; it loads with weights_only=True.",
+                "parent": None,
+                "dependencies": None,
                 "architecture": {
                     **file("unet.py"),
                     "callable": type(network).__name__,
@@ -205,78 +168,79 @@ def describe(
             "torchscript": {
                 **file("weights.torchscript.pt"),
                 "pytorch_version": torch_version,
+                "authors": [dict(author) for author in AUTHORS],
+                "comment": "A trace, which torch 2.0.1 and libtorch 1.13.1 load, too.",
                 "parent": "pytorch_state_dict",
             },
-            "onnx": {**file("weights.onnx"), "opset_version": ONNX_OPSET, "parent": "pytorch_state_dict"},
+            "onnx": {
+                **file("weights.onnx"),
+                "opset_version": ONNX_OPSET,
+                "external_data": None,
+                "authors": [dict(author) for author in AUTHORS],
+                "comment": "One file, for ONNX Runtime 1.13.1 and newer.",
+                "parent": "pytorch_state_dict",
+            },
+            **NO_WEIGHTS,
         },
-        "config": {
-            "bioimageio": {
-                "reproducibility_tolerance": [
-                    {"relative_tolerance": 1e-3, "absolute_tolerance": tolerance, "mismatched_elements_per_million": 0}
-                ],
-                "training": {
-                    "data": training["data"],
-                    "steps": training["steps"],
-                    "minutes": training["minutes"],
-                    "device": training["device"],
-                    **{k: training["config"][k] for k in ("batch", "crop", "lr", "loss", "seed")},
-                },
-                "evaluation": package.figures,
-                "limitations": package.limitations,
-            }
-        },
+        "config": {"bioimageio": _config(model, card, tolerance, sentences(folder.name)), "stardist": None},
     }
 
 
-def figures_of(path: Path) -> dict[str, str]:
-    """Mean SI-PSNR and SSIM of each set, before and after, of the table that `make readme` measured."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    figures = {}
-    for name in dict.fromkeys(row["set"] for row in rows):
-        columns = ("noisy_si_psnr", "noisy_ssim", "si_psnr", "ssim")
-        a, b, c, d = (float(np.mean([float(r[k]) for r in rows if r["set"] == name])) for k in columns)
-        count = sum(r["set"] == name for r in rows)
-        figures[name] = _sentence(count, (a, b), (c, d))
-    return figures
+def _config(model: Model, card: Card, tolerance: float, cost: tuple[str, str]) -> dict[str, Any]:
+    """The typed card."""
+    training = model.record["training"]
+    hours = round(training["minutes"] / 60, 3)
+    return {
+        "reproducibility_tolerance": [
+            {"relative_tolerance": 1e-3, "absolute_tolerance": tolerance, "mismatched_elements_per_million": 0}
+        ],
+        "task": card.task,
+        "modality": card.modality,
+        "target_structure": list(card.target_structure),
+        "architecture_type": card.architecture_type,
+        "architecture_description": card.architecture_description,
+        "model_parameter_count": model.record["architecture"]["parameters"],
+        "out_of_scope_use": card.out_of_scope_use,
+        "bias_risks_limitations": {
+            name: getattr(card, name) for name in ("known_biases", "risks", "limitations", "recommendations")
+        },
+        "training": _training(training, card),
+        "inference_time": cost[0],
+        "memory_requirements_inference": cost[1],
+        "evaluations": evaluations(card),
+        "environmental_impact": {"hardware_type": _hardware(training), "hours_used": hours},
+        "new_version": None,
+    }
 
 
-def compared_figures_of(noisy: Path, denoised: Path) -> dict[str, str]:
-    """The same of two tables that `python -m compare` measured."""
-    tables = []
-    for path in (noisy, denoised):
-        with path.open(newline="", encoding="utf-8") as file:
-            tables.append(list(csv.DictReader(line for line in file if not line.startswith("#"))))
-    figures = {}
-    for name in dict.fromkeys(row["set"] for row in tables[1]):
-        before, after = (
-            [np.mean([float(r[k]) for r in rows if r["set"] == name]) for k in ("si_psnr", "ssim")] for rows in tables
-        )
-        figures[name] = _sentence(sum(r["set"] == name for r in tables[1]), before, after)
-    return figures
+def _training(training: dict[str, Any], card: Card) -> dict[str, Any]:
+    """The record of training in the format's words."""
+    config = training["config"]
+    side, steps = config["crop"], training["steps"]
+    images = training["data"].replace("drawn noise", "synthetic noise")
+    return {
+        "training_preprocessing": f"Images: {images}. {card.training_preprocessing} {steps} steps "
+        f"of {config['batch']} crops of {side} x {side} pixels; training is counted in steps, not in epochs.",
+        "training_epochs": None,
+        "training_batch_size": config["batch"],
+        "initial_learning_rate": config["lr"],
+        "learning_rate_schedule": f"{config['schedule']}, over {config['steps']} steps, after a warm-up of "
+        f"{config['warmup']} steps",
+        "loss_function": {"mse": "torch.nn.MSELoss"}[config["loss"]],
+        "loss_function_kwargs": {},
+        "optimizer": {"muon": "Muon"}[config["optimiser"]],
+        "optimizer_kwargs": {"weight_decay": config["weight_decay"]},
+        "regularization": f"weight decay {config['weight_decay']}; moving average of the weights with decay "
+        f"{config['ema']}",
+        "training_duration": round(training["minutes"] / 60, 3),
+    }
 
 
-def _sentence(count: int, before: Sequence[Any], after: Sequence[Any]) -> str:
-    return (
-        f"mean of {count} images: SI-PSNR {before[0]:.2f} dB noisy, {after[0]:.2f} dB denoised; "
-        f"SSIM {before[1]:.3f} and {after[1]:.3f}"
-    )
-
-
-def superres_figures_of(path: Path) -> dict[str, str]:
-    """Mean SI-PSNR and SSIM of each method at each dose, of the table that `train superres` measured."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    figures = {}
-    for photons in dict.fromkeys(row["photons"] for row in rows):
-        cells = []
-        for method in dict.fromkeys(row["method"] for row in rows):
-            chosen = [r for r in rows if (r["photons"], r["method"]) == (photons, method)]
-            quality, similarity = (float(np.mean([float(r[k]) for r in chosen])) for k in ("si_psnr", "ssim"))
-            cells.append(f"{method} {quality:.2f} dB / {similarity:.3f}")
-        images = len({row["image"] for row in rows})
-        figures[f"{images} held-out cells, {photons} photo-electrons a pixel"] = "SI-PSNR / SSIM: " + "; ".join(cells)
-    return figures
+def _hardware(training: dict[str, Any]) -> str:
+    """The card names a GPU in its note; without one it was trained on a CPU."""
+    if training["device"] == "cpu":
+        return "CPU"
+    return "NVIDIA H100" if "H100" in training["note"] else "GPU"
 
 
 def moved(description: Any, folder: Path) -> Any:
@@ -294,7 +258,7 @@ def moved(description: Any, folder: Path) -> Any:
     return result | ({"covers": [name(file) for file in result["covers"]]} if "covers" in result else {})
 
 
-def disagreements(description: dict[str, Any], root: Path, model: Model, figures: dict[str, str]) -> list[str]:
+def disagreements(description: dict[str, Any], root: Path, model: Model, card: Card) -> list[str]:
     """What an `rdf.yaml` says that is not so: a sentence for each file and fact, with the remedy.
 
     Parameters
@@ -305,8 +269,8 @@ def disagreements(description: dict[str, Any], root: Path, model: Model, figures
         The folder where its file names start.
     model : Model
         The model that it should describe.
-    figures : dict of str
-        What was measured of it, by the name of the set.
+    card : Card
+        What people are told of it, and where its figures are.
     """
     remedy = "run 'make package'"
     said = []
@@ -325,13 +289,11 @@ def disagreements(description: dict[str, Any], root: Path, model: Model, figures
             dict(weights["architecture"]["kwargs"]),
             {name: architecture[name] for name in ARGUMENTS if name in architecture},
         ),
-        "config.bioimageio.evaluation": (
-            dict(description["config"]["bioimageio"]["evaluation"]),
-            figures,
-        ),
+        "config.bioimageio.evaluations": (description["config"]["bioimageio"]["evaluations"], evaluations(card)),
+        "description": (description["description"], card.description),
         "outputs.axes.halo": (
             [a["halo"] for a in description["outputs"][0]["axes"][2:]],
-            [model.network.scale * model.network.halo] * 2,
+            [model.network.scale * HALO] * 2,
         ),
     }
     for name, (found, expected) in facts.items():

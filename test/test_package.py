@@ -16,15 +16,10 @@ import torch
 import yaml
 
 from demo.simulate import simulate_field
-from package.description import (
-    compared_figures_of,
-    denoising,
-    describe,
-    disagreements,
-    figures_of,
-    general,
-    super_resolution,
-)
+from package.__main__ import SOURCES
+from package.card import evaluations, load_card
+from package.cost import sentences
+from package.description import HALO, LEAST, Publisher, describe, disagreements
 from package.weights import standardised
 from quietfield.network.model import ARGUMENTS, Model, sha256
 from quietfield.network.normalise import Normalisation
@@ -32,8 +27,12 @@ from quietfield.network.predict import Denoiser
 from quietfield.network.unet import StandardisedUNet, UNet
 
 ROOT = Path(__file__).resolve().parents[1]
-FIGURES = figures_of(ROOT / "docs" / "evaluation.csv")
-FILES = ["weights.pt", "unet.py", "weights.torchscript.pt", "weights.onnx", "test_input.npy", "test_output.npy"]
+CARD = load_card(ROOT / "resources" / "card.yaml")
+SUPER_RESOLUTION = load_card(ROOT / "models" / "super-resolution" / "card.yaml")
+FILES = [
+    *("LICENSE", "weights.pt", "unet.py", "weights.torchscript.pt", "weights.onnx"),
+    *("test_input.npy", "test_output.npy", "sample_input.tif", "sample_output.tif"),
+]
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(1, 0), (100, 1000), (0.1, 0)])
@@ -62,7 +61,7 @@ def test_a_constant_image_stays(value: float) -> None:
 
 def test_the_architecture_stands_alone(tmp_path: Path, shipped: Model) -> None:
     """As a consumer loads it: one file in an empty folder, and a bare state dict."""
-    (tmp_path / "unet.py").write_bytes((ROOT / "quietfield" / "unet.py").read_bytes())
+    (tmp_path / "unet.py").write_bytes((ROOT / "quietfield" / "network" / "unet.py").read_bytes())
     architecture = shipped.record["architecture"]
     script = (
         "import torch, unet; n = unet.StandardisedUNet(**{}); "
@@ -72,53 +71,92 @@ def test_the_architecture_stands_alone(tmp_path: Path, shipped: Model) -> None:
     assert int(result.stdout) == architecture["halo"]
 
 
-def test_what_the_package_says_follows_from_the_model(shipped: Model, tmp_path: Path) -> None:
-    for name in [*FILES, "sample_input.tif", "sample_output.tif"]:
-        (tmp_path / name).write_text(name)
-    rdf = describe(tmp_path, shipped, standardised(shipped), denoising({"set": "1 dB"}), 0.5)
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of a package whose files hold their names."""
+    result = tmp_path / "package"
+    result.mkdir()
+    for name in FILES:
+        (result / name).write_text(name)
+    return result
+
+
+def test_what_the_package_says_follows_from_the_model(shipped: Model, folder: Path) -> None:
+    rdf = describe(folder, shipped, standardised(shipped), CARD, 0.5, Publisher())
     json.dumps(rdf)  # plain types only
-    assert rdf["weights"]["onnx"]["sha256"] == sha256(tmp_path / "weights.onnx")
-    (space,) = {(a["size"]["min"], a["size"]["step"]) for a in rdf["inputs"][0]["axes"] if a["type"] == "space"}
-    halo = {a["halo"] for a in rdf["outputs"][0]["axes"] if a["type"] == "space"}
-    assert halo == {shipped.network.halo}
-    assert space[0] > 2 * shipped.network.halo
-    assert space[0] % space[1] == 0 == space[1] % shipped.network.multiple
-    assert "+" not in rdf["weights"]["torchscript"]["pytorch_version"]
-    assert "maintainers" not in rdf
-    rdf = describe(tmp_path, shipped, standardised(shipped), denoising({}), 0.5, "somebody")
-    assert rdf["maintainers"] == [{"github_user": "somebody"}]
+    assert rdf["weights"]["onnx"]["sha256"] == sha256(folder / "weights.onnx")
+    assert rdf["attachments"] == [{"source": "LICENSE", "sha256": sha256(folder / "LICENSE")}]
+    sizes = [(a["size"]["min"], a["size"]["step"]) for a in rdf["inputs"][0]["axes"] if a["type"] == "space"]
+    assert sizes == [(LEAST, 1)] * 2
+    assert {a["halo"] for a in rdf["outputs"][0]["axes"] if a["type"] == "space"} == {HALO}
+    assert LEAST > 2 * HALO
+    assert rdf["weights"]["torchscript"]["pytorch_version"] == torch.__version__.split("+")[0]
     kwargs = rdf["weights"]["pytorch_state_dict"]["architecture"]["kwargs"]
     assert StandardisedUNet(**kwargs).state_dict().keys() == shipped.network.state_dict().keys()
 
 
-def test_a_package_that_doubles_the_pixels_says_so(tmp_path: Path, shipped: Model) -> None:
-    for name in [*FILES, "sample_input.tif", "sample_output.tif"]:
-        (tmp_path / name).write_text(name)
+def test_the_typed_card_follows_from_the_records(shipped: Model, folder: Path) -> None:
+    card = describe(folder, shipped, standardised(shipped), CARD, 0.5, Publisher())["config"]["bioimageio"]
+    training = shipped.record["training"]
+    assert card["model_parameter_count"] == sum(p.numel() for p in shipped.network.parameters())
+    assert card["training"]["training_batch_size"] == training["config"]["batch"]
+    assert card["training"]["training_duration"] == pytest.approx(training["minutes"] / 60, abs=1e-3)
+    assert card["task"] == "denoising"
+    assert (card["inference_time"], card["memory_requirements_inference"]) == sentences("package")
+
+
+def test_only_a_publisher_names_people_and_places(shipped: Model, folder: Path) -> None:
+    network = standardised(shipped)
+    rdf = describe(folder, shipped, network, CARD, 0.5, Publisher())
+    assert not {"maintainers", "git_repo", "training_data"} & rdf.keys()
+    publisher = Publisher("somebody", "https://example.org/repository", "some-data")
+    rdf = describe(folder, shipped, network, CARD, 0.5, publisher)
+    assert rdf["maintainers"] == [{"github_user": "somebody"}]
+    assert (rdf["git_repo"], rdf["training_data"]) == ("https://example.org/repository", {"id": "some-data"})
+
+
+def test_a_package_that_doubles_the_pixels_says_so(shipped: Model, folder: Path) -> None:
     architecture = {"channels": [4, 8], "unshuffle": 1, "scale": 2}
-    model = Model(
-        UNet((4, 8), scale=2), Normalisation("plane"), "", None, {**shipped.record, "architecture": architecture}
-    )
-    network = standardised(model)
-    rdf = describe(tmp_path, model, network, super_resolution({}), 0.5)
+    record = {**shipped.record, "architecture": {**architecture, "parameters": 1}}
+    model = Model(UNet((4, 8), scale=2), Normalisation("plane"), "", None, record)
+    rdf = describe(folder, model, standardised(model), SUPER_RESOLUTION, 0.5, Publisher())
     spaces = [a for a in rdf["outputs"][0]["axes"] if a["type"] == "space"]
-    assert {(a["scale"], a["halo"]) for a in spaces} == {(0.5, 2 * network.halo)}
+    assert {(a["scale"], a["halo"]) for a in spaces} == {(0.5, 2 * HALO)}
     assert rdf["weights"]["pytorch_state_dict"]["architecture"]["kwargs"] == architecture
     assert "super-resolution" in rdf["tags"]
+    assert rdf["config"]["bioimageio"]["task"] == "super-resolution and denoising"
 
 
-def test_the_figures_of_two_methods_are_put_together(tmp_path: Path) -> None:
+def test_figures_come_from_the_tables_that_the_card_names(tmp_path: Path) -> None:
     for name, quality in (("noisy", (10, 12, 30)), ("denoised", (20, 24, 40))):
         rows = [f"{s},{i},{q},0.5" for i, (s, q) in enumerate(zip("aab", quality, strict=True))]
         (tmp_path / name).write_text("\n".join(["# how it was made", "set,image,si_psnr,ssim", *rows]) + "\n")
-    assert compared_figures_of(tmp_path / "noisy", tmp_path / "denoised") == {
-        "a": "mean of 2 images: SI-PSNR 11.00 dB noisy, 22.00 dB denoised; SSIM 0.500 and 0.500",
-        "b": "mean of 1 images: SI-PSNR 30.00 dB noisy, 40.00 dB denoised; SSIM 0.500 and 0.500",
-    }
+    place = {"dataset_id": "x", "dataset_source": "https://example.org", "dataset_role": "test"}
+    entries = [{"csv": ["noisy", "denoised"], "set": name, "title": f"set {name}", **place} for name in "ab"]
+    found = evaluations(replace(CARD, evaluations=entries), tmp_path)
+    assert [e["sample_count"] for e in found] == [2, 1]
+    assert [e["results"][0] for e in found] == [[11.0, 22.0], [30.0, 40.0]]
+    entries[0]["set"] = "c"
+    with pytest.raises(ValueError, match="expected rows of set a, found none: measure them"):
+        evaluations(replace(CARD, evaluations=entries), tmp_path)
 
 
-def test_no_name_is_longer_than_readers_like() -> None:
-    for package in (denoising({}), general({}), super_resolution({})):
-        assert re.fullmatch(r"[\w+\- ()]{1,64}", package.name)
+def test_a_card_without_a_field_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "card.yaml").write_text("name: x\n")
+    with pytest.raises(ValueError, match=r"card\.yaml: expected the fields .*, found a difference in .*'task'"):
+        load_card(tmp_path / "card.yaml")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_cards_are_in_words_and_limits_that_readers_know(name: str) -> None:
+    card = load_card(SOURCES[name] / "card.yaml")
+    assert re.fullmatch(r"[\w+\- ()]{1,64}", card.name)
+    assert len(card.architecture_type) <= 32
+    for entry in evaluations(card):
+        assert max(len(word) for word in (*entry["evaluation_factors"], *entry["metrics"])) <= 16
+        assert "raw16" not in json.dumps(entry)
+        assert "1 images" not in json.dumps(entry)
+    assert sentences(name)
 
 
 @pytest.fixture
@@ -128,7 +166,7 @@ def committed() -> dict[str, Any]:
 
 def test_the_committed_rdf_agrees_with_the_shipped_model(committed: dict[str, Any], shipped: Model) -> None:
     """The files of `make package` may not have been made; whatever is there must be what it says."""
-    said = disagreements(committed, ROOT, shipped, FIGURES)
+    said = disagreements(committed, ROOT, shipped, CARD)
     assert [line for line in said if not re.search(r"runs/package/.* found none: run 'make package'", line)] == []
 
 
@@ -136,12 +174,12 @@ def test_an_rdf_of_other_weights_is_named(committed: dict[str, Any], shipped: Mo
     other = replace(shipped, sha256="0" * 64)
     assert any(
         "weights.pytorch_state_dict.sha256: expected 000" in line
-        for line in disagreements(committed, ROOT, other, FIGURES)
+        for line in disagreements(committed, ROOT, other, CARD)
     )
     committed["weights"]["pytorch_state_dict"]["architecture"]["sha256"] = "1" * 64
-    committed["outputs"][0]["axes"][2]["halo"] = 16
+    committed["outputs"][0]["axes"][2]["halo"] = 8
     committed["covers"] = ["runs/package/none.png"]
-    said = "\n".join(disagreements(committed, ROOT, shipped, FIGURES))
+    said = "\n".join(disagreements(committed, ROOT, shipped, CARD))
     assert "unet.py: expected sha256 111" in said
     assert "outputs.axes.halo: expected" in said
     assert "none.png: expected the file that rdf.yaml names, found none: run 'make package'" in said

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 CORES=(core-pytorch_state_dict core-torchscript core-onnx)
-PROGRAMS=(libtorch libtorch-debian onnxruntime-node onnxruntime-node-1.13 onnxruntime-web)
+PROGRAMS=(torch-2.0 libtorch libtorch-debian onnxruntime-node onnxruntime-node-1.13 onnxruntime-web)
 NODE=(onnxruntime-node@1.30.0 onnxruntime-node-1.13@npm:onnxruntime-node@1.13.1 onnxruntime-web@1.30.0)
 python() { local environment=$1; shift; ".venv-$environment/bin/python" -W ignore "$@"; }
 

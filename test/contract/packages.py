@@ -1,4 +1,4 @@
-"""Every package made again, with a maintainer: `python test/packages.py` in an environment with bioimageio.core.
+"""Every package made again, with a maintainer: `python test/contract/packages.py` in an environment with bioimageio.core.
 
 Its files must be those of `make package` byte for byte, but for the maintainer's name and the time in `rdf.yaml`, and
 core's own test must find nothing to warn of, in any format. Without a maintainer it warns of that alone.
@@ -19,14 +19,15 @@ from typing import Any
 
 from ruyaml import YAML
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from bioimageio.core import test_description as core_test
 from bioimageio.spec._internal.constants import KNOWN_GITHUB_USERS
 from bioimageio.spec._internal.warning_levels import WARNING
 
-from package.__main__ import RUNS, build, shipped
+from package.__main__ import RUNS, SOURCES, build
+from package.description import Publisher
 
 MAINTAINER = "somebody"
 FORMATS = ("pytorch_state_dict", "torchscript", "onnx")
@@ -56,13 +57,13 @@ def main() -> int:
     KNOWN_GITHUB_USERS.add(MAINTAINER)
     failures = 0
     print(f"bioimageio.core {version('bioimageio.core')}, spec {version('bioimageio.spec')}")
-    for name, (source, package) in shipped().items():
+    for name, source in SOURCES.items():
         if not (RUNS / name / "rdf.yaml").is_file():
             print(f"{RUNS / name}: expected the package, found none: run 'make package'")
             return 1
         with tempfile.TemporaryDirectory() as temporary:
             again = Path(temporary, name)
-            build(source, again, package, MAINTAINER)
+            build(source, again, Publisher(github_user=MAINTAINER))
             changed = different(RUNS / name, again)
             print(f"{name}, made again: {', '.join(changed) or 'the same files'}", flush=True)
             failures += bool(changed)

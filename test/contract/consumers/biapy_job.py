@@ -1,4 +1,4 @@
-"""BiaPy's own prediction with a package: `python test/consumers/biapy_job.py RDF INPUT OUTPUT LEVELS`.
+"""BiaPy's own prediction with a package: `python test/contract/consumers/biapy_job.py RDF INPUT OUTPUT LEVELS`.
 
 Denoises the TIFFs in the folder INPUT by BiaPy's denoising workflow, whole images, into OUTPUT. LEVELS is the
 number of BiaPy's feature maps: it pads images with zeros, until 2^(LEVELS - 1) divides their sides.

@@ -1,4 +1,4 @@
-"""Real consumers of the package against inference.py: `python test/consumers.py [KIND] [CONSUMER ...]`.
+"""Real consumers of the package against inference.py: `python test/contract/consumers.py [KIND] [CONSUMER ...]`.
 
 KIND is `general` or `super-resolution` for these packages. Consumers that need another environment or runs/node
 run when they are named; `make test-consumers` does all that.
@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from demo.simulate import simulate_field
@@ -41,7 +41,7 @@ SCALE = 2 if DOUBLES else 1
 HALO, ALLOWED = 112 * SCALE, 1e-4
 
 RUNS = ROOT / "runs"
-PROGRAMS = ROOT / "test" / "consumers"
+PROGRAMS = ROOT / "test" / "contract" / "consumers"
 NODE = ("onnxruntime-node", "onnxruntime-node-1.13", "onnxruntime-web")  # as in the Makefile
 INTERFACE = "torch/csrc/api/include"  # of libtorch's headers
 PADDED = ("core-mirrored", "core-blocks", "biapy-padded")  # not given the image as it is
@@ -177,6 +177,15 @@ def program(name: str, command: list[str], words: list[str]) -> tuple[str, Predi
     return f"{name} {call(np.zeros((1, 1, 32, 32), np.float32))[0]}", lambda image: call(image)[1]
 
 
+def old_torch() -> tuple[str, Predict]:
+    """The oldest torch with wheels for Python 3.11; JDLL ends at PyTorch 2.0.0."""
+    python = ROOT / ".venv-torch201" / "bin" / "python"
+    if not python.is_file():
+        raise Missing(f"torch 2.0.1: expected {python}, found none: 'make .venv-torch201/.done'")
+    command = [str(python), "-W", "ignore", str(PROGRAMS / "torchscript.py"), str(PACKAGE / "weights.torchscript.pt")]
+    return program("torch.jit.load, torch", command, [])
+
+
 def libtorch(name: str, include: list[Path], flags: list[str]) -> tuple[str, Predict]:
     """The C++ program, compiled against a libtorch."""
     if not shutil.which("g++") or not include[-1].is_dir():
@@ -221,6 +230,7 @@ ELSEWHERE: dict[str, Callable[[], tuple[str, Predict]]] = {
     "torch-em": torch_em,
     "biapy": biapy,
     "biapy-padded": lambda: biapy(5),
+    "torch-2.0": old_torch,
     "libtorch": libtorch_of_pip,
     "libtorch-debian": libtorch_of_debian,
     **{name: lambda name=name: onnxruntime_node(name) for name in NODE},
@@ -231,12 +241,12 @@ def disagree() -> list[str]:
     """What the package says that is not so."""
     from ruyaml import YAML
 
-    from package.__main__ import shipped
+    from package.card import load_card
     from package.description import disagreements
 
-    _, package = shipped()[PACKAGE.name]
     place = PACKAGE if KIND else ROOT
-    return disagreements(YAML(typ="safe").load(place / "rdf.yaml"), place, load_model(MODEL), package.figures)
+    rdf = YAML(typ="safe").load(place / "rdf.yaml")
+    return disagreements(rdf, place, load_model(MODEL), load_card(MODEL / "card.yaml"))
 
 
 def main(names: list[str]) -> int:

@@ -42,7 +42,7 @@ HALO, ALLOWED = 112 * SCALE, 1e-4
 
 RUNS = ROOT / "runs"
 PROGRAMS = ROOT / "test" / "contract" / "consumers"
-NODE = ("onnxruntime-node", "onnxruntime-node-1.13", "onnxruntime-web")  # as in the Makefile
+NODE = ("onnxruntime-node", "onnxruntime-node-1.13", "onnxruntime-web")  # as in consumers.sh
 INTERFACE = "torch/csrc/api/include"  # of libtorch's headers
 PADDED = ("core-mirrored", "core-blocks", "biapy-padded")  # not given the image as it is
 
@@ -212,7 +212,7 @@ def libtorch_of_debian() -> tuple[str, Predict]:
 def onnxruntime_node(package: str) -> tuple[str, Predict]:
     if not shutil.which("node") or not (RUNS / "node" / "node_modules" / package).is_dir():
         raise Missing(
-            f"{package}: expected node and {RUNS / 'node'}, found one of them at most: 'make runs/node/.done'"
+            f"{package}: expected node and {RUNS / 'node'}, found one of them at most: 'make test-consumers'"
         )
     command = ["node", str(PROGRAMS / "onnxruntime.mjs"), str(PACKAGE / "weights.onnx")]
     return program(f"{package.removesuffix('-1.13')} (JavaScript)", command, [package])

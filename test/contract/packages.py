@@ -1,4 +1,4 @@
-"""Every package made again, with a maintainer: `python test/contract/packages.py` in an environment with bioimageio.core.
+"""Every package made again, with a maintainer: `python test/contract/packages.py` where core is.
 
 Its files must be those of `make package` byte for byte, but for the maintainer's name and the time in `rdf.yaml`, and
 core's own test must find nothing to warn of, in any format. Without a maintainer it warns of that alone.

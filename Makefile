@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 DATA ?= ../shared/data
 INPUT ?=
 FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROCESSES)) $(if $(GPU),--accelerator gpu --compile)
-THIN := --skips added --batch 16 --steps 1 --lr 0 --validate-every 1 # the weights that come nearest, as they are
+THIN = $(PY) -m train thin --data "$(DATA)/w2s"
 FORMATS := pytorch_state_dict torchscript onnx
 CORES := core-pytorch_state_dict core-torchscript core-onnx
 PROGRAMS := libtorch libtorch-debian onnxruntime-node onnxruntime-node-1.13 onnxruntime-web
@@ -84,9 +84,9 @@ readme: $(VENV)/.train ## make the README's picture and table
 
 train: $(VENV)/.train ## train networks as the shipped ones were, into runs/train/model (GPU=1: compiled; PROCESSES=2: on two CPU cores)
 	$(FIT) --recipe shipped --out runs/train/shipped-thick
-	$(FIT) --recipe shipped --out runs/train/shipped --initial runs/train/shipped-thick/best.ckpt $(THIN)
+	$(THIN) --checkpoint runs/train/shipped-thick/best.ckpt --out runs/train/shipped
 	$(FIT) --recipe mixture --clean "$(DATA)/clean" --out runs/train/mixture-thick
-	$(FIT) --recipe mixture --clean "$(DATA)/clean" --out runs/train/mixture --initial runs/train/mixture-thick/best.ckpt $(THIN)
+	$(THIN) --clean "$(DATA)/clean" --checkpoint runs/train/mixture-thick/best.ckpt --out runs/train/mixture
 	$(PY) -m train export --checkpoint runs/train/mixture/best.ckpt --model runs/train/beyond --name "U-Net for all images"
 	$(PY) -m train export --checkpoint runs/train/shipped/best.ckpt --model runs/train/model \
 	  --beyond runs/train/beyond --adapt auto

@@ -27,18 +27,17 @@ from quietfield.network.unet import UNet
 from .config import Config
 from .data.pairs import Images, Pair
 from .data.resident import Plan, Resident
-from .data.stream import Crops, Stream, cut, expose, loader
+from .data.stream import SAMPLES, Crops, cut, expose, first_crops, loader
 from .learn.blind import blind_loss
 from .learn.losses import build_loss
 from .learn.optimiser import build_optimiser
 from .learn.schedule import LOSS, MONITOR, build_schedule, monitored
-from .measure.metrics import si_psnr
+from .measure.score import score
 
 Array = NDArray[Any]
 LOOKED_AT = 512  # pixels of a side that a self-supervised loss is measured on
 PICTURES = 4  # validation images whose crops are kept for the montage
 LEAST_NOISE = 0.03  # of a crop, in its standard deviations, as `balance` sees it
-SAMPLES = 256  # frames, and crops, that tell what the network is trained on
 CHECK_EVERY = 16  # batches between looks at the loss, each of which a GPU has to wait for
 
 
@@ -239,14 +238,11 @@ class Restoration(lightning.LightningModule):
             return
         real = len(self.images.validation)
         pair = self.images.validation[batch] if batch < real else self.images.drawn[batch - real]
-        frame, truth = np.asarray(pair.frames[0], np.float64), np.asarray(pair.truth, np.float64)
         with torch.autocast(self.device.type, enabled=False):
-            answer = Denoiser(self.network, self.normalisation, self.device)(frame[None])[0]
-        _, scale = self.normalisation.statistics(frame[None])
-        loss = float(((answer - truth) ** 2).mean()) / max(float(scale[0, 0, 0]) ** 2, 1e-30)
-        self.sums[int(batch >= real)] += torch.tensor([si_psnr(truth, answer), loss, 1.0], dtype=torch.float64)
+            found = score(Denoiser(self.network, self.normalisation, self.device), pair)
+        self.sums[int(batch >= real)] += torch.tensor([found.quality, found.loss, 1.0], dtype=torch.float64)
         if batch < PICTURES:
-            self.pictures.append((pair.name, frame, answer, truth))
+            self.pictures.append((pair.name, found.frame, found.answer, found.truth))
 
     def _validate_blind(self, batch: int) -> None:
         """The loss of the middle of an image, the same draws each time; it is no figure of quality."""
@@ -328,9 +324,7 @@ class Restoration(lightning.LightningModule):
         """Of the whole frames, and of the first crops of the stream if it draws noise unlike theirs."""
         images: list[Array] = [p.frames[0] for p in self.images.training[:SAMPLES]]
         if self.config.synthetic or (self.config.redraw and self.config.levels != (1.0, 1.0)):
-            stream = Stream(self.images, self.config)
-            for i in range(-(-SAMPLES // self.config.batch)):
-                images += [crop[0].numpy() for crop in expose(stream.draw(i), self.config)[0]]
+            images += [crop[0].numpy() for noisy, _ in first_crops(self.images, self.config) for crop in noisy]
         return Domain.of(images)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

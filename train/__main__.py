@@ -14,6 +14,7 @@ from quietfield.machine import keep_memory
 
 from . import recipes
 from .config import from_record
+from .files import to_toml
 from .options import changes
 
 Arguments = argparse.Namespace
@@ -67,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(c)
     recipes.add_arguments(c)
 
-    command("recipes", _recipes, "list the named configurations")
+    c = command("recipes", _recipes, "list the named configurations, or write one as a file for --config")
+    c.add_argument("name", nargs="?", metavar="NAME", help="list this one alone")
+    c.add_argument("--toml", action="store_true", help="write all options of NAME as a TOML file, with their help")
 
     c = command("fit", _fit, "train a network")
     _add_data(c)
@@ -175,7 +178,12 @@ def _prepare(arguments: Arguments) -> None:
 
 
 def _recipes(arguments: Arguments) -> None:
-    print(recipes.recipes())
+    if arguments.toml:
+        name = arguments.name or "pairs"
+        text, config = recipes.recipe(name)
+        print(to_toml(config, f"The recipe {name!r}: {text}."))
+    else:
+        print(recipes.recipes(arguments.name))
 
 
 def _fit(arguments: Arguments) -> None:
@@ -184,7 +192,7 @@ def _fit(arguments: Arguments) -> None:
     from .fit import fit
 
     if arguments.resume:
-        config = resumed(arguments.out, changes(arguments), arguments.recipe)
+        config = resumed(arguments.out, changes(arguments), recipes.base(arguments))
     else:
         config = recipes.configuration(arguments)
     images = find_images(arguments.data, config, arguments.clean, arguments.cache)

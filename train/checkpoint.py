@@ -18,7 +18,6 @@ from .callbacks import CHECKPOINT
 from .config import CHANGEABLE, Config, from_record
 from .module import build
 from .options import written
-from .recipes import RECIPES
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -114,20 +113,20 @@ def checkpoint_of(network: UNet, run: dict[str, Any]) -> dict[str, Any]:
     return {"state_dict": {f"network.{name}": value.cpu() for name, value in network.state_dict().items()}, "run": run}
 
 
-def resumed(out: Path, changes: dict[str, Any], recipe: str | None = None) -> Config:
+def resumed(out: Path, changes: dict[str, Any], base: tuple[str, Config] | None = None) -> Config:
     """The configuration that was saved with a run, with the changes that a command line makes.
 
     Raises
     ------
     ValueError
-        If there is no checkpoint, or the run is not of the recipe that is named.
+        If there is no checkpoint, or the run is not of the recipe or file that is named (`train.recipes.base`).
     """
     saved = from_record(load_checkpoint(out / CHECKPOINT)["run"]["config"])
     config = dataclasses.replace(saved, **changes)
-    if recipe and (name := _unlike(config, dataclasses.replace(RECIPES[recipe][1], **changes))):
+    if base and (name := _unlike(config, dataclasses.replace(base[1], **changes))):
         raise ValueError(
-            f"{out}: a run with {written(name, getattr(saved, name))} is to be resumed, which the recipe {recipe} "
-            "has not: leave --recipe out, and the run's own configuration is taken"
+            f"{out}: a run with {written(name, getattr(saved, name))} is to be resumed, which the {base[0]} "
+            "has not: leave it out, and the run's own configuration is taken"
         )
     return config
 

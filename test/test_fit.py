@@ -25,8 +25,10 @@ from train.data.pairs import Images
 from train.data.sources import drawn_pairs
 from train.export import export
 from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit
+from train.learn.objectives import LEAST_NOISE, balanced
+from train.learn.units import statistics
 from train.measure.metrics import si_psnr
-from train.module import LEAST_NOISE, Restoration, balanced, build, statistics
+from train.module import Restoration, build
 from train.recipes import RECIPES
 
 from training import TINY, images, pair, weights  # isort: skip

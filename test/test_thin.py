@@ -16,7 +16,8 @@ from train.checkpoint import load_network
 from train.data.stream import first_crops
 from train.export import export
 from train.fit import fit
-from train.module import build, normalised
+from train.learn.units import normalised
+from train.module import build
 from train.thin import BATCH, LEAST, first_convolutions, thin, thin_checkpoint
 
 from training import TINY, images  # isort: skip

@@ -139,7 +139,7 @@ def fit(
     normalisation = saved or fit_normalisation(config, images)
     module = Restoration(config, steps, images, normalisation, machine.workers, machine.resident, machine.compiled)
     if state:
-        module.first = state["run"]["batches"]
+        module.first_batch = state["run"]["batches"]
         log.info("resumed at step %d", state["run"]["step"])
     elif initial is not None:
         load_initial(module.network, initial, config)
@@ -239,7 +239,7 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         raise ValueError("redraw: expected a truth with the frame's pixels, found scale 2: give --redraw 0")
     if config.balance and config.scale > 1:
         raise ValueError("balance: expected a truth with the frame's pixels, found scale 2: give --balance 0")
-    for pair in images.validation if config.learn == "truth" else ():
+    for pair in images.validation if config.supervised else ():
         if np.ptp(pair.truth) == 0:
             raise ValueError(
                 f"{pair.name}: expected a truth to validate on, found the same value everywhere: remove the image"

@@ -30,8 +30,9 @@ from .data.pairs import Images
 from .data.stream import first_crops
 from .folders import make_folder
 from .learn.schedule import MONITOR
+from .learn.units import normalised
 from .measure.score import score
-from .module import build, normalised
+from .module import build
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def thin_checkpoint(checkpoint: Path, images: Images, out: Path) -> Path:
     lost = thin(thick, network, crops)
     log.info("what the skips tell is lost by %s, finest level first", ", ".join(map("{:.2%}".format, lost)))
     before, after = (_quality(n, images, run, config) for n in (thick, network))
-    if config.learn == "truth":
+    if config.supervised:
         log.info("validation SI-PSNR %.3f dB, thinned %.3f dB", before, after)
     run = {**run, "config": dataclasses.asdict(config), MONITOR: after}
     write_checkpoint(checkpoint_of(network, run), target)
@@ -114,7 +115,7 @@ def thin_checkpoint(checkpoint: Path, images: Images, out: Path) -> Path:
 
 def _quality(network: UNet, images: Images, run: dict[str, object], config: Config) -> float:
     """Mean SI-PSNR of the validation images in dB; NaN without ground truths."""
-    if config.learn != "truth" or not images.validation:
+    if not config.supervised or not images.validation:
         return math.nan
     denoiser = Denoiser(network.to(choose_device()).eval(), run_normalisation(run), choose_device())
     return sum(score(denoiser, pair).quality for pair in images.validation) / len(images.validation)

@@ -78,8 +78,8 @@ class Stream(IterableDataset[Any]):
         noisy, truth, camera, clean, most = empty, empty, empty, empty, empty
         if real:
             options: dict[str, Any] = {"frames": c.frames, "average": c.average, "seed": c.seed}
-            if c.learn != "truth":
-                options |= {"frames": "random", "next_frame": c.learn == "noise2noise"}
+            if not c.supervised:
+                options |= {"frames": "random", "next_frame": c.successive}
             noisy, truth, camera = draw_batch(images.training, index * real, real, c.crop, generator, **options)
         if synthetic:
             clean, most = draw_clean(images.clean, synthetic, c.scale * c.crop, generator)

@@ -1,6 +1,7 @@
 # `make help` lists the targets. Each makes the environment that it needs; requirements/ pins what is in it.
 PY := .venv/bin/python
 FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROCESSES)) $(if $(GPU),--accelerator gpu --compile)
+THIN = $(PY) -m train thin --data "$(DATA)/w2s"
 FORMATS := pytorch_state_dict torchscript onnx
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint docs test-wheel test-container package test-package test-predict test-card test-consumers sbom faults fuzz evaluate adapt compare readme train clean data
@@ -56,9 +57,11 @@ readme: .venv/.train data ## measure on DATA=folder, draw the demo, and write th
 	$(PY) docs/hooks/measured.py
 train: .venv/.train data ## train networks as the shipped ones were, on DATA=folder, into runs/train/model (GPU=1; PROCESSES=2)
 	$(FIT) --recipe shipped --out runs/train/shipped-thick
+	$(THIN) --checkpoint runs/train/shipped-thick/best.ckpt --out runs/train/shipped
 	$(FIT) --recipe mixture --clean "$(DATA)/clean" --out runs/train/mixture-thick
-	$(PY) -m train export --checkpoint runs/train/mixture/best.ckpt --model runs/train/general --name "U-Net for all images"
-	$(PY) -m train export --checkpoint runs/train/shipped/best.ckpt --model runs/train/model --general runs/train/general --adapt auto
+	$(THIN) --clean "$(DATA)/clean" --checkpoint runs/train/mixture-thick/best.ckpt --out runs/train/mixture
+	$(PY) -m train export --checkpoint runs/train/mixture/best.ckpt --model runs/train/beyond --name "U-Net for all images"
+	$(PY) -m train export --checkpoint runs/train/shipped/best.ckpt --model runs/train/model --beyond runs/train/beyond --adapt auto
 data:
 	@test -d "$(DATA)" || { echo "expected the folder of the test images, found '$(DATA)': give DATA=folder; docs/explanation/how-it-was-measured.md says what it holds"; exit 1; }
 clean: ## remove environments, runs and outputs

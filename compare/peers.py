@@ -31,8 +31,9 @@ from train.fit import choose_precision
 from train.learn.losses import build_loss
 from train.learn.optimiser import build_optimiser
 from train.learn.schedule import warm_up
+from train.learn.units import normalised
 from train.measure.metrics import si_psnr
-from train.module import build, normalised
+from train.module import build
 from train.recipes import PLAIN, RECIPES
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from train.data.noisy import find_noisy
 from train.data.sources import find_images
 from train.export import export
 from train.fit import fit
-from train.learn.blind import blind_loss, noise_like
+from train.learn.objectives import Batch, build_objective, noise_like
 from train.learn.selfsupervised import neighbour_loss, noise2void_loss, recorrupted_loss
 from train.measure.metrics import si_psnr
 from train.recipes import RECIPES
@@ -84,7 +84,7 @@ def test_large_masks_hide_a_fifth_of_an_image_at_most() -> None:
 
     z = torch.randn((8, 1, 64, 64), generator=generator())
     config = dataclasses.replace(RECIPES["noise2void"][1], mask=(3, 3))
-    blind_loss(network, z, z, z, torch.zeros(8, 3), config, generator(1))
+    build_objective(config)(network, Batch(z, z, z, torch.zeros(8, 3)), generator(1))
     assert 0.1 < float((shown[0] != z).float().mean()) < 0.22
 
 

@@ -251,11 +251,11 @@ def test_a_run_is_resumed_by_the_command_that_began_it(
     assert torch.load(tmp_path / "o" / "checkpoint.ckpt", weights_only=True)["run"]["step"] == 4
     words[-1] = "report"
     assert run(monkeypatch, *words, "--steps", 6, "--resume") == 1
-    assert "which the recipe report has not: leave --recipe out" in capsys.readouterr().err
+    assert "which the recipe report has not: leave it out" in capsys.readouterr().err
 
 
 def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted() -> str:
+    def interrupted(name: str | None) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("train.recipes.recipes", interrupted)
@@ -286,3 +286,25 @@ def test_the_program_is_called_as_it_was_started(
 def test_recipes_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "recipes") == 0
     assert "super-resolution: " in capsys.readouterr().out
+    assert run(monkeypatch, "recipes", "quick") == 0
+    assert capsys.readouterr().out.startswith("quick: a small network")
+    assert run(monkeypatch, "recipes", "quik") == 1
+    assert "recipe: expected one of pairs, shipped" in capsys.readouterr().err
+
+
+def test_a_run_is_configured_by_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Written by one command, read by another; the command line comes last."""
+    assert run(monkeypatch, "recipes", "quick", "--toml") == 0
+    mine = tmp_path / "mine.toml"
+    mine.write_text(capsys.readouterr().out)
+    words = ["fit", "--data", pairs(tmp_path), "--out", tmp_path / "o", "--no-cache", "--config", mine]
+    assert run(monkeypatch, *words, *SMALL, "--steps", 2) == 0
+    config = torch.load(tmp_path / "o" / "checkpoint.ckpt", weights_only=True)["run"]["config"]
+    assert (config["ema"], config["channels"], config["steps"]) == (0.99, (4, 8), 2)
+    mine.write_text("bach = 3\n")
+    assert run(monkeypatch, *words) == 1
+    assert (
+        "mine.toml: bach: expected an option of the configuration, found none: write batch" in capsys.readouterr().err
+    )

@@ -3,11 +3,13 @@
 import argparse
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 import torch
 
 from train.config import Config, from_record
+from train.files import read_toml, to_toml
 from train.learn.schedule import build_schedule
 from train.options import Row, table
 from train.recipes import RECIPES, add_arguments, configuration, recipes
@@ -107,6 +109,47 @@ def test_recipes_are_listed_as_they_are_typed() -> None:
         title, *options = block.splitlines()
         listed[title.partition(":")[0]] = " ".join(options).split()
     assert {name: parse(*words) for name, words in listed.items()} == {n: c for n, (_, c) in RECIPES.items()}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_come_back_from_toml_exactly(name: str, tmp_path: Path) -> None:
+    text, config = RECIPES[name]
+    written = to_toml(config, text)
+    (tmp_path / "mine.toml").write_text(written, encoding="utf-8")
+    again = read_toml(tmp_path / "mine.toml")
+    assert again == config
+    for field in dataclasses.fields(Config):
+        assert type(getattr(again, field.name)) is type(getattr(config, field.name))
+    assert "# Peak learning rate. (0 to 1)\nlr = " in written
+    assert max(map(len, written.splitlines())) <= 120
+    assert parse("--config", str(tmp_path / "mine.toml"), "--lr", "0.25") == dataclasses.replace(config, lr=0.25)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("weight-decay = 1", r"mine.toml: weight-decay: expected an option .*, found none: write weight_decay"),
+        ("xyz = 1", r"mine.toml: xyz: expected an option .*, found none: 'train recipes pairs --toml' lists"),
+        ("lr = 'fast'", 'mine.toml: lr: expected a number, found "fast"'),
+        ("steps = 1.5", "mine.toml: steps: expected a whole number, found 1.5"),
+        ("steps = true", "mine.toml: steps: expected a whole number, found true"),
+        ("flips = 1", "mine.toml: flips: expected true or false, found 1"),
+        ("channels = 64", "mine.toml: channels: expected a list of numbers, found 64"),
+        ("channels = ['a', 2]", 'mine.toml: channels: expected a whole number, found "a"'),
+        ("lr = 7", "mine.toml: lr: expected 0 to 1, found 7"),
+        ("block = 'dense'", "mine.toml: block: expected one of plain, residual, found 'dense'"),
+        ("lr = ", r"mine.toml: expected a TOML file, found a mistake: Invalid value"),
+    ],
+)
+def test_mistakes_of_a_file_name_it_and_the_key(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_toml(tmp_path / "mine.toml")
+
+
+def test_a_file_may_leave_options_out(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("lr = 1\nphotons = [1, 2]")
+    assert read_toml(tmp_path / "mine.toml") == Config(lr=1.0, photons=(1.0, 2.0))
 
 
 def test_steps_that_are_asked_for_count_and_not_the_epochs_of_the_recipe() -> None:

@@ -20,9 +20,9 @@ from quietfield.noise import camera
 from quietfield.noise.blindspots import BlindSpots
 from train.config import Config
 from train.data.stream import Crops, expose
-from train.learn.blind import blind_loss
 from train.learn.losses import LOSSES, build_loss
-from train.module import balanced, normalised
+from train.learn.objectives import Batch, balanced, build_objective
+from train.learn.units import normalised
 
 EVERYTHING = {"flips": True, "turns": True, "elastic": 5.0, "gain": 0.2, "offset": 0.3, "synthetic": 0.5}
 SIDE = 32
@@ -71,7 +71,7 @@ def test_noise_is_drawn_on_the_device(draw: Callable[[], Tensor]) -> None:
 
 @pytest.mark.parametrize("learn", ["noise2noise", "neighbours", "recorrupted"])
 def test_what_is_learnt_without_a_truth_is_drawn_on_the_device(learn: str) -> None:
-    loss = blind_loss(lambda x: x, X, X, X, ones(2, 3), Config(learn=learn), generator())
+    loss = build_objective(Config(learn=learn))(lambda x: x, Batch(X, X, X, ones(2, 3)), generator())
     assert loss.device.type == "meta"
 
 

@@ -10,10 +10,15 @@ import pytest
 import torch
 from torch.nn import functional
 
+from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
 from train.checkpoint import load_network
+from train.data.stream import first_crops
+from train.export import export
 from train.fit import fit
-from train.thin import LEAST, first_convolutions, thin
+from train.learn.units import normalised
+from train.module import build
+from train.thin import BATCH, LEAST, first_convolutions, thin, thin_checkpoint
 
 from training import TINY, images  # isort: skip
 
@@ -126,21 +131,39 @@ def test_only_a_network_that_concatenates_becomes_one_that_adds() -> None:
             thin(*wrong, [])
 
 
-def test_a_run_starts_from_a_network_that_is_thinned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_checkpoint_is_thinned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """To the weights that come of the first crops of its run, which the checkpoint's own record names."""
     first = fit(TINY, images(), tmp_path / "first")
-    added = dataclasses.replace(TINY, skips="added", lr=0.0, steps=1, precision="float32")
     with caplog.at_level(logging.INFO):
-        second = fit(added, images(), tmp_path / "second", initial=first)
-    assert "skips added in place of concatenated" in caplog.text
+        second = thin_checkpoint(first, images(), tmp_path / "second")
+    assert "what the skips tell is lost by" in caplog.text
     thick, network = load_network(first).eval(), load_network(second).eval()
-    assert thick.skips == "concatenated"
-    assert network.skips == "added"
+    assert (thick.skips, network.skips) == ("concatenated", "added")
+    config = dataclasses.replace(TINY, skips="added", batch=BATCH)
+    normalisation = Normalisation(TINY.normalisation)
+    expected = build(config)
+    thin(thick, expected, [normalised(*pair, normalisation)[0] for pair in first_crops(images(), config)])
+    assert all(torch.equal(network.state_dict()[name], value) for name, value in expected.state_dict().items())
     x = torch.from_numpy(images().training[0].frames[0]).float()[None, None]
     x = (x - x.mean()) / x.std()
     with torch.no_grad():
         before, after = thick(x), network(x)
     assert functional.mse_loss(after, before) < 0.1 * before.var()
-    with pytest.raises(ValueError, match="expected weights of the network that is to be trained"):
-        fit(dataclasses.replace(added, channels=(16, 24)), images(), tmp_path / "third", initial=first)
-    with pytest.raises(ValueError, match="expected weights of the network that is to be trained"):
+    with pytest.raises(ValueError, match=r"best.ckpt: expected a folder without a checkpoint, found one"):
+        thin_checkpoint(first, images(), tmp_path / "second")
+    with pytest.raises(ValueError, match="expected a network with skips=concatenated, found skips=added"):
+        thin_checkpoint(second, images(), tmp_path / "third")
+    export(second, tmp_path / "model", "thin")
+    assert load_network(tmp_path / "model").skips == "added"
+
+
+def test_a_run_does_not_start_from_another_architecture(tmp_path: Path) -> None:
+    first = fit(dataclasses.replace(TINY, steps=1), images(), tmp_path / "first")
+    added = dataclasses.replace(TINY, skips="added", steps=1)
+    message = "expected weights of a network with --skips added, found --skips concatenated: make one .*'train thin'"
+    with pytest.raises(ValueError, match=message):
+        fit(added, images(), tmp_path / "second", initial=first)
+    second = thin_checkpoint(first, images(), tmp_path / "thin")
+    fit(added, images(), tmp_path / "third", initial=second)
+    with pytest.raises(ValueError, match="found --skips added: give the options of that network"):
         fit(TINY, images(), tmp_path / "fourth", initial=second)

@@ -127,7 +127,7 @@ class Record(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write `run.json`: the configuration and the split, for people to read."""
         if trainer.is_global_zero and isinstance(pl_module, Restoration):
-            if not pl_module.first:
+            if not pl_module.first_batch:
                 (self.out / LOG).unlink(missing_ok=True)  # of a run that ended before its first checkpoint
             text = json.dumps(pl_module.record(), indent=1)
             (self.out / "run.json").write_text(text + "\n", encoding="utf-8")
@@ -136,7 +136,7 @@ class Record(Callback):
         """Write what was measured."""
         if not trainer.is_global_zero or not isinstance(pl_module, Restoration):
             return
-        row = pl_module.row
+        row = pl_module.measured
         append_row(self.out / LOG, row)
         log.info("  ".join(f"{k} {v:.5g}" for k, v in row.items()))
         for logger in trainer.loggers:

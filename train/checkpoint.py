@@ -18,11 +18,10 @@ from .callbacks import CHECKPOINT
 from .config import CHANGEABLE, Config, from_record
 from .module import build
 from .options import written
-from .recipes import RECIPES
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes a checkpoint whole or not at all: beside the one that it then replaces.
+    """Has Lightning write its checkpoints by `write_checkpoint`.
 
     (Lightning writes where the system keeps temporary files, and from there over the file, if that is another disk.)
     """
@@ -30,31 +29,35 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        """Write what a run is to go on from.
+        """Write what a run is to go on from."""
+        write_checkpoint(checkpoint, Path(path))
 
-        Raises
-        ------
-        OSError
-            If it cannot be written; what is there stays.
-        """
-        path = Path(path)
-        part = path.with_name(f".{path.name}.part")
-        try:
-            with part.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())  # some disks are full only then
-            os.replace(part, path)
-        except (OSError, RuntimeError) as error:
-            reason = error if isinstance(error, OSError) else error.__context__  # torch closes the file in vain
-            if not isinstance(reason, OSError):
-                raise
-            raise OSError(
-                f"{path}: expected to write a checkpoint, found no way to ({reason.strerror}); the one before, if "
-                "there is one, is as it was: make room on the disk, then go on with --resume"
-            ) from error
-        finally:
-            part.unlink(missing_ok=True)
+
+def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint whole or not at all: beside the one that it then replaces.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what is there stays.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())  # some disks are full only then
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:
+        reason = error if isinstance(error, OSError) else error.__context__  # torch closes the file in vain
+        if not isinstance(reason, OSError):
+            raise
+        raise OSError(
+            f"{path}: expected to write a checkpoint, found no way to ({reason.strerror}); the one before, if "
+            "there is one, is as it was: make room on the disk, then go on with --resume"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:
@@ -97,20 +100,33 @@ def load_network(path: Path) -> UNet:
     return network
 
 
-def resumed(out: Path, changes: dict[str, Any], recipe: str | None = None) -> Config:
+def architecture(path: Path) -> dict[str, Any]:
+    """The arguments of `UNet` of a model folder or a checkpoint; an old record may lack some."""
+    if not path.is_dir():
+        return from_record(load_checkpoint(path)["run"]["config"]).network
+    found = load_model(path).record["architecture"]
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k in ARGUMENTS}
+
+
+def checkpoint_of(network: UNet, run: dict[str, Any]) -> dict[str, Any]:
+    """What is saved of a network that no run goes on with: its weights, and the record of its run."""
+    return {"state_dict": {f"network.{name}": value.cpu() for name, value in network.state_dict().items()}, "run": run}
+
+
+def resumed(out: Path, changes: dict[str, Any], base: tuple[str, Config] | None = None) -> Config:
     """The configuration that was saved with a run, with the changes that a command line makes.
 
     Raises
     ------
     ValueError
-        If there is no checkpoint, or the run is not of the recipe that is named.
+        If there is no checkpoint, or the run is not of the recipe or file that is named (`train.recipes.base`).
     """
     saved = from_record(load_checkpoint(out / CHECKPOINT)["run"]["config"])
     config = dataclasses.replace(saved, **changes)
-    if recipe and (name := _unlike(config, dataclasses.replace(RECIPES[recipe][1], **changes))):
+    if base and (name := _unlike(config, dataclasses.replace(base[1], **changes))):
         raise ValueError(
-            f"{out}: a run with {written(name, getattr(saved, name))} is to be resumed, which the recipe {recipe} "
-            "has not: leave --recipe out, and the run's own configuration is taken"
+            f"{out}: a run with {written(name, getattr(saved, name))} is to be resumed, which the {base[0]} "
+            "has not: leave it out, and the run's own configuration is taken"
         )
     return config
 

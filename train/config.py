@@ -234,11 +234,21 @@ class Config:
         for field in dataclasses.fields(self):
             option_of(field).check(field.name, getattr(self, field.name))
         given = [n for n in ("redraw", "synthetic", "balance", "elastic", "gain", "offset") if getattr(self, n)]
-        if self.learn != "truth" and (given or self.scale > 1):
+        if not self.supervised and (given or self.scale > 1):
             raise ValueError(
                 f"learn {self.learn}: expected what goes without a ground truth and leaves the noise as it is, found "
                 f"{', '.join(given or ['scale'])}: leave that out, or give --learn truth"
             )
+
+    @property
+    def supervised(self) -> bool:
+        """Whether there is a ground truth to learn from."""
+        return self.learn == "truth"
+
+    @property
+    def successive(self) -> bool:
+        """Whether the frame that follows is learnt from."""
+        return self.learn == "noise2noise"
 
     @property
     def network(self) -> dict[str, Any]:

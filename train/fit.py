@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,24 +15,21 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor
 
 from quietfield.machine import choose_device
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
 
 from .callbacks import CHECKPOINT, EndOfRun, callbacks
-from .checkpoint import WholeFiles, check_resumable, load_checkpoint, load_network, run_normalisation
+from .checkpoint import WholeFiles, architecture, check_resumable, load_checkpoint, load_network, run_normalisation
 from .config import Config
 from .data.pairs import Images
 from .data.resident import Resident
 from .data.statistics import Moments
-from .data.stream import Stream, expose
 from .folders import make_folder
 from .learn.optimiser import has_bfloat16
-from .module import SAMPLES, Restoration, build, normalised
+from .module import Restoration
 from .options import written
-from .thin import thin
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +101,7 @@ def fit(
     max_minutes : float
         Stop, with a checkpoint, after this much wall time; resume to go on.
     initial : Path, optional
-        Checkpoint whose weights to start from, or model folder; of the same network, but that its skips may be
-        concatenated where the new one's are added.
+        Checkpoint whose weights to start from, or model folder; of the same network.
 
     Returns
     -------
@@ -145,10 +139,10 @@ def fit(
     normalisation = saved or fit_normalisation(config, images)
     module = Restoration(config, steps, images, normalisation, machine.workers, machine.resident, machine.compiled)
     if state:
-        module.first = state["run"]["batches"]
+        module.first_batch = state["run"]["batches"]
         log.info("resumed at step %d", state["run"]["step"])
     elif initial is not None:
-        load_initial(module.network, initial, config, _sample(config, images, normalisation))
+        load_initial(module.network, initial, config)
     precision = choose_precision(config.precision, accelerator)
     log.info("%s, precision %s, %d steps, %d processes", accelerator, precision, steps, machine.processes)
     end = EndOfRun(steps, max_minutes)
@@ -245,7 +239,7 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         raise ValueError("redraw: expected a truth with the frame's pixels, found scale 2: give --redraw 0")
     if config.balance and config.scale > 1:
         raise ValueError("balance: expected a truth with the frame's pixels, found scale 2: give --balance 0")
-    for pair in images.validation if config.learn == "truth" else ():
+    for pair in images.validation if config.supervised else ():
         if np.ptp(pair.truth) == 0:
             raise ValueError(
                 f"{pair.name}: expected a truth to validate on, found the same value everywhere: remove the image"
@@ -285,7 +279,7 @@ def fit_normalisation(config: Config, images: Images) -> Normalisation:
     return Normalisation("dataset", moments.mean, moments.std)
 
 
-def load_initial(network: UNet, path: Path, config: Config, crops: Iterable[Tensor]) -> None:
+def load_initial(network: UNet, path: Path, config: Config) -> None:
     """Start from the weights of a checkpoint, or from those of a model folder.
 
     Parameters
@@ -293,40 +287,24 @@ def load_initial(network: UNet, path: Path, config: Config, crops: Iterable[Tens
     network : UNet
         Of `config`; its weights are set.
     path : Path
-        Of the weights. If its network concatenates the skips that `network` adds, it is thinned (`train.thin`).
+        Of the weights.
     config : Config
         Of the run.
-    crops : iterable of Tensor
-        What the network is going to learn from, (N, 1, Y, X), normalised, to thin by.
 
     Raises
     ------
     ValueError
         If the weights are of another network.
     """
-    found = load_network(path)
-    try:
-        if found.skips == "added" or network.skips != "added":
-            network.load_state_dict(found.state_dict())
-            return
-        thick = build(dataclasses.replace(config, skips="concatenated"))
-        thick.load_state_dict(found.state_dict())
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ValueError(f"{path}: expected weights of the network that is to be trained: {reason}") from error
-    lost = thin(thick, network, crops)
-    log.info(
-        "%s: skips added in place of concatenated, which loses %s of what they tell",
-        path,
-        ", ".join(map("{:.2%}".format, lost)),
-    )
-
-
-def _sample(config: Config, images: Images, normalisation: Normalisation) -> Iterator[Tensor]:
-    """The first crops of the run's stream."""
-    stream = Stream(images, config)
-    for i in range(-(-SAMPLES // config.batch)):
-        yield normalised(*expose(stream.draw(i), config), normalisation)[0]
+    found = architecture(path)
+    # Dropout has no weights: it may be another.
+    differ = [name for name, ours in config.network.items() if name != "dropout" and found.get(name, ours) != ours]
+    if differ:
+        ours, theirs = (" ".join(written(name, values[name]) for name in differ) for values in (config.network, found))
+        thick = differ == ["skips"] and found["skips"] == "concatenated"
+        advice = "make one of it by 'train thin'" if thick else "give the options of that network, or other weights"
+        raise ValueError(f"{path}: expected weights of a network with {ours}, found {theirs}: {advice}")
+    network.load_state_dict(load_network(path).state_dict())
 
 
 def _bar() -> bool:

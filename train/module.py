@@ -6,13 +6,11 @@ import dataclasses
 import math
 import platform
 import sys
-import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -25,20 +23,18 @@ from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
 
 from .config import Config
-from .data.pairs import Images, Pair
+from .data.pairs import Images
 from .data.resident import Plan, Resident
-from .data.stream import Crops, Stream, cut, expose, loader
-from .learn.blind import blind_loss
-from .learn.losses import build_loss
+from .data.stream import SAMPLES, Crops, cut, expose, first_crops, loader
+from .learn.objectives import Batch, build_objective
 from .learn.optimiser import build_optimiser
 from .learn.schedule import LOSS, MONITOR, build_schedule, monitored
-from .measure.metrics import si_psnr
+from .learn.units import normalised
+from .measure.score import blind_score, score
+from .stopwatch import Stopwatch
 
 Array = NDArray[Any]
-LOOKED_AT = 512  # pixels of a side that a self-supervised loss is measured on
 PICTURES = 4  # validation images whose crops are kept for the montage
-LEAST_NOISE = 0.03  # of a crop, in its standard deviations, as `balance` sees it
-SAMPLES = 256  # frames, and crops, that tell what the network is trained on
 CHECK_EVERY = 16  # batches between looks at the loss, each of which a GPU has to wait for
 
 
@@ -86,9 +82,9 @@ class Restoration(lightning.LightningModule):
 
     Attributes
     ----------
-    first : int
+    first_batch : int
         Number of the batch to start with: 0, or where the run stopped that is resumed.
-    row : dict
+    measured : dict
         What was measured since the validation before.
     pictures : list of (str, ndarray, ndarray, ndarray)
         Name, frame, answer and truth, or None, of a few validation images, (Y, X).
@@ -106,16 +102,14 @@ class Restoration(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.config, self.steps, self.images, self.normalisation = config, steps, images, normalisation
-        self.workers, self.keep, self.compiled = workers, resident, compiled
+        self.workers, self.keep_resident, self.compile_network = workers, resident, compiled
         self.resident: Resident | None = None
-        self.fast: Callable[[Tensor], Tensor] | None = None
+        self.compiled: Callable[[Tensor], Tensor] | None = None
         self.network = build(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss = build_loss(config.loss, config.mix)
-        self.first, self.seconds = 0, 0.0
-        self.started = self.ready = time.monotonic()
-        self.waited = self.trained = 0.0
+        self.objective = build_objective(config)
+        self.first_batch, self.stopwatch = 0, Stopwatch()
         self.losses: list[Tensor] = []
-        self.row: dict[str, float] = {}
+        self.measured: dict[str, float] = {}
         self.pictures: list[tuple[str, Array, Array, Array | None]] = []
         self.sums = torch.zeros(2, 3, dtype=torch.float64)  # of the validation images, and of drawn ones
 
@@ -130,12 +124,12 @@ class Restoration(lightning.LightningModule):
             self.resident = Resident(self.images, self.device)
         # A GPU need not wait for plans, which are cheap to hand over.
         workers = max(self.workers, int(self.resident is not None and self.device.type == "cuda"))
-        return loader(self.images, self.config, self.first, workers, self.resident is not None)
+        return loader(self.images, self.config, self.first_batch, workers, self.resident is not None)
 
     def _resides(self) -> bool:
         suits = Resident.suits(self.config)
-        if self.keep is not None or self.device.type != "cuda" or not suits:
-            return bool(self.keep) and suits
+        if self.keep_resident is not None or self.device.type != "cuda" or not suits:
+            return bool(self.keep_resident) and suits
         return Resident.size(self.images) < torch.cuda.mem_get_info(self.device)[0] / 4
 
     def val_dataloader(self) -> DataLoader[int]:
@@ -146,13 +140,13 @@ class Restoration(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Start the clocks, and have the network compiled when it is first used."""
-        if self.compiled:
-            self.fast = torch.compile(self.network.forward, dynamic=False)
-        self.started = self.ready = time.monotonic()
+        if self.compile_network:
+            self.compiled = torch.compile(self.network.forward, dynamic=False)
+        self.stopwatch.start()
 
     def on_train_batch_start(self, batch: Crops, batch_idx: int) -> None:
         """Take the time spent waiting for data."""
-        self.waited += time.monotonic() - self.ready
+        self.stopwatch.has_data()
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Crops where they are needed; those that are planned are cut there."""
@@ -168,21 +162,16 @@ class Restoration(lightning.LightningModule):
             mine = slice(self.global_rank, None, self.trainer.world_size)
             noisy, truth = (t[mine] for t in expose(batch, self.config))
             x, target = normalised(noisy, truth, self.normalisation)
-        if self.config.learn == "truth":
-            y = self._answer(x)
-            if self.config.balance > 0:
-                y, target = balanced(y, x, target, self.config.balance)
-            loss = self.loss(y, target)
-        else:
-            number = batch.index * self.trainer.world_size + self.global_rank
-            loss = self._blind(noisy, x, target, batch.camera[mine], number)
+        number = batch.index * self.trainer.world_size + self.global_rank
+        crops = Batch(noisy, x, target, batch.camera[mine])
+        loss = self.objective(self._answer, crops, self._generator(number))
         self.losses.append(loss.detach())
         return loss
 
     def _answer(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         try:
-            y: Tensor = (self.fast or self.network)(x)
+            y: Tensor = (self.compiled or self.network)(x)
         except RuntimeError as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise
@@ -192,17 +181,14 @@ class Restoration(lightning.LightningModule):
             ) from error
         return y.float()
 
-    def _blind(self, noisy: Tensor, x: Tensor, other: Tensor, camera: Tensor, number: int) -> Tensor:
-        generator = torch.Generator(x.device).manual_seed((self.config.seed << 40) + number)
-        return blind_loss(self._answer, noisy, x, other, camera, self.config, generator)
+    def _generator(self, number: int) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed((self.config.seed << 40) + number)
 
     def on_train_batch_end(self, outputs: Any, batch: Crops, batch_idx: int) -> None:
         """Look at the loss now and then."""
         if len(self.losses) % CHECK_EVERY == 0 or not batch_idx:
             self.check()
-        now = time.monotonic()
-        self.trained += now - self.ready
-        self.ready = now
+        self.stopwatch.has_stepped()
 
     def check(self) -> float:
         """The mean loss since the last validation, over all processes.
@@ -223,51 +209,24 @@ class Restoration(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Measure what training did, then begin to add up."""
-        total = self.config.batch * len(self.losses)
-        self.row = {
-            "loss": self.check(),
-            "crops_per_second": total / self.trained if self.trained else 0.0,
-            "waiting": self.waited / self.trained if self.trained else 0.0,
-        }
-        self.losses, self.waited, self.trained = [], 0.0, 0.0
+        speed, waiting = self.stopwatch.lap(self.config.batch * len(self.losses))
+        self.measured = {"loss": self.check(), "crops_per_second": speed, "waiting": waiting}
+        self.losses = []
         self.sums, self.pictures = torch.zeros(2, 3, dtype=torch.float64), []
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
         """Restore a whole image, through the very pipeline of the container."""
-        if self.config.learn != "truth":
-            self._validate_blind(batch)
-            return
         real = len(self.images.validation)
         pair = self.images.validation[batch] if batch < real else self.images.drawn[batch - real]
-        frame, truth = np.asarray(pair.frames[0], np.float64), np.asarray(pair.truth, np.float64)
-        with torch.autocast(self.device.type, enabled=False):
-            answer = Denoiser(self.network, self.normalisation, self.device)(frame[None])[0]
-        _, scale = self.normalisation.statistics(frame[None])
-        loss = float(((answer - truth) ** 2).mean()) / max(float(scale[0, 0, 0]) ** 2, 1e-30)
-        self.sums[int(batch >= real)] += torch.tensor([si_psnr(truth, answer), loss, 1.0], dtype=torch.float64)
-        if batch < PICTURES:
-            self.pictures.append((pair.name, frame, answer, truth))
-
-    def _validate_blind(self, batch: int) -> None:
-        """The loss of the middle of an image, the same draws each time; it is no figure of quality."""
-        pair = self.images.validation[batch]
-        grid = self.network.multiple
-        middle = tuple(slice((side - size) // 2, (side + size) // 2) for side, size in self._middle(pair, grid))
-        frames = np.stack([pair.frames[0][middle], pair.frames[-1 if len(pair.frames) < 2 else 1][middle]])
-        noisy, other = (torch.from_numpy(f.astype(np.float32))[None, None].to(self.device) for f in frames)
-        camera = torch.tensor([[pair.gain, pair.offset, pair.skew]], device=self.device)
+        denoiser = Denoiser(self.network, self.normalisation, self.device)
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            x, target = normalised(noisy, other, self.normalisation)
-            loss = float(self._blind(noisy, x, target, camera, batch))
-            answer = Denoiser(self.network, self.normalisation, self.device)(frames[:1])[0]
-        self.sums[0] += torch.tensor([math.nan, loss, 1.0], dtype=torch.float64)
+            if self.config.supervised:
+                found = score(denoiser, pair)
+            else:
+                found = blind_score(denoiser, pair, self._answer, self.objective, self._generator(batch))
+        self.sums[int(batch >= real)] += torch.tensor([found.quality, found.loss, 1.0], dtype=torch.float64)
         if batch < PICTURES:
-            self.pictures.append((pair.name, frames[0], answer, None))
-
-    def _middle(self, pair: Pair, grid: int) -> list[tuple[int, int]]:
-        """Each side, and how much of it is looked at: whole multiples of the pooling grid."""
-        sides = pair.frames.shape[-2:]
-        return [(side, min(side, LOOKED_AT) // (2 * grid) * (2 * grid) or side // 2 * 2) for side in sides]
+            self.pictures.append((pair.name, found.frame, found.answer, found.truth))
 
     def on_validation_epoch_end(self) -> None:
         """The means over all images of all processes."""
@@ -275,31 +234,26 @@ class Restoration(lightning.LightningModule):
         quality, loss, _ = (sums[0] / sums[0, 2]).tolist()
         if not math.isfinite(loss):
             raise Diverged(self.trainer.global_step, "validation loss", loss)
-        self.row = {
+        self.measured = {
             "step": self.trainer.global_step,
-            "minutes": self.minutes,
+            "minutes": self.stopwatch.minutes,
             "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
-            "loss": self.row["loss"],
+            "loss": self.measured["loss"],
             LOSS: loss,
-            **({MONITOR: quality} if self.config.learn == "truth" else {}),
+            **({MONITOR: quality} if self.config.supervised else {}),
             **({"drawn_si_psnr": float(sums[1, 0] / sums[1, 2])} if self.images.drawn else {}),
-            "crops_per_second": self.row["crops_per_second"],
-            "waiting": self.row["waiting"],
+            "crops_per_second": self.measured["crops_per_second"],
+            "waiting": self.measured["waiting"],
             "peak_mib": peak_memory(self.device) / 2**20,
         }
         name, _ = monitored(self.config)
         if isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
-            scheduler.step(self.row[name])
-        self.log(name, self.row[name], sync_dist=True)
+            scheduler.step(self.measured[name])
+        self.log(name, self.measured[name], sync_dist=True)
 
     def on_validation_end(self) -> None:
         """Validation is not waiting for data."""
-        self.ready = time.monotonic()
-
-    @property
-    def minutes(self) -> float:
-        """Wall time of the run so far, earlier parts included."""
-        return (self.seconds + time.monotonic() - self.started) / 60
+        self.stopwatch.goes_on()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the whole configuration, the split, and what the model card says of the run."""
@@ -307,8 +261,8 @@ class Restoration(lightning.LightningModule):
             **self.record(),
             "step": self.trainer.global_step,
             "batches": self.trainer.fit_loop.epoch_loop.total_batch_idx + 1,
-            "seconds": 60 * self.minutes,
-            MONITOR: self.row.get(MONITOR, math.nan),
+            "seconds": 60 * self.stopwatch.minutes,
+            MONITOR: self.measured.get(MONITOR, math.nan),
         }
 
     def record(self) -> dict[str, Any]:
@@ -328,14 +282,12 @@ class Restoration(lightning.LightningModule):
         """Of the whole frames, and of the first crops of the stream if it draws noise unlike theirs."""
         images: list[Array] = [p.frames[0] for p in self.images.training[:SAMPLES]]
         if self.config.synthetic or (self.config.redraw and self.config.levels != (1.0, 1.0)):
-            stream = Stream(self.images, self.config)
-            for i in range(-(-SAMPLES // self.config.batch)):
-                images += [crop[0].numpy() for crop in expose(stream.draw(i), self.config)[0]]
+            images += [crop[0].numpy() for noisy, _ in first_crops(self.images, self.config) for crop in noisy]
         return Domain.of(images)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the clock of the run that is resumed."""
-        self.seconds = checkpoint["run"]["seconds"]
+        self.stopwatch.seconds = checkpoint["run"]["seconds"]
 
 
 def versions() -> dict[str, str]:
@@ -362,33 +314,3 @@ def build(config: Config) -> UNet:
             if name.endswith("bias"):
                 parameter.requires_grad_(False).zero_()
     return network
-
-
-def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
-    """Both in network units, by the statistics of the noisy crop, which is all there is in use."""
-    centre, scale = statistics(noisy, normalisation)
-    return (noisy - centre) / scale, (truth - centre) / scale
-
-
-def balanced(y: Tensor, x: Tensor, target: Tensor, power: float) -> tuple[Tensor, Tensor]:
-    """Answer and truth, (N, 1, Y, X), each crop divided by a power of its noise in network units.
-
-    The noise is the root mean square of `x - target`, at least `LEAST_NOISE`, as a crop may have none.
-    """
-    noise = (x - target).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_NOISE)
-    return y / noise**power, target / noise**power
-
-
-def statistics(noisy: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
-    """What `Normalisation.statistics` gives, on the device: centre and scale (1 if constant), (N, 1, 1, 1)."""
-    x = noisy.double()
-    if normalisation.kind == "dataset":
-        shape = (len(x), 1, 1, 1)
-        return x.new_full(shape, normalisation.mean).float(), x.new_full(shape, normalisation.std).float()
-    centre = x.mean(dim=(2, 3), keepdim=True)
-    scale = x.std(dim=(2, 3), keepdim=True, correction=0)
-    if normalisation.kind == "noise":
-        mixed = x.diff(dim=2).diff(dim=3)
-        noise = (mixed.square().mean(dim=(2, 3), keepdim=True) / 4).sqrt()
-        scale = torch.where(noise > 0, noise, scale)
-    return centre.float(), torch.where(scale <= 1e-12 * centre.abs(), 1.0, scale).float()

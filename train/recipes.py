@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from .config import Config
+from .files import read_toml
 from .options import add_options, changes, written
 
 # What networks were like before the shipped one, and the recipes below that were measured with it.
@@ -77,10 +79,10 @@ RECIPES: dict[str, tuple[str, Config]] = {
 }  # fmt: skip
 
 
-def recipes() -> str:
-    """Every recipe, and where it differs from the first."""
+def recipes(only: str | None = None) -> str:
+    """Every recipe, or one, and where it differs from the first."""
     lines = []
-    for name, (text, config) in RECIPES.items():
+    for name, (text, config) in ({only: recipe(only)} if only else RECIPES).items():
         lines.append(f"{name}: {text}")
         changed = [
             f"  {written(f.name, getattr(config, f.name))}"
@@ -91,20 +93,52 @@ def recipes() -> str:
     return "\n".join(lines)
 
 
+def recipe(name: str) -> tuple[str, Config]:
+    """What a recipe is for, and its configuration.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe: expected one of {', '.join(RECIPES)}, found {name!r}")
+    return RECIPES[name]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the parser `--recipe`, and an option for each field of `Config`."""
-    parser.add_argument(
-        "--recipe", choices=RECIPES, help="named configuration that the options below change (default pairs)"
+    """Give the parser `--recipe`, `--config`, and an option for each field of `Config`."""
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--recipe", choices=RECIPES, metavar="NAME",
+        help="named configuration to start from (default pairs; 'recipes' lists all); the options below change it",
+    )  # fmt: skip
+    start.add_argument(
+        "--config", type=Path, metavar="TOML", help="file to start from instead, as 'recipes NAME --toml' writes it"
     )
     add_options(parser)
 
 
+def base(arguments: argparse.Namespace) -> tuple[str, Config] | None:
+    """What the command line starts from, and its configuration; None if it does not say.
+
+    Raises
+    ------
+    ValueError
+        If it is a file with a mistake.
+    """
+    if arguments.config is not None:
+        return f"file {arguments.config}", read_toml(arguments.config)
+    return (f"recipe {arguments.recipe}", RECIPES[arguments.recipe][1]) if arguments.recipe else None
+
+
 def configuration(arguments: argparse.Namespace) -> Config:
-    """The recipe's configuration with the fields that the command line sets.
+    """The configuration of the recipe or file, with the fields that the command line sets.
 
     Raises
     ------
     ValueError
         If a value is out of bounds.
     """
-    return dataclasses.replace(RECIPES[arguments.recipe or "pairs"][1], **changes(arguments))
+    _, config = base(arguments) or ("", Config())
+    return dataclasses.replace(config, **changes(arguments))

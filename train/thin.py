@@ -8,14 +8,35 @@ as it is, and then the projection goes into the transposed convolution from belo
 
 from __future__ import annotations
 
+import dataclasses
+import logging
+import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from quietfield.machine import choose_device
+from quietfield.network.predict import Denoiser
 from quietfield.network.unet import DoubleConv, UNet
+
+from .callbacks import BEST
+from .checkpoint import checkpoint_of, load_checkpoint, load_network, run_normalisation, write_checkpoint
+from .config import Config, from_record
+from .data.pairs import Images
+from .data.stream import first_crops
+from .folders import make_folder
+from .learn.schedule import MONITOR
+from .learn.units import normalised
+from .measure.score import score
+from .module import build
+
+log = logging.getLogger(__name__)
+
+BATCH = 16  # crops that are looked at together
 
 SMALL = 1e-9  # variance of a direction, in the greatest, below which it is taken for constant
 # Of a direction that matters, standard deviation in the skip below which it is taken for more: else what comes from
@@ -28,6 +49,76 @@ def first_convolutions(block: nn.Module) -> list[nn.Conv2d]:
     body = block if isinstance(block, DoubleConv) else block.body
     found = [body[0]] if body is block else [body[0], block.short]  # type: ignore[index]
     return [layer for layer in found if isinstance(layer, nn.Conv2d)]
+
+
+def thick_config(checkpoint: Path) -> Config:
+    """The configuration of a checkpoint that can be thinned.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or its network adds its skips already.
+    """
+    config = from_record(load_checkpoint(checkpoint)["run"]["config"])
+    if config.skips != "concatenated":
+        raise ValueError(
+            f"{checkpoint}: expected a network with skips=concatenated, found skips={config.skips}: it is thin already"
+        )
+    return config
+
+
+def thin_checkpoint(checkpoint: Path, images: Images, out: Path) -> Path:
+    """Thin the network of a checkpoint by the first crops that its run learnt from.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        Of a network that concatenates its skips; its averaged weights are taken.
+    images : Images
+        Those of the run; the ground truths of the validation images tell what is lost.
+    out : Path
+        Folder for the checkpoint.
+
+    Returns
+    -------
+    Path
+        `out/best.ckpt`, to export or to start a run from with --initial.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint cannot be thinned, or there is one in `out` already.
+    OSError
+        If it cannot be written.
+    """
+    config, target = thick_config(checkpoint), out / BEST
+    if target.exists():
+        raise ValueError(f"{target}: expected a folder without a checkpoint, found one: give another --out")
+    make_folder(out, "--out")
+    run = load_checkpoint(checkpoint)["run"]
+    normalisation = run_normalisation(run)
+    config = dataclasses.replace(config, skips="added")
+    torch.manual_seed(config.seed)
+    thick, network = load_network(checkpoint), build(config)
+    crops = (
+        normalised(*pair, normalisation)[0] for pair in first_crops(images, dataclasses.replace(config, batch=BATCH))
+    )
+    lost = thin(thick, network, crops)
+    log.info("what the skips tell is lost by %s, finest level first", ", ".join(map("{:.2%}".format, lost)))
+    before, after = (_quality(n, images, run, config) for n in (thick, network))
+    if config.supervised:
+        log.info("validation SI-PSNR %.3f dB, thinned %.3f dB", before, after)
+    run = {**run, "config": dataclasses.asdict(config), MONITOR: after}
+    write_checkpoint(checkpoint_of(network, run), target)
+    return target
+
+
+def _quality(network: UNet, images: Images, run: dict[str, object], config: Config) -> float:
+    """Mean SI-PSNR of the validation images in dB; NaN without ground truths."""
+    if not config.supervised or not images.validation:
+        return math.nan
+    denoiser = Denoiser(network.to(choose_device()).eval(), run_normalisation(run), choose_device())
+    return sum(score(denoiser, pair).quality for pair in images.validation) / len(images.validation)
 
 
 @torch.no_grad()

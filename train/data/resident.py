@@ -107,7 +107,7 @@ class Resident:
     @staticmethod
     def suits(config: Config) -> bool:
         """Whether one frame of each image is all that is learnt from."""
-        return config.learn == "truth" and config.frames == "first" and config.average == 1
+        return config.supervised and config.frames == "first" and config.average == 1
 
     @staticmethod
     def size(images: Images) -> int:

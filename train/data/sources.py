@@ -43,7 +43,7 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     ValueError
         If the folder holds nothing usable, or not what the configuration needs.
     """
-    if config.learn != "truth":
+    if not config.supervised:
         return find_noisy(data, config)
     layout = detect(data, config.average)
     if layout.kind == "clean":

@@ -23,6 +23,7 @@ from .synthetic import Cameras, degrade
 
 # Third moment of the noise, in that of Poisson noise, that tells a camera which multiplies electrons (1.5).
 MULTIPLIES = 1.25
+SAMPLES = 256  # crops, and frames, that tell what a network is trained on
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class Stream(IterableDataset[Any]):
         noisy, truth, camera, clean, most = empty, empty, empty, empty, empty
         if real:
             options: dict[str, Any] = {"frames": c.frames, "average": c.average, "seed": c.seed}
-            if c.learn != "truth":
-                options |= {"frames": "random", "next_frame": c.learn == "noise2noise"}
+            if not c.supervised:
+                options |= {"frames": "random", "next_frame": c.successive}
             noisy, truth, camera = draw_batch(images.training, index * real, real, c.crop, generator, **options)
         if synthetic:
             clean, most = draw_clean(images.clean, synthetic, c.scale * c.crop, generator)
@@ -97,6 +98,13 @@ class Stream(IterableDataset[Any]):
             numbers, corners, shape = plan_batch(images.training, index * real, real, c.crop, generator, c.seed)
         clean = plan_clean(images.clean, synthetic, crop, generator) if synthetic else []
         return where.plan(index, numbers, corners, shape, clean, crop)
+
+
+def first_crops(images: Images, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
+    """The first `SAMPLES` crops of a run, by batches, with their noise and their ground truths (`expose`)."""
+    stream = Stream(images, config)
+    for index in range(-(-SAMPLES // config.batch)):
+        yield expose(stream.draw(index), config)
 
 
 def cut(plan: Plan, resident: Resident, config: Config) -> Crops:

@@ -15,7 +15,7 @@ MONITOR, LOSS = "validation_si_psnr", "validation_loss"
 
 def monitored(config: Config) -> tuple[str, str]:
     """What tells the best step, and whether its "max" or "min" does; without a truth there is no figure of quality."""
-    return (MONITOR, "max") if config.learn == "truth" else (LOSS, "min")
+    return (MONITOR, "max") if config.supervised else (LOSS, "min")
 
 
 def warm_up(config: Config, step: int) -> float:

@@ -1,0 +1,29 @@
+"""Crops in network units, on the device that trains."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from quietfield.network.normalise import Normalisation
+
+
+def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
+    """Both in network units, by the statistics of the noisy crop, which is all there is in use."""
+    centre, scale = statistics(noisy, normalisation)
+    return (noisy - centre) / scale, (truth - centre) / scale
+
+
+def statistics(noisy: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
+    """What `Normalisation.statistics` gives, on the device: centre and scale (1 if constant), (N, 1, 1, 1)."""
+    x = noisy.double()
+    if normalisation.kind == "dataset":
+        shape = (len(x), 1, 1, 1)
+        return x.new_full(shape, normalisation.mean).float(), x.new_full(shape, normalisation.std).float()
+    centre = x.mean(dim=(2, 3), keepdim=True)
+    scale = x.std(dim=(2, 3), keepdim=True, correction=0)
+    if normalisation.kind == "noise":
+        mixed = x.diff(dim=2).diff(dim=3)
+        noise = (mixed.square().mean(dim=(2, 3), keepdim=True) / 4).sqrt()
+        scale = torch.where(noise > 0, noise, scale)
+    return centre.float(), torch.where(scale <= 1e-12 * centre.abs(), 1.0, scale).float()

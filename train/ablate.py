@@ -81,7 +81,7 @@ def _value(name: str, text: str, default: Any) -> Any:
 
 
 def ablate(
-    base: Config, grid: list[dict[str, Any]], data: Path, out: Path, minutes: float, machine: Machine, **sources: Any
+    base: Config, grid: list[dict[str, Any]], data: Path, out: Path, *, minutes: float, machine: Machine, **sources: Any
 ) -> list[Outcome]:
     """Train each configuration for so many minutes on the same split, and measure quality and speed.
 

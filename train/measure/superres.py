@@ -161,7 +161,7 @@ def cases(data: Path) -> Iterator[Case]:
         for photons in DOSES[2]:
             # The same seed, and so the same share of background, at every dose.
             generator = torch.Generator().manual_seed((SEED << 20) + i)
-            frame, truth = degrade(plane[None, None, :y, :x], generator, 2, photons, SIGMA)
+            frame, truth = degrade(plane[None, None, :y, :x], generator, 2, dose=photons, sigma=SIGMA)
             yield Case(image.name, photons, frame[0, 0].numpy(), truth[0, 0].numpy())
 
 

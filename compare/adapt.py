@@ -21,6 +21,7 @@ from quietfield.machine import keep_memory
 from quietfield.noise.camera import correlate, row_noise
 from train.data.clean import read_clean
 from train.measure.metrics import si_psnr
+from train.measure.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "docs" / "compare" / "adapt.csv"
@@ -70,20 +71,22 @@ def measure(model: Path, data: Path) -> Iterator[dict[str, object]]:
         yield row
 
 
+TITLES = (
+    "mean SI-PSNR (dB)", "images", "noisy", "as it is", "`--adapt auto`", "`--adapt 1`", "gain", "least of any image",
+)  # fmt: skip
+
+
 def table(rows: list[dict[str, str]]) -> str:
     """Means of each set, and the least that any image gains."""
-    lines = [
-        "| mean SI-PSNR (dB) | images | noisy | as it is | `--adapt auto` | `--adapt 1` | gain | least of any image |",
-        "|---" * 8 + "|",
-    ]
+    lines = []
     sets = list(dict.fromkeys(row["set"] for row in rows))
     for name in (*sets, "all images"):
         chosen = [row for row in rows if name in (row["set"], "all images")]
         values = np.array([[float(row[c]) for c in COLUMNS[2:6]] for row in chosen])
         gains = values[:, 3] - values[:, 1]
-        cells = " | ".join(f"{v:.2f}" for v in values.mean(axis=0))
-        lines.append(f"| {name} | {len(chosen)} | {cells} | {gains.mean():+.2f} | {gains.min():+.2f} |")
-    return "\n".join(lines)
+        cells = [f"{v:.2f}" for v in values.mean(axis=0)]
+        lines.append([name, f"{len(chosen)}", *cells, f"{gains.mean():+.2f}", f"{gains.min():+.2f}"])
+    return markdown(TITLES, lines)
 
 
 def main() -> int:

@@ -106,7 +106,7 @@ def denoiser_of(network: nn.Module) -> Denoiser:
 def validate(network: nn.Module, images: Images) -> float:
     """Mean SI-PSNR of the validation fields, in dB."""
     denoise = denoiser_of(network)
-    return float(np.mean([si_psnr(p.truth, denoise(np.asarray(p.frames[:1]))[0]) for p in images.validation]))
+    return float(np.mean([si_psnr(p.ground_truth, denoise(np.asarray(p.frames[:1]))[0]) for p in images.validation]))
 
 
 def save(path: Path, network: nn.Module, **record: Any) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from train.measure.tables import markdown
+
 NAN = float("nan")
 COSTS = "costs.csv"
 PACKAGES = ("numpy", "scipy", "scikit-image", "bm3d", "careamics", "torch")
@@ -107,15 +109,15 @@ def table(results: dict[str, list[Row]], costs: dict[str, Cost]) -> str:
     sets = _sets(results)
     best = {s: np.nanmax([mean(rows, s)[0] for rows in results.values()]) for s in sets}
     titles = ["mean SI-PSNR (dB) / SSIM / MicroSSIM", *sets, "MPix/s", "parameters", "peak memory (MiB)"]
-    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+    lines = []
     for name, rows in results.items():
         cells = []
         for s in sets:
             quality, structure, micro = mean(rows, s)
             text = f"{quality:.2f} / {structure:.3f} / " + ("-" if math.isnan(micro) else f"{micro:.3f}")
             cells.append("" if math.isnan(quality) else f"**{text}**" if quality == best[s] else text)
-        lines.append("| " + " | ".join([name, *cells, *_cost_cells(costs.get(name))]) + " |")
-    return "\n".join(lines)
+        lines.append([name, *cells, *_cost_cells(costs.get(name))])
+    return markdown(titles, lines)
 
 
 def points(results: dict[str, list[Row]], costs: dict[str, Cost]) -> dict[str, dict[str, tuple[float, float]]]:

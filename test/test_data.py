@@ -14,7 +14,7 @@ from quietfield.noise.camera import poisson_frame
 from train.config import Config
 from train.data.dataset import NumpyDataset
 from train.data.layouts import Item, Layout, detect
-from train.data.pairs import Pair, draw_batch, read_pairs
+from train.data.pairs import Pair, Sampling, draw_batch, read_pairs
 from train.data.split import W2S_OVERLAPS, W2S_TEST, split_fields
 
 OWN = Config(match=False)  # each truth in its own units
@@ -263,21 +263,23 @@ def test_each_image_comes_once_an_epoch(batch: int) -> None:
     pairs = [pair(i, side=8) for i in range(7)]
     drawn: list[int] = []
     for first in range(0, 210, batch):
-        _, truth, _ = draw_batch(pairs, first, batch, 4, generator(first))
+        _, truth, _ = draw_batch(pairs, range(first, first + batch), Sampling(4), generator(first))
         drawn += [int(t.min() // 1e5) for t in truth]
     epochs = [tuple(drawn[i : i + 7]) for i in range(0, 203, 7)]
     assert all(sorted(e) == list(range(7)) for e in epochs)
     assert len(set(epochs)) > 20, "each in an order of its own"
-    single = [int(draw_batch(pairs, k, 1, 4, generator())[1].min() // 1e5) for k in range(203)]
+    single = [int(draw_batch(pairs, range(k, k + 1), Sampling(4), generator())[1].min() // 1e5) for k in range(203)]
     assert single == drawn[:203], "whatever the batch"
-    other = [int(draw_batch(pairs, k, 1, 4, generator(), seed=1)[1].min() // 1e5) for k in range(203)]
+    other = [
+        int(draw_batch(pairs, range(k, k + 1), Sampling(4, seed=1), generator())[1].min() // 1e5) for k in range(203)
+    ]
     assert other != single
 
 
 @pytest.mark.parametrize("scale", [1, 2])
 def test_windows_of_frame_and_truth_are_of_one_place(scale: int) -> None:
     pairs = [pair(i, scale=scale) for i in range(3)]
-    noisy, truth, camera = draw_batch(pairs, 0, 64, 16, generator())
+    noisy, truth, camera = draw_batch(pairs, range(64), Sampling(16), generator())
     assert (noisy.shape, truth.shape) == ((64, 1, 16, 16), (64, 1, 16 * scale, 16 * scale))
     assert noisy.dtype == truth.dtype == camera.dtype == torch.float32
     assert (noisy - truth[..., ::scale, ::scale]).abs().max() < 0.1
@@ -292,13 +294,13 @@ def test_windows_of_frame_and_truth_are_of_one_place(scale: int) -> None:
 
 def test_windows_reach_every_edge_and_are_seeded() -> None:
     one = [pair(0, side=6)]
-    _, truth, _ = draw_batch(one, 0, 400, 4, generator())
+    _, truth, _ = draw_batch(one, range(400), Sampling(4), generator())
     corners = truth[:, 0, 0, 0].int()
     counts = torch.stack([(corners == 6 * y + x).sum() for y in range(3) for x in range(3)])
     assert counts.sum() == 400
     assert counts.min() > 20, "all nine places, about as often"
-    assert torch.equal(truth, draw_batch(one, 0, 400, 4, generator())[1])
-    assert not torch.equal(truth, draw_batch(one, 0, 400, 4, generator(1))[1])
+    assert torch.equal(truth, draw_batch(one, range(400), Sampling(4), generator())[1])
+    assert not torch.equal(truth, draw_batch(one, range(400), Sampling(4), generator(1))[1])
 
 
 def test_random_frames_are_drawn_and_averaged() -> None:
@@ -307,7 +309,7 @@ def test_random_frames_are_drawn_and_averaged() -> None:
     def frames_of(**options: object) -> list[int]:
         """The powers of two that tell the frames, summed."""
         count = int(options.get("average", 1))  # type: ignore[call-overload]
-        noisy, truth, _ = draw_batch(one, 0, 300, 8, generator(), **options)  # type: ignore[arg-type]
+        noisy, truth, _ = draw_batch(one, range(300), Sampling(8, **options), generator())  # type: ignore[arg-type]
         return [round(float(d) * 100 * count) for d in (noisy - truth)[:, 0, 0, 0]]
 
     assert set(frames_of()) == {1}
@@ -321,17 +323,17 @@ def test_random_frames_are_drawn_and_averaged() -> None:
 
 def test_whole_images_and_images_that_are_too_small() -> None:
     pairs = [pair(0, side=32), pair(1, side=48)]
-    noisy, truth, _ = draw_batch(pairs[:1], 0, 2, 0, generator())
+    noisy, truth, _ = draw_batch(pairs[:1], range(2), Sampling(0), generator())
     assert torch.equal(truth, torch.from_numpy(pairs[0].truth).expand(2, 1, 32, 32))
     assert noisy.shape == truth.shape
     with pytest.raises(ValueError, match=r"expected whole images of one shape, found .*: set --crop, or --batch 1"):
-        draw_batch(pairs, 0, 2, 0, generator())
+        draw_batch(pairs, range(2), Sampling(0), generator())
     with pytest.raises(
         ValueError, match=r"000_0: expected an image of at least the crop's 40 pixels, found \(32, 32\)"
     ):
-        draw_batch(pairs, 0, 2, 40, generator())
+        draw_batch(pairs, range(2), Sampling(40), generator())
     with pytest.raises(ValueError, match=r"expected a truth [12] times as large, as of 00\d_0, found"):
-        draw_batch([pairs[0], pair(1, scale=2, side=32)], 0, 2, 16, generator())
+        draw_batch([pairs[0], pair(1, scale=2, side=32)], range(2), Sampling(16), generator())
 
 
 class Watched(np.ndarray):
@@ -348,7 +350,7 @@ class Watched(np.ndarray):
 def test_only_the_windows_are_read_of_a_stack() -> None:
     source = pair(0, frames=16)
     watched = dataclasses.replace(source, frames=source.frames.view(Watched))
-    draw_batch([watched], 0, 8, 16, generator(), frames="random", average=4)
+    draw_batch([watched], range(8), Sampling(16, frames="random", average=4), generator())
     assert Watched.taken == 8 * 4 * 16 * 16
 
 

@@ -58,21 +58,41 @@ def _program() -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=_program(), description="Prepare, train, measure and export a denoiser.")
     commands = parser.add_subparsers(dest="command", required=True)
-
-    def command(name: str, run: Callable[[Arguments], None], text: str) -> argparse.ArgumentParser:
+    verbs: list[tuple[str, Callable[[Arguments], None], Callable[[argparse.ArgumentParser], None], str]] = [
+        ("prepare", _prepare, _prepare_options, "say what a folder holds, and prepare its images for training"),
+        ("recipes", _recipes, _recipes_options, "list the named configurations, or write one as a file for --config"),
+        ("fit", _fit, _fit_options, "train a network"),
+        ("evaluate", _evaluate, _evaluate_options, "measure a model on whole images, through the container's pipeline"),
+        ("export", _export, _export_options, "make a model folder of a checkpoint"),
+        ("thin", _thin, _thin_options, "make a network with added skips of one that concatenates them: a fifth faster"),
+        (
+            "ablate",
+            _ablate,
+            _ablate_options,
+            "train a grid of configurations for a fixed time each, and draw up the table",
+        ),
+        ("noise", _noise, _noise_options, "measure the noise of an image or a stack: level, camera, correlation, mask"),
+        ("superres", _superres, _superres_options, "set a x2 model beside bicubic enlargement, on held-out SIM images"),
+    ]
+    for name, run, add_options, text in verbs:
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(run=run)
-        return added
+        add_options(added)
+    return parser
 
-    c = command("prepare", _prepare, "say what a folder holds, and prepare its images for training")
+
+def _prepare_options(c: argparse.ArgumentParser) -> None:
     _add_data(c)
     recipes.add_arguments(c)
 
-    c = command("recipes", _recipes, "list the named configurations, or write one as a file for --config")
+
+def _recipes_options(c: argparse.ArgumentParser) -> None:
     c.add_argument("name", nargs="?", metavar="NAME", help="list this one alone")
     c.add_argument("--toml", action="store_true", help="write all options of NAME as a TOML file, with their help")
 
-    c = command("fit", _fit, "train a network")
+
+def _fit_options(c: argparse.ArgumentParser) -> None:
+    c.usage = "%(prog)s --data DIR --out DIR [options]"
     _add_data(c)
     c.add_argument("--clean", type=Path, metavar="DIR", help="clean images, for the share --synthetic")
     c.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for checkpoints, log and pictures")
@@ -82,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_machine(c)
     recipes.add_arguments(c)
 
-    c = command("evaluate", _evaluate, "measure a model on whole images, through the container's pipeline")
+
+def _evaluate_options(c: argparse.ArgumentParser) -> None:
     c.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="any layout; or a folder with w2s/ and w2s-raw16/"
     )
@@ -97,7 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--csv", type=Path, metavar="FILE", help="write per-image values of the test images here")
     c.add_argument("--readme", type=Path, metavar="FILE", help="put the test images' table between its markers")
 
-    c = command("export", _export, "make a model folder of a checkpoint")
+
+def _export_options(c: argparse.ArgumentParser) -> None:
     c.add_argument("--checkpoint", type=Path, required=True, metavar="FILE")
     c.add_argument("--model", type=Path, required=True, metavar="DIR", help="gets model.json and weights.pt")
     c.add_argument("--name", default="U-Net")
@@ -108,13 +130,15 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--blend", type=Path, metavar="PATH", help="average the weights with this checkpoint's or model's")
     c.add_argument("--share", type=float, default=0.5, help="of --blend in that average (default 0.5)")
 
-    c = command("thin", _thin, "make a network with added skips of one that concatenates them: a fifth faster")
+
+def _thin_options(c: argparse.ArgumentParser) -> None:
     c.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="of a run with --skips concatenated")
     _add_data(c)
     c.add_argument("--clean", type=Path, metavar="DIR", help="clean images, if the run had some")
     c.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for best.ckpt")
 
-    c = command("ablate", _ablate, "train a grid of configurations for a fixed time each, and draw up the table")
+
+def _ablate_options(c: argparse.ArgumentParser) -> None:
     _add_data(c)
     c.add_argument("--clean", type=Path, metavar="DIR", help="clean images, for the share --synthetic")
     c.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the runs and ablation.md")
@@ -124,12 +148,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_machine(c)
     recipes.add_arguments(c)
 
-    c = command("noise", _noise, "measure the noise of an image or a stack: level, camera, correlation, mask")
+
+def _noise_options(c: argparse.ArgumentParser) -> None:
     c.add_argument("file", type=Path)
     c.add_argument("--plot", type=Path, metavar="PNG", help="draw variance against mean, and the autocorrelation")
     c.add_argument("--offset", type=float, help="the camera's counts without light, if known: tells the read noise")
 
-    c = command("superres", _superres, "set a x2 model beside bicubic enlargement, on held-out SIM images")
+
+def _superres_options(c: argparse.ArgumentParser) -> None:
     c.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of SIM reconstructions")
     c.add_argument(
         "--model",
@@ -140,7 +166,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     c.add_argument("--csv", type=Path, metavar="FILE", help="write per-image values here")
     c.add_argument("--figure", type=Path, metavar="PNG", help="draw crops here")
-    return parser
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -240,9 +265,9 @@ def _export(arguments: Arguments) -> None:
     from .export import export
 
     a = arguments
-    export(
-        a.checkpoint, a.model, a.name, a.autocast, a.note, (a.blend, a.share) if a.blend else None, a.beyond, a.adapt
-    )
+    blend = (a.blend, a.share) if a.blend else None
+    options = {"autocast": a.autocast, "note": a.note, "blend": blend, "beyond": a.beyond, "adapt": a.adapt}
+    export(a.checkpoint, a.model, a.name, **options)
 
 
 def _thin(arguments: Arguments) -> None:
@@ -259,7 +284,9 @@ def _ablate(arguments: Arguments) -> None:
     config, grid = recipes.configuration(arguments), parse_grid(arguments.grid, arguments.each)
     sources = {"clean": arguments.clean, "cache": arguments.cache}
     machine = _machine(arguments)
-    outcomes = ablate(config, grid, arguments.data, arguments.out, arguments.minutes, machine, **sources)
+    outcomes = ablate(
+        config, grid, arguments.data, arguments.out, minutes=arguments.minutes, machine=machine, **sources
+    )
     print(table(outcomes))
     if diverged := [o.name for o in outcomes if o.diverged]:
         raise ValueError(

@@ -24,6 +24,7 @@ from .data.pairs import Images
 from .data.sources import find_images
 from .fit import Machine, choose_accelerator, fit
 from .learn.schedule import MONITOR
+from .measure.tables import markdown
 from .module import Diverged, build
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def _value(name: str, text: str, default: Any) -> Any:
 
 
 def ablate(
-    base: Config, grid: list[dict[str, Any]], data: Path, out: Path, minutes: float, machine: Machine, **sources: Any
+    base: Config, grid: list[dict[str, Any]], data: Path, out: Path, *, minutes: float, machine: Machine, **sources: Any
 ) -> list[Outcome]:
     """Train each configuration for so many minutes on the same split, and measure quality and speed.
 
@@ -137,13 +138,13 @@ def _timed(denoise: Denoiser, plane: Any) -> float:
 
 def table(outcomes: list[Outcome]) -> str:
     """Markdown, best first; at the end those without a figure."""
-    lines = ["| | validation SI-PSNR (dB) | steps | parameters | MPix/s |", "|---|---|---|---|---|"]
+    rows = []
     for o in sorted(outcomes, key=lambda o: -o.si_psnr if math.isfinite(o.si_psnr) else math.inf):
         cells = (f"{o.si_psnr:.2f}", f"{o.steps:,}", f"{o.parameters / 1e6:.2f} M", f"{o.megapixels_per_second:.2f}")
         if o.diverged:
             cells = (f"diverged at step {o.steps:,}", "", cells[2], "")
-        lines.append(f"| {o.name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append((o.name, *cells))
+    return markdown(("", "validation SI-PSNR (dB)", "steps", "parameters", "MPix/s"), rows)
 
 
 def write(outcomes: list[Outcome], out: Path) -> None:

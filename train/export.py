@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,6 +28,7 @@ def export(
     checkpoint: Path,
     folder: Path,
     name: str,
+    *,
     autocast: str | None = None,
     note: str = "",
     blend: tuple[Path, float] | None = None,
@@ -70,20 +72,32 @@ def export(
             load_checkpoint(forerunner, from_record(run["config"]))
         average(network, load_network(forerunner), share)
         note = f"{note} {share:g} of the weights are those of a forerunner".strip()
-    record = {
-        "name": name,
+    record = {**_record(run, network), "name": name, "autocast": autocast, "adapt": adapt}
+    record["training"]["note"] = note
+    if beyond:
+        if (scale := load_model(beyond).network.scale) != network.scale:
+            raise ModelError(f"{beyond}: expected a network of scale {network.scale}, found {scale}")
+        shutil.copytree(beyond, folder / BEYOND, dirs_exist_ok=True)
+        record["beyond"] = BEYOND
+    save_model(folder, network, run["normalisation"], record)
+
+
+def _record(run: dict[str, Any], network: UNet) -> dict[str, Any]:
+    """What a model folder says of how its weights came about."""
+    return {
+        "name": "",
         "architecture": {
             "network": "quietfield.network.unet.UNet",
             **{k: list(v) if isinstance(v, tuple) else v for k, v in from_record(run["config"]).network.items()},
             "parameters": sum(p.numel() for p in network.parameters()),
             "halo": network.halo,
         },
-        "autocast": autocast,
-        "adapt": adapt,
+        "autocast": None,
+        "adapt": "off",
         "domain": run.get("domain", {}),
         "training": {
             "data": run["source"],
-            "note": note,
+            "note": "",
             "config": run["config"],
             "steps": run["step"],
             "minutes": round(run["seconds"] / 60, 1),
@@ -96,12 +110,6 @@ def export(
             "exported": datetime.date.today().isoformat(),
         },
     }
-    if beyond:
-        if (scale := load_model(beyond).network.scale) != network.scale:
-            raise ModelError(f"{beyond}: expected a network of scale {network.scale}, found {scale}")
-        shutil.copytree(beyond, folder / BEYOND, dirs_exist_ok=True)
-        record["beyond"] = BEYOND
-    save_model(folder, network, run["normalisation"], record)
 
 
 @torch.no_grad()

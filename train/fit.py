@@ -126,7 +126,9 @@ def fit(
     steps = count_steps(config, images)
     path = out / CHECKPOINT
     state = load_checkpoint(path, config) if resume else None
-    _check_start(path, state, config, images, initial, max_minutes)
+    if not max_minutes >= 0:
+        raise ValueError(f"max-minutes: expected 0 or more, found {max_minutes:g}")
+    _check_start(path, state, config, images, initial)
     if state and state["run"]["step"] >= steps:
         log.info("%s: all of the %d steps are done: give more --steps", path, steps)
         return path
@@ -136,23 +138,41 @@ def fit(
     if machine.processes > 1 and accelerator == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // machine.devices))
     saved = run_normalisation(state["run"]) if state else None
-    normalisation = saved or fit_normalisation(config, images)
-    module = Restoration(config, steps, images, normalisation, machine.workers, machine.resident, machine.compiled)
+    module = Restoration(
+        config,
+        steps,
+        images,
+        saved or fit_normalisation(config, images),
+        workers=machine.workers,
+        resident=machine.resident,
+        compiled=machine.compiled,
+    )
     if state:
         module.first_batch = state["run"]["batches"]
         log.info("resumed at step %d", state["run"]["step"])
     elif initial is not None:
         load_initial(module.network, initial, config)
-    precision = choose_precision(config.precision, accelerator)
-    log.info("%s, precision %s, %d steps, %d processes", accelerator, precision, steps, machine.processes)
     end = EndOfRun(steps, max_minutes)
-    trainer = lightning.Trainer(
+    trainer = _trainer(config, machine, end, out)
+    with end.on_interrupt():
+        trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
+    log.info("step %d of %d: %s", trainer.global_step, steps, path)
+    if end.interrupted:
+        raise KeyboardInterrupt
+    return path
+
+
+def _trainer(config: Config, machine: Machine, end: EndOfRun, out: Path) -> lightning.Trainer:
+    accelerator = choose_accelerator(machine)
+    precision = choose_precision(config.precision, accelerator)
+    log.info("%s, precision %s, %d steps, %d processes", accelerator, precision, end.steps, machine.processes)
+    return lightning.Trainer(
         accelerator=accelerator,
         devices=machine.devices,
         num_nodes=machine.nodes,
         strategy="ddp" if machine.processes > 1 else "auto",
         precision=precision,  # type: ignore[arg-type]
-        max_steps=steps,
+        max_steps=end.steps,
         max_epochs=-1,
         val_check_interval=config.validate_every * config.accumulate,
         check_val_every_n_epoch=None,
@@ -167,12 +187,6 @@ def fit(
         use_distributed_sampler=False,
         benchmark=accelerator == "gpu" and config.crop > 0,
     )
-    with end.on_interrupt():
-        trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
-    log.info("step %d of %d: %s", trainer.global_step, steps, path)
-    if end.interrupted:
-        raise KeyboardInterrupt
-    return path
 
 
 def count_steps(config: Config, images: Images) -> int:
@@ -240,7 +254,7 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
     if config.balance and config.scale > 1:
         raise ValueError("balance: expected a truth with the frame's pixels, found scale 2: give --balance 0")
     for pair in images.validation if config.supervised else ():
-        if np.ptp(pair.truth) == 0:
+        if np.ptp(pair.ground_truth) == 0:
             raise ValueError(
                 f"{pair.name}: expected a truth to validate on, found the same value everywhere: remove the image"
             )
@@ -248,15 +262,13 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
     if wrong:
         raise ValueError(
             f"{wrong[0].name}: expected a truth {config.scale} times as large as the frame, found "
-            f"{wrong[0].truth.shape} for {wrong[0].frames.shape}: give --scale {wrong[0].scale}"
+            f"{wrong[0].ground_truth.shape} for {wrong[0].frames.shape}: give --scale {wrong[0].scale}"
         )
 
 
 def _check_start(
-    path: Path, state: dict[str, Any] | None, config: Config, images: Images, initial: Path | None, minutes: float
+    path: Path, state: dict[str, Any] | None, config: Config, images: Images, initial: Path | None
 ) -> None:
-    if not minutes >= 0:
-        raise ValueError(f"max-minutes: expected 0 or more, found {minutes:g}")
     if state:
         check_resumable(path, state["run"], config, images.split)
         if initial is not None:

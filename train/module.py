@@ -96,6 +96,7 @@ class Restoration(lightning.LightningModule):
         steps: int,
         images: Images,
         normalisation: Normalisation,
+        *,
         workers: int = 0,
         resident: bool | None = None,
         compiled: bool = False,

@@ -36,8 +36,8 @@ def find_noisy(data: Path, config: Config) -> Images:
     Returns
     -------
     Images
-        Each file's planes are frames (P, Y, X) of a `Pair`, whose truth is a plane of them: no truth. Files
-        are split by field of view; of a single file, the last rows of all planes are validated on.
+        Each file's planes are frames (P, Y, X) of a `Pair` without a ground truth. Files are split by field of
+        view; of a single file, the last rows of all planes are validated on.
 
     Raises
     ------
@@ -112,4 +112,4 @@ def _pair(item: Item, planes: NDArray[Any]) -> Pair:
     model = NoiseModel.of(planes[:: max(1, len(planes) // MODELLED)][:MODELLED])
     gain = model.slope if model.slope > 0 else float("nan")
     offset = -model.intercept / gain
-    return Pair(item.name, item.field, planes, np.asarray(planes[0], np.float32), gain, offset, model.skew)
+    return Pair(item.name, item.field, planes, None, gain, offset, model.skew)

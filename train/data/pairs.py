@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ UNCUT = 97  # percentile of brightness below which even frames stretched to 8 bi
 
 @dataclass(frozen=True)
 class Pair:
-    """One image: its noisy frames and their truth, all in the frames' intensity units.
+    """One image: its noisy frames and, if there is one, their ground truth, all in the frames' intensity units.
 
     Attributes
     ----------
@@ -38,8 +38,8 @@ class Pair:
         The image, and its field of view.
     frames : ndarray
         (F, Y, X), any real dtype, possibly memory-mapped.
-    truth : ndarray
-        float32, (sY, sX), without NaN.
+    truth : ndarray or None
+        float32, (sY, sX), without NaN; None where noisy images alone are learnt from.
     gain, offset : float
         The camera's, by `photon_transfer`; NaN where the variance does not grow with the mean.
     skew : float
@@ -49,15 +49,28 @@ class Pair:
     name: str
     field: str
     frames: NDArray[Any]
-    truth: NDArray[np.float32]
+    truth: NDArray[np.float32] | None
     gain: float
     offset: float
     skew: float = 1.0
 
     @property
     def scale(self) -> int:
-        """Pixels of the truth to one of the frame, along a side: 1 or 2."""
-        return scale_of(self.name, self.frames.shape[-2:], self.truth.shape)
+        """Pixels of the ground truth to one of the frame, along a side: 1 or 2; 1 without a ground truth."""
+        return 1 if self.truth is None else scale_of(self.name, self.frames.shape[-2:], self.truth.shape)
+
+    @property
+    def ground_truth(self) -> NDArray[np.float32]:
+        """The ground truth, where there has to be one.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.truth is None:
+            raise ValueError(f"{self.name}: expected a ground truth, found noisy frames alone: give pairs")
+        return self.truth
 
 
 @dataclass(frozen=True)
@@ -197,82 +210,106 @@ def matched(truth: NDArray[np.float64], frame: NDArray[np.float64], scale: int) 
     return np.asarray(slope * (truth - small.mean()) + frame.mean())
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How crops are taken of pairs.
+
+    Attributes
+    ----------
+    crop : int
+        Side of the windows in pixels of the frame; 0 takes whole images.
+    frames, average : str, int
+        "first" or "random" frames of a stack, and the mean of how many (all, if it has no more).
+    seed : int
+        Of the order of the images in each epoch.
+    successive : bool
+        Take two successive frames, drawn at random, in place of a frame and its ground truth.
+    """
+
+    crop: int
+    frames: str = "first"
+    average: int = 1
+    seed: int = 0
+    successive: bool = False
+
+    @classmethod
+    def of(cls, config: Config) -> Sampling:
+        """That of a configuration; without a ground truth all frames are as good."""
+        frames = config.frames if config.supervised else "random"
+        return cls(config.crop, frames, config.average, config.seed, config.successive)
+
+
+class Windows(NamedTuple):
+    """Where the crops of a batch are: numbers of the images, upper left corners (y, x), and their common shape."""
+
+    numbers: list[int]
+    corners: list[tuple[int, int]]
+    shape: tuple[int, int]
+
+
 def draw_batch(
-    pairs: Sequence[Pair],
-    first: int,
-    batch: int,
-    crop: int,
-    generator: torch.Generator,
-    *,
-    frames: str = "first",
-    average: int = 1,
-    seed: int = 0,
-    next_frame: bool = False,
+    pairs: Sequence[Pair], samples: range, sampling: Sampling, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Cut samples `first` to `first + batch - 1` of an endless sequence in which each epoch has every image once.
+    """Cut some samples of an endless sequence in which each epoch has every image once.
 
     Parameters
     ----------
     pairs : sequence of Pair
         All of one scale; whole images must be of one shape, too.
-    first, batch : int
-        Numbers of the samples; which image one is follows from its number and `seed` alone.
-    crop : int
-        Side of the windows in pixels of the frame; 0 takes whole images.
+    samples : range
+        Numbers of the samples; which image one is follows from its number and the seed alone.
+    sampling : Sampling
+        How they are cut.
     generator : torch.Generator
         Draws the windows and the frames, on the CPU.
-    frames, average : str, int
-        "first" or "random" frames of a stack, and the mean of how many (all, if it has no more).
-    seed : int
-        Of the order of the images in each epoch.
-    next_frame : bool
-        Give two successive frames, drawn at random, in place of a frame and the truth.
 
     Returns
     -------
     noisy : Tensor
-        float32, (batch, 1, crop, crop), intensity units.
+        float32, (samples, 1, crop, crop), intensity units.
     truth : Tensor
-        float32, (batch, 1, s crop, s crop), intensity units.
+        float32, (samples, 1, s crop, s crop), intensity units: the ground truth, or the frame that follows; where
+        there is neither, `noisy` itself.
     camera : Tensor
-        float32, (batch, 3), gain, offset and skewness of each.
+        float32, (samples, 3), gain, offset and skewness of each.
 
     Raises
     ------
     ValueError
         If an image is smaller than the crop, or shapes or scales differ that must not.
     """
-    numbers, places, shape = plan_batch(pairs, first, batch, crop, generator, seed)
+    numbers, places, shape = plan_batch(pairs, samples, sampling, generator)
     drawn = [pairs[i] for i in numbers]
     s = drawn[0].scale
-    noisy = np.empty((batch, 1, *shape), np.float32)
-    truth = np.empty((batch, 1, *(s * side for side in shape)), np.float32)
+    noisy = np.empty((len(samples), 1, *shape), np.float32)
+    truth = np.empty((len(samples), 1, *(s * side for side in shape)), np.float32)
     for k, (pair, (y, x)) in enumerate(zip(drawn, places, strict=True)):
-        picks = _frames(len(pair.frames), frames, average, generator)
+        picks = _frames(len(pair.frames), sampling.frames, sampling.average, generator)
         windows = [pair.frames[f, y : y + shape[0], x : x + shape[1]] for f in picks]
         noisy[k, 0] = windows[0] if len(picks) == 1 else np.mean(windows, axis=0, dtype=np.float64)
-        if next_frame:
+        if sampling.successive:
             noisy[k, 0], truth[k, 0] = _successive(pair, generator)[:, y : y + shape[0], x : x + shape[1]]
-            continue
-        truth[k, 0] = pair.truth[s * y : s * (y + shape[0]), s * x : s * (x + shape[1])]
+        elif pair.truth is None:
+            truth[k, 0] = noisy[k, 0]
+        else:
+            truth[k, 0] = pair.truth[s * y : s * (y + shape[0]), s * x : s * (x + shape[1])]
     camera = torch.tensor([[pair.gain, pair.offset, pair.skew] for pair in drawn], dtype=torch.float32)
     return torch.from_numpy(noisy), torch.from_numpy(truth), camera
 
 
-def plan_batch(
-    pairs: Sequence[Pair], first: int, batch: int, crop: int, generator: torch.Generator, seed: int
-) -> tuple[list[int], list[tuple[int, int]], tuple[int, int]]:
-    """Which images the samples of `draw_batch` are of, the upper left corner of each window, and their common shape."""
-    numbers = _order(len(pairs), first, batch, seed)
-    drawn = [pairs[i] for i in numbers]
+def plan_batch(pairs: Sequence[Pair], samples: range, sampling: Sampling, generator: torch.Generator) -> Windows:
+    """Where the samples of `draw_batch` are."""
+    numbers = _order(len(pairs), samples.start, len(samples), sampling.seed)
+    drawn, crop = [pairs[i] for i in numbers], sampling.crop
     shape = (crop, crop) if crop else drawn[0].frames.shape[-2:]
-    places = []
-    for pair, place in zip(drawn, torch.rand(batch, 2, generator=generator, dtype=torch.float64).tolist(), strict=True):
+    corners = []
+    draws = torch.rand(len(samples), 2, generator=generator, dtype=torch.float64).tolist()
+    for pair, place in zip(drawn, draws, strict=True):
         _check_window(pair, drawn[0], crop)
         sides = zip(place, pair.frames.shape[-2:], shape, strict=True)
         y, x = (int(at * (side - size + 1)) for at, side, size in sides)
-        places.append((y, x))
-    return numbers, places, (shape[0], shape[1])
+        corners.append((y, x))
+    return Windows(numbers, corners, (shape[0], shape[1]))
 
 
 def _successive(pair: Pair, generator: torch.Generator) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..config import Config
 from .augment import pixels, walk
 from .clean import Place
-from .pairs import Images
+from .pairs import Images, Windows
 
 
 @dataclass(frozen=True)
@@ -43,29 +43,27 @@ class Map:
     def __init__(self, images: Images) -> None:
         self.scale = images.training[0].scale if images.training else 1
         self.frames = _Line([p.frames.shape[-2:] for p in images.training])
-        self.truths = _Line([p.truth.shape for p in images.training])
+        self.truths = _Line([p.ground_truth.shape for p in images.training])
         self.planes = _Line([image.planes.shape[1:] for image in images.clean for _ in image.planes])
         self.before = np.cumsum([0] + [len(image.planes) for image in images.clean]).tolist()
 
     def plan(
         self,
         index: int,
-        numbers: Sequence[int],
-        corners: Sequence[tuple[int, int]],
-        shape: tuple[int, int],
+        windows: Windows,
         clean: Sequence[Place],
         crop: int,
     ) -> Plan:
         """The plan of batch `index`, of what `plan_batch` gives, and `plan_clean` with crops of so many pixels."""
-        s = self.scale
-        noisy = [self.frames.window(n, y, x, shape) for n, (y, x) in zip(numbers, corners, strict=True)]
-        truth = [self.truths.window(n, s * y, s * x, shape) for n, (y, x) in zip(numbers, corners, strict=True)]
+        s, (numbers, corners, shape) = self.scale, windows
+        noisy = [self.frames.window(n, corner, shape) for n, corner in zip(numbers, corners, strict=True)]
+        truth = [self.truths.window(n, (s * y, s * x), shape) for n, (y, x) in zip(numbers, corners, strict=True)]
         planes = [self.before[p.image] + p.plane for p in clean]
-        windows = [
-            self.planes.window(n, p.y, p.x, (crop, crop), p.turns, p.mirrored)
+        cut = [
+            self.planes.window(n, (p.y, p.x), (crop, crop), p.turns, p.mirrored)
             for n, p in zip(planes, clean, strict=True)
         ]
-        return Plan(index, shape, *(torch.tensor(part) for part in (numbers, noisy, truth, planes, windows)))
+        return Plan(index, shape, *(torch.tensor(part) for part in (numbers, noisy, truth, planes, cut)))
 
 
 class _Line:
@@ -76,12 +74,12 @@ class _Line:
         self.widths = [shape[1] for shape in shapes]
 
     def window(
-        self, number: int, y: int, x: int, shape: tuple[int, int], turns: int = 0, mirrored: int = 0
+        self, number: int, corner: tuple[int, int], shape: tuple[int, int], turns: int = 0, mirrored: int = 0
     ) -> tuple[int, int, int]:
         """How to read a window of a plane, by its upper left corner."""
         stride: int = self.widths[number]
         first, down, right = walk(turns, mirrored, shape, stride)
-        return self.starts[number] + y * stride + x + first, down, right
+        return self.starts[number] + corner[0] * stride + corner[1] + first, down, right
 
 
 class Resident:
@@ -99,7 +97,7 @@ class Resident:
         pairs, clean = images.training, images.clean
         self.scale, self.device = pairs[0].scale if pairs else 1, device
         self.frames = _join([p.frames[0] for p in pairs], device)
-        self.truths = _join([p.truth for p in pairs], device)
+        self.truths = _join([p.ground_truth for p in pairs], device)
         self.planes = _join([plane.numpy() for image in clean for plane in image.planes], device)
         self.camera = torch.tensor([[p.gain, p.offset, p.skew] for p in pairs], device=device)
         self.most = torch.tensor([most for image in clean for most in image.most], device=device)
@@ -112,7 +110,7 @@ class Resident:
     @staticmethod
     def size(images: Images) -> int:
         """Bytes that they take."""
-        pixels = sum(math.prod(p.frames.shape[-2:]) + p.truth.size for p in images.training)
+        pixels = sum(math.prod(p.frames.shape[-2:]) + p.ground_truth.size for p in images.training)
         return 4 * (pixels + sum(image.planes.numel() for image in images.clean))
 
     def pairs(self, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:

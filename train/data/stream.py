@@ -17,7 +17,7 @@ from quietfield.noise.camera import poisson_frame
 from ..config import Config
 from .augment import augment
 from .clean import draw_clean, plan_clean
-from .pairs import Images, draw_batch, plan_batch
+from .pairs import Images, Sampling, Windows, draw_batch, plan_batch
 from .resident import Map, Plan, Resident
 from .synthetic import Cameras, degrade
 
@@ -32,7 +32,7 @@ class Crops:
 
     index: int
     noisy: Tensor  # (N, 1, Y, X), intensity units
-    truth: Tensor  # (N, 1, sY, sX)
+    truth: Tensor  # (N, 1, sY, sX), ground truth, or what `draw_batch` gives in place of it
     camera: Tensor  # (N, 3), gain, offset and skewness
     clean: Tensor  # (M, 1, sY, sX), without noise, from 0 to about 1
     most: Tensor  # (M,), most photo-electrons that it is good for
@@ -77,10 +77,8 @@ class Stream(IterableDataset[Any]):
         real, empty = c.batch - synthetic, torch.empty(0)
         noisy, truth, camera, clean, most = empty, empty, empty, empty, empty
         if real:
-            options: dict[str, Any] = {"frames": c.frames, "average": c.average, "seed": c.seed}
-            if not c.supervised:
-                options |= {"frames": "random", "next_frame": c.successive}
-            noisy, truth, camera = draw_batch(images.training, index * real, real, c.crop, generator, **options)
+            samples = range(index * real, (index + 1) * real)
+            noisy, truth, camera = draw_batch(images.training, samples, Sampling.of(c), generator)
         if synthetic:
             clean, most = draw_clean(images.clean, synthetic, c.scale * c.crop, generator)
         return Crops(index, noisy, truth, camera, clean, most)
@@ -91,13 +89,12 @@ class Stream(IterableDataset[Any]):
         generator = _generator(c, index)
         synthetic = round(c.synthetic * c.batch)
         real, crop = c.batch - synthetic, c.scale * c.crop
-        numbers: list[int] = []
-        corners: list[tuple[int, int]] = []
-        shape = (c.crop, c.crop)
+        windows = Windows([], [], (c.crop, c.crop))
         if real:
-            numbers, corners, shape = plan_batch(images.training, index * real, real, c.crop, generator, c.seed)
+            samples = range(index * real, (index + 1) * real)
+            windows = plan_batch(images.training, samples, Sampling.of(c), generator)
         clean = plan_clean(images.clean, synthetic, crop, generator) if synthetic else []
-        return where.plan(index, numbers, corners, shape, clean, crop)
+        return where.plan(index, windows, clean, crop)
 
 
 def first_crops(images: Images, config: Config) -> Iterator[tuple[Tensor, Tensor]]:

@@ -62,6 +62,7 @@ def degrade(
     truth: Tensor,
     generator: torch.Generator,
     scale: int = 1,
+    *,
     dose: float | None = None,
     sigma: float | None = None,
     cameras: Cameras | None = None,
@@ -222,6 +223,6 @@ def validation_pairs(
         y, x = ((full - side) // 2 for full, side in zip(plane.shape, sides, strict=True))
         crop = plane[None, None, y : y + sides[0], x : x + sides[1]]
         generator = torch.Generator(plane.device).manual_seed((seed << 20) + i)
-        noisy, truth = degrade(crop, generator, scale, DOSES[scale][i % len(DOSES[scale])])
+        noisy, truth = degrade(crop, generator, scale, dose=DOSES[scale][i % len(DOSES[scale])])
         pairs.append((noisy[0, 0].cpu().numpy(), truth[0, 0].cpu().numpy()))
     return pairs

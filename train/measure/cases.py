@@ -123,7 +123,9 @@ def find_cases(data: Path, config: Config, on: str | None = None) -> list[Case]:
         training, validation = split_clean(data, config.validation, config.seed, config.scale)
         held_out = read_named(data, held_out=True, scale=config.scale)
         images = {"validation": validation, "all": [*held_out, *validation, *training]}.get(on or "test", held_out)
-        return [Case(data.name, p.name, 0, np.asarray(p.frames[0]), p.truth) for p in drawn_pairs(images, config)]
+        return [
+            Case(data.name, p.name, 0, np.asarray(p.frames[0]), p.ground_truth) for p in drawn_pairs(images, config)
+        ]
     split = split_fields(layout, config)
     on = on or ("test" if split.test else "validation")
     fields = {"test": split.test, "validation": split.validation, "all": layout.fields}[on]

@@ -44,7 +44,7 @@ class Score:
 
 def score(denoiser: Denoiser, pair: Pair) -> Score:
     """Restore the first frame of a pair and compare it with the ground truth."""
-    frame, truth = np.asarray(pair.frames[0], np.float64), np.asarray(pair.truth, np.float64)
+    frame, truth = np.asarray(pair.frames[0], np.float64), np.asarray(pair.ground_truth, np.float64)
     answer = denoiser(frame[None])[0]
     _, scale = denoiser.normalisation.statistics(frame[None])
     loss = float(((answer - truth) ** 2).mean()) / max(float(scale[0, 0, 0]) ** 2, 1e-30)

@@ -21,6 +21,7 @@ from ..data.clean import FINE, read_named
 from ..data.synthetic import DOSES, degrade
 from .evaluate import enlarge
 from .metrics import si_psnr, ssim
+from .tables import markdown
 
 SIGMA = 2.2  # width of the point spread function, in pixels of the truth: the middle of what is trained with
 SEED = 2
@@ -80,18 +81,15 @@ def table(results: list[Result]) -> str:
     doses = sorted({r.photons for r in results})
     images = len({r.image for r in results})
     titles = [f"{dose:g} photo-electrons" for dose in doses]
-    lines = [
-        f"| mean SI-PSNR (dB) / SSIM of {images} images | " + " | ".join(titles) + " |",
-        "|---" * (1 + len(doses)) + "|",
-    ]
+    lines = []
     for method in dict.fromkeys(r.method for r in results):
         cells = []
         for dose in doses:
             rows = [(r.si_psnr, r.ssim) for r in results if (r.method, r.photons) == (method, dose)]
             quality, similarity = np.mean(rows, axis=0)
             cells.append(f"{quality:.2f} / {similarity:.3f}")
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([method, *cells])
+    return markdown([f"mean SI-PSNR (dB) / SSIM of {images} images", *titles], lines)
 
 
 def write_csv(results: list[Result], path: Path) -> None:
@@ -161,7 +159,7 @@ def cases(data: Path) -> Iterator[Case]:
         for photons in DOSES[2]:
             # The same seed, and so the same share of background, at every dose.
             generator = torch.Generator().manual_seed((SEED << 20) + i)
-            frame, truth = degrade(plane[None, None, :y, :x], generator, 2, photons, SIGMA)
+            frame, truth = degrade(plane[None, None, :y, :x], generator, 2, dose=photons, sigma=SIGMA)
             yield Case(image.name, photons, frame[0, 0].numpy(), truth[0, 0].numpy())
 
 

@@ -58,10 +58,10 @@ readme: .venv/.train data ## measure on DATA=folder, draw the demo, and write th
 train: .venv/.train data ## train networks as the shipped ones were, on DATA=folder, into runs/train/model (GPU=1; PROCESSES=2)
 	$(FIT) --recipe shipped --out runs/train/shipped-thick
 	$(THIN) --checkpoint runs/train/shipped-thick/best.ckpt --out runs/train/shipped
-	$(FIT) --recipe mixture --clean "$(DATA)/clean" --out runs/train/mixture-thick
-	$(THIN) --clean "$(DATA)/clean" --checkpoint runs/train/mixture-thick/best.ckpt --out runs/train/mixture
-	$(PY) -m train export --checkpoint runs/train/mixture/best.ckpt --model runs/train/beyond --name "U-Net for all images"
-	$(PY) -m train export --checkpoint runs/train/shipped/best.ckpt --model runs/train/model --beyond runs/train/beyond --adapt auto
+	$(FIT) --recipe general --clean "$(DATA)/clean" --out runs/train/general-thick
+	$(THIN) --clean "$(DATA)/clean" --checkpoint runs/train/general-thick/best.ckpt --out runs/train/general
+	$(PY) -m train export --checkpoint runs/train/general/best.ckpt --model runs/train/general-model --name "general network"
+	$(PY) -m train export --checkpoint runs/train/shipped/best.ckpt --model runs/train/model --general runs/train/general-model --adapt auto
 data:
 	@test -d "$(DATA)" || { echo "expected the folder of the test images, found '$(DATA)': give DATA=folder; docs/explanation/how-it-was-measured.md says what it holds"; exit 1; }
 clean: ## remove environments, runs and outputs

@@ -19,7 +19,7 @@ from quietfield.network.predict import Denoiser
 
 Image = NDArray[np.float64]
 OURS, OURS_EIGHT, NOISY = "this network", "this network, eight-fold", "noisy input"
-GENERAL = "its general network alone"  # resources/beyond
+GENERAL = "its general network alone"  # resources/general
 OURS_NAMES = (OURS, OURS_EIGHT, GENERAL)
 NOISE2VOID = "Noise2Void 2, by CAREamics"
 
@@ -143,7 +143,7 @@ def ours(folder: Path, eight: bool) -> Method:
 
 def _parameters(model: Model | None) -> int:
     """Of a model's network, and of those for images beyond its domain."""
-    return sum(p.numel() for p in model.network.parameters()) + _parameters(model.beyond) if model else 0
+    return sum(p.numel() for p in model.network.parameters()) + _parameters(model.general) if model else 0
 
 
 def peer(name: str, folder: Path) -> Method:
@@ -183,4 +183,4 @@ def find_method(name: str, model: Path, trained: Path) -> Method:
             parameters=noise2void.parameters,
             note=noise2void.NOTE,
         )
-    return ours(model / "beyond" if name == GENERAL else model, name == OURS_EIGHT)
+    return ours(model / "general" if name == GENERAL else model, name == OURS_EIGHT)

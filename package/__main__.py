@@ -37,7 +37,7 @@ Image = NDArray[np.float32]
 
 SOURCES = {
     "package": ROOT / "resources",
-    "package-general": ROOT / "resources" / "beyond",
+    "package-general": ROOT / "resources" / "general",
     "package-super-resolution": ROOT / "models" / "super-resolution",
 }
 
@@ -78,7 +78,7 @@ def build(source: Path, folder: Path, publisher: Publisher) -> dict[str, Any]:
     (folder / "README.md").write_text(_readme(card), encoding="utf-8")
 
     tolerance = float(TOLERANCE * np.ptp(test_answer))
-    description = describe(folder, model, network, card, tolerance, publisher)
+    description = describe(folder, model, network, card, tolerance=tolerance, publisher=publisher)
     description["timestamp"] = _timestamp(folder / "rdf.yaml", description)
     _write_yaml(folder / "rdf.yaml", description)
     archive = _zip(folder)

@@ -78,7 +78,7 @@ class Publisher:
 
 
 def describe(
-    folder: Path, model: Model, network: StandardisedUNet, card: Card, tolerance: float, publisher: Publisher
+    folder: Path, model: Model, network: StandardisedUNet, card: Card, *, tolerance: float, publisher: Publisher
 ) -> dict[str, Any]:
     """The content of `rdf.yaml`, with the sha256 of every file that it names.
 
@@ -97,21 +97,6 @@ def describe(
     publisher : Publisher
         What is not known here.
     """
-
-    def file(name: str) -> dict[str, str]:
-        return {"source": name, "sha256": sha256(folder / name)}
-
-    architecture = model.record["architecture"]
-    torch_version = torch.__version__.split("+")[0]  # of the writer
-    space = [{"type": "space", "id": axis, "size": {"min": LEAST, "step": 1}} for axis in "yx"]
-    finer = {"scale": 1 / network.scale} if network.scale > 1 else {}
-    halo = network.scale * HALO
-    follows = [
-        {"type": "space", "id": axis, "size": {"tensor_id": "noisy", "axis_id": axis}, "halo": halo, **finer}
-        for axis in "yx"
-    ]
-    first = [{"type": "batch"}, {"type": "channel", "channel_names": ["intensity"]}]
-    data = {"type": "float32", "range": [None, None], "unit": "arbitrary unit", "scale": 1.0, "offset": None}
     return {
         "format_version": "0.5.4",
         "type": "model",
@@ -121,8 +106,8 @@ def describe(
         "id_emoji": "🔬",
         "version_comment": "The first version.",
         "timestamp": datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat(),
-        "authors": [dict(author) for author in AUTHORS],
-        "packaged_by": [dict(author) for author in AUTHORS],
+        "authors": _authors(),
+        "packaged_by": _authors(),
         **publisher.fields(),
         **NONE,
         "cite": [dict(entry) for entry in CITATIONS],
@@ -130,59 +115,82 @@ def describe(
         "tags": [*TAGS, *card.tags],
         "covers": ["cover.png"],
         "documentation": "README.md",
-        "attachments": [file("LICENSE")],
-        "inputs": [
-            {
-                "id": "noisy",
-                "description": "The noisy image, in any linear intensity units.",
-                "axes": [*first, *space],
-                "data": data,
-                "test_tensor": file("test_input.npy"),
-                "sample_tensor": file("sample_input.tif"),
-            }
-        ],
-        "outputs": [
-            {
-                "id": "denoised",
-                "description": "The estimate of it without noise, in the same units.",
-                "axes": [*first, *follows],
-                "data": data,
-                "test_tensor": file("test_output.npy"),
-                "sample_tensor": file("sample_output.tif"),
-            }
-        ],
-        "weights": {
-            "pytorch_state_dict": {
-                **file("weights.pt"),
-                "pytorch_version": torch_version,
-                "authors": [dict(author) for author in AUTHORS],
-                "comment": "The network's own file; it loads with weights_only=True.",
-                "parent": None,
-                "dependencies": None,
-                "architecture": {
-                    **file("unet.py"),
-                    "callable": type(network).__name__,
-                    "kwargs": {name: architecture[name] for name in ARGUMENTS if name in architecture},
-                },
-            },
-            "torchscript": {
-                **file("weights.torchscript.pt"),
-                "pytorch_version": torch_version,
-                "authors": [dict(author) for author in AUTHORS],
-                "comment": "A trace, which torch 2.0.1 and libtorch 1.13.1 load, too.",
-                "parent": "pytorch_state_dict",
-            },
-            "onnx": {
-                **file("weights.onnx"),
-                "opset_version": ONNX_OPSET,
-                "external_data": None,
-                "authors": [dict(author) for author in AUTHORS],
-                "comment": "One file, for ONNX Runtime 1.13.1 and newer.",
-                "parent": "pytorch_state_dict",
-            },
-            **NO_WEIGHTS,
-        },
+        "attachments": [_file(folder, "LICENSE")],
+        **_tensors(folder, network.scale),
+        "weights": _weights(folder, model, type(network).__name__),
         "config": {"bioimageio": _config(model, card, tolerance, sentences(folder.name)), "stardist": None},
+    }
+
+
+def _file(folder: Path, name: str) -> dict[str, str]:
+    return {"source": name, "sha256": sha256(folder / name)}
+
+
+def _authors() -> list[dict[str, str]]:
+    return [dict(author) for author in AUTHORS]
+
+
+def _tensors(folder: Path, scale: int) -> dict[str, Any]:
+    """Input and output."""
+    first = [{"type": "batch"}, {"type": "channel", "channel_names": ["intensity"]}]
+    data = {"type": "float32", "range": [None, None], "unit": "arbitrary unit", "scale": 1.0, "offset": None}
+    space = [{"type": "space", "id": axis, "size": {"min": LEAST, "step": 1}} for axis in "yx"]
+    finer = {"scale": 1 / scale} if scale > 1 else {}
+    follows = [
+        {"type": "space", "id": axis, "size": {"tensor_id": "noisy", "axis_id": axis}, "halo": scale * HALO, **finer}
+        for axis in "yx"
+    ]
+
+    def tensor(name: str, description: str, axes: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+        return {
+            "id": name,
+            "description": description,
+            "axes": [*first, *axes],
+            "data": data,
+            "test_tensor": _file(folder, f"test_{kind}.npy"),
+            "sample_tensor": _file(folder, f"sample_{kind}.tif"),
+        }
+
+    return {
+        "inputs": [tensor("noisy", "The noisy image, in any linear intensity units.", space, "input")],
+        "outputs": [tensor("denoised", "The estimate of it without noise, in the same units.", follows, "output")],
+    }
+
+
+def _weights(folder: Path, model: Model, network: str) -> dict[str, Any]:
+    """The three formats, and the class of the network in the first."""
+    architecture = model.record["architecture"]
+    torch_version = torch.__version__.split("+")[0]  # of the writer
+    return {
+        "pytorch_state_dict": {
+            **_file(folder, "weights.pt"),
+            "pytorch_version": torch_version,
+            "authors": _authors(),
+            "comment": "The network's own file; it loads with weights_only=True.",
+            "parent": None,
+            "dependencies": None,
+            "architecture": {
+                **_file(folder, "unet.py"),
+                "callable": network,
+                "kwargs": {name: architecture[name] for name in ARGUMENTS if name in architecture},
+            },
+        },
+        "torchscript": {
+            **_file(folder, "weights.torchscript.pt"),
+            "pytorch_version": torch_version,
+            "authors": _authors(),
+            "comment": "A trace, which torch 2.0.1 and libtorch 1.13.1 load, too.",
+            "parent": "pytorch_state_dict",
+        },
+        "onnx": {
+            **_file(folder, "weights.onnx"),
+            "opset_version": ONNX_OPSET,
+            "external_data": None,
+            "authors": _authors(),
+            "comment": "One file, for ONNX Runtime 1.13.1 and newer.",
+            "parent": "pytorch_state_dict",
+        },
+        **NO_WEIGHTS,
     }
 
 

@@ -143,7 +143,7 @@ def facts(device: torch.device, model: Model) -> Iterator[str]:
     yield f"quietfield {__version__}, {versions}"
     yield describe_torch()
     yield f"device {describe(device)}"
-    for part in (model, model.beyond) if model.beyond else (model,):
+    for part in (model, model.general) if model.general else (model,):
         name = part.record.get("name", "without a name")
         yield f"model {name}, scale {part.network.scale}, weights sha256 {part.sha256}"
 

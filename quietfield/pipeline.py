@@ -85,7 +85,7 @@ def denoise_stack(
     blocks = stack.blocks(BLOCK_PIXELS)
     first = next(blocks)
     plan = plan_of(denoiser, stack, first, options).tuned(first)
-    report = Report.of(stack, plan, several=denoiser.beyond is not None)
+    report = Report.of(stack, plan, several=denoiser.general is not None)
     return report, _run(plan, itertools.chain([first], blocks), report, stack.count, progress)
 
 

@@ -120,7 +120,7 @@ def explain(denoiser: Denoiser, job: Job, options: Options) -> str:
             seconds = estimate(plan, stack, first)
     except Exception as error:
         return _failure(error, job)
-    report = Report.of(stack, plan, several=denoiser.beyond is not None)
+    report = Report.of(stack, plan, several=denoiser.general is not None)
     lines = [f"{job.source} -> {job.target}", report.summary(), *(words for _, words in report.lines())]
     lines += [f"about {seconds:.0f} s" if seconds >= 1 else "less than a second"]
     print("\n  ".join(lines))

@@ -50,7 +50,7 @@ def deviation(model: Model, device: torch.device) -> float:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "scene.tif"), Path(folder, "answer.tif")
         tifffile.imwrite(source, noisy, photometric="minisblack")
-        denoise_file(Denoiser.of(replace(model, beyond=None), device), source, target)
+        denoise_file(Denoiser.of(replace(model, general=None), device), source, target)
         answer = tifffile.imread(target).astype(np.float64)
     arguments = {name: value for name, value in model.record["architecture"].items() if name in ARGUMENTS}
     network = StandardisedUNet(**arguments).double().eval()
@@ -67,7 +67,7 @@ def main(folder: Path | None = None) -> int:
     print(f"device {describe(device)}")
     model = load_model(find_model([folder] if folder else list(SHIPPED)))
     failed = 0
-    for part in (model, model.beyond) if model.beyond else (model,):
+    for part in (model, model.general) if model.general else (model,):
         far = deviation(part, device)
         fine = far <= ALLOWED  # NaN is not
         failed += not fine

@@ -71,8 +71,8 @@ def test_what_is_unlike_is_said(change: object, words: str) -> None:
 
 
 def experts() -> Denoiser:
-    beyond = Denoiser(UNet((4, 8)), Normalisation(), name="other")
-    return Denoiser(UNet((4, 8)), Normalisation(), name="expert", domain=KNOWN, beyond=beyond)
+    general = Denoiser(UNet((4, 8)), Normalisation(), name="other")
+    return Denoiser(UNet((4, 8)), Normalisation(), name="expert", domain=KNOWN, general=general)
 
 
 def test_images_beyond_the_domain_are_for_the_other_network() -> None:
@@ -96,10 +96,10 @@ def test_an_image_beyond_every_domain_is_told() -> None:
 
 def test_a_file_is_denoised_by_the_network_that_suits_it(tmp_path: Path) -> None:
     denoiser = experts()
-    assert denoiser.beyond
+    assert denoiser.general
     for name, image, expert in (
         ("like", field(), denoiser),
-        ("unlike", ndimage.gaussian_filter(field(), 4), denoiser.beyond),
+        ("unlike", ndimage.gaussian_filter(field(), 4), denoiser.general),
     ):
         tifffile.imwrite(tmp_path / f"{name}.tif", image.astype(np.float32))
         report = denoise_file(denoiser, tmp_path / f"{name}.tif", tmp_path / "answer.tif")

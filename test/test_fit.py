@@ -455,12 +455,12 @@ def test_starts_from_a_checkpoint_or_a_model_folder_of_the_same_network(tmp_path
 def test_a_model_for_other_images_is_exported_with_it(tmp_path: Path) -> None:
     checkpoint = fit(TINY, images(), tmp_path / "run")
     export(checkpoint, tmp_path / "other", "other")
-    export(checkpoint, tmp_path / "model", "expert", beyond=tmp_path / "other")
+    export(checkpoint, tmp_path / "model", "expert", general=tmp_path / "other")
     model = load_model(tmp_path / "model")
     assert model.domain.ranges["noise"][0] > 0
     assert not model.domain.outside(pair(1).frames[0])
-    assert model.beyond is not None
-    assert model.beyond.record["name"] == "other"
+    assert model.general is not None
+    assert model.general.record["name"] == "other"
 
 
 def test_a_network_and_its_forerunner_can_be_averaged(tmp_path: Path) -> None:

@@ -166,8 +166,8 @@ def test_the_shipped_model_is_small_and_says_how_it_was_trained(shipped: object)
     resources = Path(__file__).resolve().parents[1] / "resources"
     record = json.loads((resources / "model.json").read_text())
     assert (resources / record["weights"]["file"]).stat().st_size < 16e6
-    beyond = json.loads((resources / "beyond" / "model.json").read_text())
-    for training in (record["training"], beyond["training"]):
+    general = json.loads((resources / "general" / "model.json").read_text())
+    for training in (record["training"], general["training"]):
         fields = [int(f) for part in ("training_fields", "validation_fields") for f in training[part]]
         assert sorted(fields) == [*range(3, 81)], "fields of the official split, 1 and 2 left out"
 
@@ -195,26 +195,26 @@ def test_the_shipped_model_holds_one_for_other_images_which_has_no_biases() -> N
     resources = Path(__file__).resolve().parents[1] / "resources"
     model = load_model(resources)
     assert model.domain.ranges.keys() == TRAITS.keys()
-    assert model.beyond is not None
-    assert all(not p.any() for name, p in model.beyond.network.named_parameters() if name.endswith("bias"))
-    assert (resources / "beyond" / model.beyond.record["weights"]["file"]).stat().st_size < 16e6
+    assert model.general is not None
+    assert all(not p.any() for name, p in model.general.network.named_parameters() if name.endswith("bias"))
+    assert (resources / "general" / model.general.record["weights"]["file"]).stat().st_size < 16e6
 
 
 def test_a_model_holds_another_for_images_that_it_does_not_know(tiny_model: Path) -> None:
     record = json.loads((tiny_model / "model.json").read_text())
-    extended = {**record, "domain": {"noise": [0.1, 0.9]}, "beyond": "other"}
+    extended = {**record, "domain": {"noise": [0.1, 0.9]}, "general": "other"}
     (tiny_model / "model.json").write_text(json.dumps(extended))
     with pytest.raises(ModelError, match=r"other.model\.json: expected a model record"):
         load_model(tiny_model)
     save_model(tiny_model / "other", UNet((4, 8)), {"kind": "plane"}, {"architecture": {"channels": [4, 8]}})
     model = load_model(tiny_model)
     assert model.domain.ranges == {"noise": (0.1, 0.9)}
-    assert model.beyond is not None
-    assert model.beyond.network.unshuffle == 1
+    assert model.general is not None
+    assert model.general.network.unshuffle == 1
     twice = {"architecture": {"channels": [4, 8], "scale": 2}}
     save_model(tiny_model / "other", UNet((4, 8), scale=2), {"kind": "plane"}, twice)
     with pytest.raises(ModelError, match=r"other: expected a network of scale 1, as in .*model\.json, found 2"):
         load_model(tiny_model)
-    (tiny_model / "model.json").write_text(json.dumps({**extended, "beyond": "../other"}))
-    with pytest.raises(ModelError, match=r"beyond '\.\./other', which is no name of a folder in this one"):
+    (tiny_model / "model.json").write_text(json.dumps({**extended, "general": "../other"}))
+    with pytest.raises(ModelError, match=r"general '\.\./other', which is no name of a folder in this one"):
         load_model(tiny_model)

@@ -34,8 +34,8 @@ def both(denoiser: Denoiser, planes: np.ndarray, block: int = 5) -> tuple[np.nda
     chosen, _ = denoiser.suited(planes)
     chance, words = look(chosen, planes)
     assert chance, words
-    assert denoiser.beyond
-    together = Together(chosen, denoiser.beyond, chance)
+    assert denoiser.general
+    together = Together(chosen, denoiser.general, chance)
     parts = [together(planes[i : i + block]) for i in range(0, len(planes), block)]
     return chosen(planes), np.concatenate([*parts, together.rest()])
 

@@ -82,7 +82,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_the_package_says_follows_from_the_model(shipped: Model, folder: Path) -> None:
-    rdf = describe(folder, shipped, standardised(shipped), CARD, 0.5, Publisher())
+    rdf = describe(folder, shipped, standardised(shipped), CARD, tolerance=0.5, publisher=Publisher())
     json.dumps(rdf)  # plain types only
     assert rdf["weights"]["onnx"]["sha256"] == sha256(folder / "weights.onnx")
     assert rdf["attachments"] == [{"source": "LICENSE", "sha256": sha256(folder / "LICENSE")}]
@@ -96,7 +96,9 @@ def test_what_the_package_says_follows_from_the_model(shipped: Model, folder: Pa
 
 
 def test_the_typed_card_follows_from_the_records(shipped: Model, folder: Path) -> None:
-    card = describe(folder, shipped, standardised(shipped), CARD, 0.5, Publisher())["config"]["bioimageio"]
+    card = describe(folder, shipped, standardised(shipped), CARD, tolerance=0.5, publisher=Publisher())["config"][
+        "bioimageio"
+    ]
     training = shipped.record["training"]
     assert card["model_parameter_count"] == sum(p.numel() for p in shipped.network.parameters())
     assert card["training"]["training_batch_size"] == training["config"]["batch"]
@@ -107,10 +109,10 @@ def test_the_typed_card_follows_from_the_records(shipped: Model, folder: Path) -
 
 def test_only_a_publisher_names_people_and_places(shipped: Model, folder: Path) -> None:
     network = standardised(shipped)
-    rdf = describe(folder, shipped, network, CARD, 0.5, Publisher())
+    rdf = describe(folder, shipped, network, CARD, tolerance=0.5, publisher=Publisher())
     assert not {"maintainers", "git_repo", "training_data"} & rdf.keys()
     publisher = Publisher("somebody", "https://example.org/repository", "some-data")
-    rdf = describe(folder, shipped, network, CARD, 0.5, publisher)
+    rdf = describe(folder, shipped, network, CARD, tolerance=0.5, publisher=publisher)
     assert rdf["maintainers"] == [{"github_user": "somebody"}]
     assert (rdf["git_repo"], rdf["training_data"]) == ("https://example.org/repository", {"id": "some-data"})
 
@@ -119,7 +121,7 @@ def test_a_package_that_doubles_the_pixels_says_so(shipped: Model, folder: Path)
     architecture = {"channels": [4, 8], "unshuffle": 1, "scale": 2}
     record = {**shipped.record, "architecture": {**architecture, "parameters": 1}}
     model = Model(UNet((4, 8), scale=2), Normalisation("plane"), "", None, record)
-    rdf = describe(folder, model, standardised(model), SUPER_RESOLUTION, 0.5, Publisher())
+    rdf = describe(folder, model, standardised(model), SUPER_RESOLUTION, tolerance=0.5, publisher=Publisher())
     spaces = [a for a in rdf["outputs"][0]["axes"] if a["type"] == "space"]
     assert {(a["scale"], a["halo"]) for a in spaces} == {(0.5, 2 * HALO)}
     assert rdf["weights"]["pytorch_state_dict"]["architecture"]["kwargs"] == architecture

@@ -16,7 +16,7 @@ from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
 from quietfield.noise.blindspots import BlindSpots
 
-GENERAL = Path(__file__).resolve().parents[1] / "resources" / "beyond"
+GENERAL = Path(__file__).resolve().parents[1] / "resources" / "general"
 WHITE = BlindSpots()
 
 

@@ -111,7 +111,7 @@ rm -f runs/"$IMAGE"_*.tar.gz
 NO_BUILD=1 timed ./do_save.sh
 # Without -q, which would end before tar does.
 tar -tzf runs/model.tar.gz | grep '^\./model.json$'
-tar -tzf runs/model.tar.gz | grep '^\./beyond/weights.pt$'
+tar -tzf runs/model.tar.gz | grep '^\./general/weights.pt$'
 archive=$(ls runs/"$IMAGE"_*.tar.gz)
 
 step "the image that serves HTTP"

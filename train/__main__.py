@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,9 @@ def main() -> int:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
         return _fail(parser, arguments, f"expected the package {error.name}, found none: {INSTALL}")
+    except BrokenPipeError:  # who reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError) as error:
         return _fail(parser, arguments, str(error))
     except KeyboardInterrupt:
@@ -116,7 +120,6 @@ def _evaluate_options(c: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="write evaluation.json, evaluation.csv and evaluation.png here"
     )
     c.add_argument("--csv", type=Path, metavar="FILE", help="write per-image values of the test images here")
-    c.add_argument("--readme", type=Path, metavar="FILE", help="put the test images' table between its markers")
 
 
 def _export_options(c: argparse.ArgumentParser) -> None:
@@ -125,7 +128,7 @@ def _export_options(c: argparse.ArgumentParser) -> None:
     c.add_argument("--name", default="U-Net")
     c.add_argument("--autocast", choices=["float16", "bfloat16"], help="half precision on CUDA")
     c.add_argument("--note", default="", help="what the record should say of earlier stages")
-    c.add_argument("--beyond", type=Path, metavar="DIR", help="model folder for images unlike the training images")
+    c.add_argument("--general", type=Path, metavar="DIR", help="model folder for images unlike the training images")
     c.add_argument("--adapt", default="off", metavar="auto|off|MINUTES", help="what inference does to suit each file")
     c.add_argument("--blend", type=Path, metavar="PATH", help="average the weights with this checkpoint's or model's")
     c.add_argument("--share", type=float, default=0.5, help="of --blend in that average (default 0.5)")
@@ -235,7 +238,7 @@ def _evaluate(arguments: Arguments) -> None:
     from .folders import make_folder
     from .measure.cases import find_cases
     from .measure.evaluate import evaluate
-    from .measure.reports import replace_table, save, summary, table, write_csv
+    from .measure.reports import save, summary, write_csv
 
     if arguments.out:
         make_folder(arguments.out, "--out")
@@ -254,11 +257,6 @@ def _evaluate(arguments: Arguments) -> None:
         save(results, arguments.out)
     if arguments.csv:
         write_csv(results, arguments.csv)
-    peers = arguments.data / "w2s" / "peers_081_100.csv"
-    if peers.is_file():
-        print(f"\n{table(results, peers)}")
-        if arguments.readme:
-            replace_table(arguments.readme, table(results, peers))
 
 
 def _export(arguments: Arguments) -> None:
@@ -266,7 +264,7 @@ def _export(arguments: Arguments) -> None:
 
     a = arguments
     blend = (a.blend, a.share) if a.blend else None
-    options = {"autocast": a.autocast, "note": a.note, "blend": blend, "beyond": a.beyond, "adapt": a.adapt}
+    options = {"autocast": a.autocast, "note": a.note, "blend": blend, "general": a.general, "adapt": a.adapt}
     export(a.checkpoint, a.model, a.name, **options)
 
 

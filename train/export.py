@@ -20,7 +20,7 @@ from .checkpoint import load_checkpoint, load_network
 from .config import from_record
 from .learn.schedule import MONITOR
 
-BEYOND = "beyond"  # the folder inside a model's for images that it does not know
+GENERAL = "general"  # the folder inside a model's for images that it does not know
 SPLIT = ("training_fields", "validation_fields", "clean_images", "validation_clean_images")
 
 
@@ -32,7 +32,7 @@ def export(
     autocast: str | None = None,
     note: str = "",
     blend: tuple[Path, float] | None = None,
-    beyond: Path | None = None,
+    general: Path | None = None,
     adapt: str = "off",
 ) -> None:
     """Write the weights of a checkpoint and the record of how they came about.
@@ -51,7 +51,7 @@ def export(
         A checkpoint or model folder that this one was started from, and its share in the weights: a network that was
         trained on with other images and its forerunner, averaged, keep most of what each is good at (Wortsman et al.,
         2022).
-    beyond : Path, optional
+    general : Path, optional
         Model folder for images outside of the domain of this one; it is copied into `folder`.
     adapt : str
         What `inference.py` does to suit each file unless it is told otherwise (`quietfield.adapt.plan.Adaptation.of`).
@@ -59,7 +59,7 @@ def export(
     Raises
     ------
     ModelError
-        If there is no model in `beyond`, or of another scale.
+        If there is no model in `general`, or of another scale.
     ValueError
         If a checkpoint cannot be read, or the two are not of one network.
     """
@@ -74,11 +74,11 @@ def export(
         note = f"{note} {share:g} of the weights are those of a forerunner".strip()
     record = {**_record(run, network), "name": name, "autocast": autocast, "adapt": adapt}
     record["training"]["note"] = note
-    if beyond:
-        if (scale := load_model(beyond).network.scale) != network.scale:
-            raise ModelError(f"{beyond}: expected a network of scale {network.scale}, found {scale}")
-        shutil.copytree(beyond, folder / BEYOND, dirs_exist_ok=True)
-        record["beyond"] = BEYOND
+    if general:
+        if (scale := load_model(general).network.scale) != network.scale:
+            raise ModelError(f"{general}: expected a network of scale {network.scale}, found {scale}")
+        shutil.copytree(general, folder / GENERAL, dirs_exist_ok=True)
+        record["general"] = GENERAL
     save_model(folder, network, run["normalisation"], record)
 
 

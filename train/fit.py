@@ -137,20 +137,8 @@ def fit(
     torch.manual_seed(config.seed)
     if machine.processes > 1 and accelerator == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // machine.devices))
-    saved = run_normalisation(state["run"]) if state else None
-    module = Restoration(
-        config,
-        steps,
-        images,
-        saved or fit_normalisation(config, images),
-        workers=machine.workers,
-        resident=machine.resident,
-        compiled=machine.compiled,
-    )
-    if state:
-        module.first_batch = state["run"]["batches"]
-        log.info("resumed at step %d", state["run"]["step"])
-    elif initial is not None:
+    module = _module(config, images, machine, steps=steps, state=state)
+    if state is None and initial is not None:
         load_initial(module.network, initial, config)
     end = EndOfRun(steps, max_minutes)
     trainer = _trainer(config, machine, end, out)
@@ -160,6 +148,26 @@ def fit(
     if end.interrupted:
         raise KeyboardInterrupt
     return path
+
+
+def _module(
+    config: Config, images: Images, machine: Machine, *, steps: int, state: dict[str, Any] | None
+) -> Restoration:
+    """What is trained: new, or as a checkpoint left it."""
+    normalisation = run_normalisation(state["run"]) if state else fit_normalisation(config, images)
+    module = Restoration(
+        config,
+        steps,
+        images,
+        normalisation,
+        workers=machine.workers,
+        resident=machine.resident,
+        compiled=machine.compiled,
+    )
+    if state:
+        module.first_batch = state["run"]["batches"]
+        log.info("resumed at step %d", state["run"]["step"])
+    return module
 
 
 def _trainer(config: Config, machine: Machine, end: EndOfRun, out: Path) -> lightning.Trainer:

@@ -23,8 +23,8 @@ RECIPES: dict[str, tuple[str, Config]] = {
         "the network in resources/, for images like W2S: minutes on a GPU (with --compile), hours on a processor",
         Config(**LARGE, redraw=0.5, batch=32, crop=256),
     ),
-    "mixture": (
-        "the network in resources/beyond, for all other images: noise of many levels, clean images of other "
+    "general": (
+        "the network in resources/general, for all other images: noise of many levels, clean images of other "
         "microscopes and phantoms; give --clean, and on a processor --channels 64 64 128 256 --batch 16 --initial "
         "with a checkpoint of the recipe 'pairs'",
         Config(

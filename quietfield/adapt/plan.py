@@ -215,11 +215,11 @@ def make_plan(
     # One network for all of a stack: planes that changed from one to the other would flicker.
     chosen, unlike = denoiser.suited(first)
     steps, pace, adapted = _stripes(chosen, first, stack.pixels, options.adapt)
-    chance, neighbours = _neighbours(steps, stack, denoiser.beyond, options, room)
+    chance, neighbours = _neighbours(steps, stack, denoiser.general, options, room)
     steps, tuning, thorough = _thorough(steps, pace, options.adapt, _passes(steps, chance))
     return Plan(
         steps,
-        second=denoiser.beyond if chance else None,
+        second=denoiser.general if chance else None,
         chance=chance,
         tuning=tuning,
         unlike=tuple(unlike),

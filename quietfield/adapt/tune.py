@@ -80,13 +80,12 @@ def tune(denoiser: Denoiser, planes: NDArray[np.float64], spots: BlindSpots, sec
     seconds : float
         Wall time; the same planes and seed give the same network unless it ends first.
     seed : int
-        Of the crops and of the pixels that are hidden.
+        Of crops and masked pixels.
 
     Raises
     ------
     ValueError
-        If the planes or the time are too small for anything to be hidden and learnt; or hidden pixels can be told so
-        badly by those around that to fill them is another task than to denoise (docs/without-truth.md).
+        If planes or time are too small; or masked pixels can hardly be predicted at all.
     FloatingPointError
         If an error is not finite.
     torch.OutOfMemoryError

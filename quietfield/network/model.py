@@ -34,7 +34,7 @@ class ModelError(ValueError):
 class Model:
     """A network with its weights and its normalisation, and what is written about it.
 
-    `domain` tells what images it knows, `beyond` is the model for others.
+    `domain` tells what images it knows, `general` is the model for others.
     """
 
     network: UNet
@@ -43,7 +43,7 @@ class Model:
     autocast: torch.dtype | None
     record: dict[str, Any]
     domain: Domain = field(default_factory=lambda: Domain({}))
-    beyond: Model | None = None
+    general: Model | None = None
 
 
 def find_model(candidates: list[Path]) -> Path:
@@ -92,9 +92,9 @@ def load_model(folder: Path) -> Model:
         network = _build(architecture)
         normalisation = Normalisation(**record["normalisation"])
         autocast = AUTOCAST[record.get("autocast")]
-        other = record.get("beyond")
+        other = record.get("general", record.get("beyond"))  # its name in older records
         if other is not None and Path(other).name != other:
-            raise ValueError(f"beyond {other!r}, which is no name of a folder in this one")
+            raise ValueError(f"general {other!r}, which is no name of a folder in this one")
         domain = Domain({name: (float(low), float(high)) for name, (low, high) in record.get("domain", {}).items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path}: expected a model record of format {FORMAT}, found {error!r}") from error
@@ -113,12 +113,12 @@ def load_model(folder: Path) -> Model:
         raise ModelError(
             f"{file}: expected the weights of the network in {path}, found {_first_line(error)}"
         ) from error
-    beyond = load_model(folder / other) if other is not None else None
-    if beyond and beyond.network.scale != network.scale:
+    general = load_model(folder / other) if other is not None else None
+    if general and general.network.scale != network.scale:
         raise ModelError(
-            f"{folder / other}: expected a network of scale {network.scale}, as in {path}, found {beyond.network.scale}"
+            f"{folder / other}: expected a network of scale {network.scale} as in {path}, found {general.network.scale}"
         )
-    return Model(network, normalisation, found, autocast, record, domain, beyond)
+    return Model(network, normalisation, found, autocast, record, domain, general)
 
 
 def _build(architecture: dict[str, Any]) -> UNet:

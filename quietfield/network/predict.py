@@ -42,7 +42,7 @@ class Denoiser:
         Of the model, for the log.
     domain : Domain, optional
         What the network was trained on.
-    beyond : Denoiser, optional
+    general : Denoiser, optional
         The one for images outside of that; of the same scale.
     """
 
@@ -56,28 +56,28 @@ class Denoiser:
         *,
         name: str = "",
         domain: Domain | None = None,
-        beyond: Denoiser | None = None,
+        general: Denoiser | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.normalisation = normalisation
         self.autocast = autocast
         self.tile = tile
-        self.name, self.domain, self.beyond = name, domain or Domain({}), beyond
+        self.name, self.domain, self.general = name, domain or Domain({}), general
 
     @staticmethod
     def of(model: Model, device: torch.device | str = "cpu") -> Denoiser:
         """The denoiser of a model, and the one of the model for images beyond its domain."""
         device = torch.device(device)
         autocast = model.autocast if device.type == "cuda" else None
-        beyond = Denoiser.of(model.beyond, device) if model.beyond else None
+        general = Denoiser.of(model.general, device) if model.general else None
         name = str(model.record.get("name", "without a name"))
-        facts: dict[str, Any] = {"name": name, "domain": model.domain, "beyond": beyond}
+        facts: dict[str, Any] = {"name": name, "domain": model.domain, "general": general}
         return Denoiser(model.network, model.normalisation, device, autocast, **facts)
 
     def by(self, network: UNet) -> Denoiser:
         """The same with another network of the same kind."""
-        facts: dict[str, Any] = {"name": self.name, "domain": self.domain, "beyond": self.beyond}
+        facts: dict[str, Any] = {"name": self.name, "domain": self.domain, "general": self.general}
         return Denoiser(network, self.normalisation, self.device, self.autocast, self.tile, **facts)
 
     def suited(self, planes: NDArray[Any]) -> tuple[Denoiser, list[str]]:
@@ -91,7 +91,7 @@ class Denoiser:
         Returns
         -------
         denoiser : Denoiser
-            This one, unless most planes lie outside of its domain and there is one beyond.
+            This one, unless most planes lie outside of its domain and there is one general.
         unlike : list of str
             If most planes lie outside of the chosen one's domain, what of the first is so (`Domain.outside`).
         """
@@ -99,7 +99,7 @@ class Denoiser:
         outside = [words for plane in seen if (words := self.domain.outside(plane))]
         if 2 * len(outside) <= len(seen):
             return self, []
-        return self.beyond.suited(planes) if self.beyond else (self, outside[0])
+        return self.general.suited(planes) if self.general else (self, outside[0])
 
     def __call__(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """Denoise planes, each by itself.

@@ -32,7 +32,7 @@ from demo.simulate import simulate_field
 from quietfield.network.model import load_model
 
 RAW = ROOT.parent / "shared" / "data" / "w2s-raw16" / "w2s_noisy_0.tiff"
-MODELS = {"general": ROOT / "resources" / "beyond", "super-resolution": ROOT / "models" / "super-resolution"}
+MODELS = {"general": ROOT / "resources" / "general", "super-resolution": ROOT / "models" / "super-resolution"}
 KIND = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in MODELS else ""  # of the package; the first by default
 DOUBLES = KIND == "super-resolution"
 PACKAGE = ROOT / "runs" / (f"package-{KIND}" if KIND else "package")
@@ -73,7 +73,7 @@ def reference(image: np.ndarray) -> np.ndarray:
         # Of the model the network that is in the package, whatever the image is like.
         record = json.loads((MODEL / "model.json").read_text())
         alone = Path(shutil.copytree(MODEL, Path(folder, "model")))
-        (alone / "model.json").write_text(json.dumps({**record, "beyond": None}))
+        (alone / "model.json").write_text(json.dumps({**record, "general": None}))
         command = [sys.executable, str(ROOT / "inference.py"), "--input", str(source), "--output", str(target)]
         subprocess.run([*command, "--model", str(alone)], check=True, capture_output=True)
         height, width = (SCALE * side for side in image.shape[2:])
@@ -211,9 +211,7 @@ def libtorch_of_debian() -> tuple[str, Predict]:
 
 def onnxruntime_node(package: str) -> tuple[str, Predict]:
     if not shutil.which("node") or not (RUNS / "node" / "node_modules" / package).is_dir():
-        raise Missing(
-            f"{package}: expected node and {RUNS / 'node'}, found one of them at most: 'make test-consumers'"
-        )
+        raise Missing(f"{package}: expected node and {RUNS / 'node'}, found one of them at most: 'make test-consumers'")
     command = ["node", str(PROGRAMS / "onnxruntime.mjs"), str(PACKAGE / "weights.onnx")]
     return program(f"{package.removesuffix('-1.13')} (JavaScript)", command, [package])
 

@@ -65,7 +65,7 @@ def reference(source: Path, target: Path, temporary: Path) -> None:
     """What inference.py makes of the files with the network of the package alone."""
     alone = Path(shutil.copytree(ROOT / "resources", temporary / "model"))
     record = json.loads((alone / "model.json").read_text(encoding="utf-8"))
-    (alone / "model.json").write_text(json.dumps({**record, "beyond": None, "adapt": "off"}), encoding="utf-8")
+    (alone / "model.json").write_text(json.dumps({**record, "general": None, "adapt": "off"}), encoding="utf-8")
     command = [sys.executable, str(ROOT / "inference.py"), "--input", str(source), "--output", str(target)]
     subprocess.run([*command, "--model", str(alone)], check=True, capture_output=True)
 

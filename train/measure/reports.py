@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .cases import RAW, W2S
-from .evaluate import Result, means
+from .evaluate import Result
 
-BARS = {W2S: 32.3, RAW: 35.2}
 FIGURES = {  # name in a result: name for people, format
     "si_psnr": ("SI-PSNR (dB)", ".2f"),
     "psnr": ("PSNR after fit (dB)", ".2f"),
@@ -55,24 +53,6 @@ def summary(results: list[Result]) -> str:
             before, after = mean[f"noisy_{figure}"], mean[figure]
             cells.append("" if before is None or after is None else f"{before:{digits}} -> {after:{digits}}")
         lines.append("| " + " | ".join([*cells, f"{mean['mpix_per_s'] or 0:.2f}"]) + " |")
-    return "\n".join(lines)
-
-
-def table(results: list[Result], peers: Path) -> str:
-    """A Markdown table of the two W2S sets with the peers' published figures beside ours."""
-    with peers.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    lines = [
-        "| mean SI-PSNR (dB) / SSIM | " + f"{W2S}, 60 images | {RAW}, 6 raw planes |",
-        "|---|---|---|",
-    ]
-    w2s, raw = means(results, W2S), means(results, RAW)
-    lines.append(f"| noisy input | {w2s[0]:.2f} / {w2s[1]:.3f} | {raw[0]:.2f} / {raw[1]:.3f} |")
-    for title, key in (("N2N U-Net trained on FMD", "n2n_unet_fmd"), ("VST+BM3D", "vst_bm3d")):
-        figures = [np.mean([float(row[f"{key}_{f}"]) for row in rows]) for f in ("si_psnr", "ssim")]
-        lines.append(f"| {title} (published results) | {figures[0]:.2f} / {figures[1]:.3f} | |")
-    lines.append(f"| **this network** | **{w2s[2]:.2f} / {w2s[3]:.3f}** | **{raw[2]:.2f} / {raw[3]:.3f}** |")
-    lines.append(f"| bar to pass | {BARS[W2S]} | {BARS[RAW]} |")
     return "\n".join(lines)
 
 
@@ -128,22 +108,6 @@ def save(results: list[Result], folder: Path) -> None:
     write_json(results, folder / "evaluation.json")
     write_csv(results, folder / "evaluation.csv")
     draw(results, folder / "evaluation.png")
-
-
-def replace_table(readme: Path, text: str) -> None:
-    """Put the table between the README's markers.
-
-    Raises
-    ------
-    ValueError
-        If the markers are not there.
-    """
-    begin, end = "<!-- table: make readme -->", "<!-- end of table -->"
-    before, found, rest = readme.read_text().partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise ValueError(f"{readme}: expected the markers {begin} and {end}, found none: put them where the table goes")
-    readme.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def _number(value: float) -> float | None:

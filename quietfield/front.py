@@ -151,7 +151,7 @@ def load(model: str | Path | None = None, device: torch.device | str | None = No
     --------
     >>> import quietfield
     >>> quietfield.load(device="cpu")
-    <quietfield model: W2S U-Net ..., U-Net ...; on cpu>
+    <quietfield model: W2S network, general network; on cpu>
     """
     return ImageDenoiser(load_model(find_model([Path(model)] if model else list(SHIPPED))), device)
 

@@ -116,7 +116,8 @@ def load_model(folder: Path) -> Model:
     general = load_model(folder / other) if other is not None else None
     if general and general.network.scale != network.scale:
         raise ModelError(
-            f"{folder / other}: expected a network of scale {network.scale}, as in {path}, found {general.network.scale}"
+            f"{folder / other}: expected a network of scale {network.scale}, as in {path}, "
+            f"found {general.network.scale}"
         )
     return Model(network, normalisation, found, autocast, record, domain, general)
 

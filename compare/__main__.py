@@ -21,8 +21,9 @@ from compare.methods import NAMES, NOISY, OURS_NAMES, Method, find_method
 from compare.peers import PEERS
 from compare.published import PUBLISHED, published
 from compare.results import Row, points, read, read_costs, slug, table, write, write_costs
-from compare.sets import Case, cases, to_learn_from, training_crops
+from compare.sets import cases, to_learn_from, training_crops
 from quietfield.machine import keep_memory
+from train.measure.cases import Loaded
 from train.measure.metrics import micro_ssim, si_psnr, ssim
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> None:
         write_costs(arguments.results, read_costs(arguments.results) | {name: cost})
 
 
-def choose(method: Method, images: list[Case]) -> int:
+def choose(method: Method, images: list[Loaded]) -> int:
     """Number of the setting with the best mean SI-PSNR on the images."""
     if len(method.settings) == 1:
         return 0

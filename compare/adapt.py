@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from compare.sets import BACKGROUND, LARGEST, SEEN_BESIDE, Case, cases
+from compare.sets import BACKGROUND, LARGEST, SEEN_BESIDE, cases
 from quietfield.front import load
 from quietfield.machine import keep_memory
 from quietfield.noise.camera import correlate, row_noise
 from train.data.clean import read_clean
+from train.measure.cases import Case, Loaded
 from train.measure.metrics import si_psnr
 from train.measure.tables import markdown
 
@@ -37,7 +38,7 @@ NOISES = {
 COLUMNS = ("set", "image", "noisy", "plain", "auto", "minute", "seconds")
 
 
-def images(data: Path) -> Iterator[Case]:
+def images(data: Path) -> Iterator[Loaded]:
     """Images that no network was trained on, of other microscopes than W2S's, and W2S's raw planes."""
     yield from (case for case in cases(data) if case.set in SETS)
     for name, noise in NOISES.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from train.config import Config
 from train.data.clean import read_clean
 from train.data.sources import find_images
 from train.data.split import W2S_TEST
+from train.measure.cases import Case, Loaded
 
 PHOTONS = (5, 20, 80, 320)  # photo-electrons of the brightest structures of the clean images
 READ_NOISE = 1.0  # electrons
@@ -24,17 +24,7 @@ LARGEST = 512  # pixels: clean images are cut to this side, so that the slow one
 W2S = "W2S 081-100"
 
 
-@dataclass(frozen=True)
-class Case:
-    """A noisy plane and its truth, (Y, X), float64, related by gain and offset."""
-
-    set: str
-    image: str
-    noisy: NDArray[np.float64]
-    truth: NDArray[np.float64]
-
-
-def cases(data: Path) -> Iterator[Case]:
+def cases(data: Path) -> Iterator[Loaded]:
     """Every image of every set.
 
     Parameters
@@ -54,7 +44,7 @@ def cases(data: Path) -> Iterator[Case]:
     yield Case("demo", "simulated", noisy.astype(np.float64), truth)
 
 
-def _w2s(data: Path) -> Iterator[Case]:
+def _w2s(data: Path) -> Iterator[Loaded]:
     for fov in W2S_TEST:
         for channel in range(3):
             name = f"{fov:03}_{channel}"
@@ -68,11 +58,11 @@ def _w2s(data: Path) -> Iterator[Case]:
             yield Case("w2s-raw16", name, plane, truth)
 
 
-def _case(name: str, image: str, noisy: Path, truth: Path) -> Case:
-    return Case(name, image, *(tifffile.imread(path).astype(np.float64) for path in (noisy, truth)))
+def _case(name: str, image: str, noisy: Path, truth: Path) -> Loaded:
+    return Case(name, image, tifffile.imread(noisy).astype(np.float64), tifffile.imread(truth).astype(np.float64))
 
 
-def _clean(folder: Path, photons: float) -> Iterator[Case]:
+def _clean(folder: Path, photons: float) -> Iterator[Loaded]:
     """The middle plane of each held-out file, as a camera of offset 100 and gain 2 counts would see it."""
     for i, planes in enumerate(read_clean(folder, held_out=True)):
         if i == SEEN_BESIDE:
@@ -84,7 +74,7 @@ def _clean(folder: Path, photons: float) -> Iterator[Case]:
         yield Case(f"clean, {photons} photons", f"{i}", np.rint(100 + 2 * electrons), mean)
 
 
-def training_crops(data: Path) -> list[Case]:
+def training_crops(data: Path) -> list[Loaded]:
     """Twelve training images of W2S, to choose the settings of filters on."""
     result = []
     for fov in (5, 20, 40, 60):
@@ -96,7 +86,7 @@ def training_crops(data: Path) -> list[Case]:
     return result
 
 
-def to_learn_from(name: str, images: list[Case], data: Path) -> list[NDArray[np.float64]]:
+def to_learn_from(name: str, images: list[Loaded], data: Path) -> list[NDArray[np.float64]]:
     """The noisy images for a method that learns from such alone: of W2S the training fields', else the set's own."""
     if name != W2S:
         return [case.noisy for case in images]

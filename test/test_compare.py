@@ -29,10 +29,11 @@ from compare.methods import (
 from compare.peers import CONFIGS, DNCNN, denoiser_of, load, network_of, save, train
 from compare.published import PUBLISHED, published
 from compare.results import NAN, Cost, Row, points, read, read_costs, slug, table, write, write_costs
-from compare.sets import PHOTONS, W2S, Case, cases, to_learn_from, training_crops
+from compare.sets import PHOTONS, W2S, cases, to_learn_from, training_crops
 from demo.simulate import GAIN, OFFSET, simulate_field
 from train.data.pairs import Images, Pair
 from train.data.split import W2S_TEST
+from train.measure.cases import Case
 from train.measure.metrics import si_psnr
 
 

@@ -45,7 +45,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def test_colours_are_named(denoiser: Denoiser, tmp_path: Path) -> None:
     for name in ("noisy", "clean"):
         tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((32, 32, 3), np.uint8), photometric="rgb")
-    case = Case("rgb", "a", 0, tmp_path / "noisy.tif", tmp_path / "clean.tif")
+    case = Case("rgb", "a", tmp_path / "noisy.tif", tmp_path / "clean.tif")
     with pytest.raises(ValueError, match=r"noisy\.tif: .* found colours, \(32, 32, 3\): save it as grey"):
         evaluate(denoiser, [case])
 
@@ -105,7 +105,7 @@ def test_figures_are_those_of_the_library_whatever_the_file(tmp_path: Path) -> N
     found = evaluate(
         small(),
         [
-            Case("set", str(source), 0, source, tmp_path / "truth.npy")
+            Case("set", str(source), source, tmp_path / "truth.npy")
             for source in (tmp_path / "x.tif", tmp_path / "x.npy", tmp_path / "x.png", frames[0])
         ],
         micro=False,
@@ -126,7 +126,7 @@ def test_figures_are_those_of_the_library_whatever_the_file(tmp_path: Path) -> N
 def test_a_stack_has_a_figure_in_time_and_the_mean_of_those_of_its_planes() -> None:
     frames, truth = images(frames=3)
     truths = np.stack([truth, 2 * truth, truth + 1])
-    (result,) = evaluate(small(), [Case("set", "x", 0, frames, truths)], micro=False)
+    (result,) = evaluate(small(), [Case("set", "x", frames, truths)], micro=False)
     assert result.si_psnr == pytest.approx(
         np.mean([si_psnr(t, f) for t, f in zip(truths, frames, strict=True)]), rel=1e-4
     )
@@ -136,7 +136,7 @@ def test_a_stack_has_a_figure_in_time_and_the_mean_of_those_of_its_planes() -> N
 def test_micro_ssim_is_reported() -> None:
     pytest.importorskip("microssim")
     frames, truth = images()
-    (result,) = evaluate(small(), [Case("set", "x", 0, frames[0], truth)])
+    (result,) = evaluate(small(), [Case("set", "x", frames[0], truth)])
     assert 0 < result.noisy_micro_ssim < 1
     assert result.micro_ssim == pytest.approx(result.noisy_micro_ssim, abs=1e-3)
 
@@ -170,12 +170,12 @@ def test_what_cannot_be_measured_is_named(tmp_path: Path) -> None:
     holed[0, :5] = np.nan
     (tmp_path / "x.tif").write_bytes(b"no image")
     for case, message in (
-        (Case("set", "x", 0, frames[0], truth[:20]), r"expected the truth of x, \(24, 24\), found \(20, 24\)"),
-        (Case("set", "x", 0, frames[0], holed), "x: expected a truth of numbers, found 5 of 576 pixels NaN"),
-        (Case("set", "x", 0, frames[0], None), r"expected a truth, or frames .* found \(24, 24\)"),
-        (Case("set", "x", 0, frames[0], np.ones((24, 24))), "x: .*constant"),
-        (Case("set", "x", 0, tmp_path / "x.tif", truth), r"x\.tif: expected an image"),
-        (Case("set", "x", 0, tmp_path / "y.tif", truth), r"y\.tif"),
+        (Case("set", "x", frames[0], truth[:20]), r"expected the truth of x, \(24, 24\), found \(20, 24\)"),
+        (Case("set", "x", frames[0], holed), "x: expected a truth of numbers, found 5 of 576 pixels NaN"),
+        (Case("set", "x", frames[0], None), r"expected a truth, or frames .* found \(24, 24\)"),
+        (Case("set", "x", frames[0], np.ones((24, 24))), "x: .*constant"),
+        (Case("set", "x", tmp_path / "x.tif", truth), r"x\.tif: expected an image"),
+        (Case("set", "x", tmp_path / "y.tif", truth), r"y\.tif"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluate(small(), [case], micro=False)

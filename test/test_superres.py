@@ -61,10 +61,10 @@ def test_every_method_on_every_held_out_image_and_dose(clean: Path, doubling: Pa
 
 def test_figures_are_those_of_the_answer(clean: Path, doubling: Path) -> None:
     case = next(cases(clean))
-    assert (case.frame.shape, case.truth.shape) == ((60, 50), (120, 100))
-    assert case.truth.mean() == pytest.approx(case.photons, rel=1e-4)
+    assert (case.noisy.shape, case.truth.shape) == ((60, 50), (120, 100))
+    assert case.truth.mean() == pytest.approx(float(case.set), rel=1e-4)
     model = load_model(doubling)
-    answer = Denoiser(model.network, model.normalisation)(case.frame[None])[0]
+    answer = Denoiser(model.network, model.normalisation)(case.noisy[None])[0]
     result = next(r for r in measure(doubling, clean) if r.method == METHODS[-1])
     assert result.si_psnr == pytest.approx(si_psnr(case.truth, answer), abs=1e-3)
     assert result.ssim == pytest.approx(ssim(case.truth, answer), abs=1e-4)
@@ -96,4 +96,4 @@ def test_the_real_cells_are_never_trained_on(data: Path) -> None:
     seen = {Path(image.name).name for part in split_clean(data / "clean", 0.2, 0, scale=2) for image in part}
     assert {c.image for c in found} == {f"Cell_{i}_SIM_gt.tif" for i in ("001", "011", "052")}
     assert not {c.image for c in found} & seen
-    assert all(c.frame.shape == (502, 502) for c in found)
+    assert all(c.noisy.shape == (502, 502) for c in found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import tifffile
@@ -36,29 +36,37 @@ class Item(Protocol):
     def sim(self) -> Path | None: ...
 
 
+Noisy = TypeVar("Noisy")
+Truth = TypeVar("Truth")
+
+
 @dataclass(frozen=True)
-class Case:
+class Case(Generic[Noisy, Truth]):
     """One image to measure on.
 
     Attributes
     ----------
     set, image, channel
         What it is reported as.
-    noisy
-        File (TIFF, PNG, NPY) or array: (Y, X), or (F, Y, X), of which the first frame is taken unless the
-        truth is such a stack, too.
-    truth
-        File or array, (Y, X) or (F, Y, X), both sides times the model's scale. None: the mean of all frames.
+    noisy, truth
+        The noisy image and its ground truth: arrays (`Loaded`), or where they are (`Listed`).
     """
 
     set: str
     image: str
-    channel: int
-    noisy: Path | Image
-    truth: Path | Image | None
+    noisy: Noisy
+    truth: Truth
+    channel: int = 0
 
 
-def w2s_cases(data: Path) -> list[Case]:
+# Float64 (Y, X), related by gain and offset; both sides of the ground truth times the model's scale.
+Loaded = Case[NDArray[np.float64], NDArray[np.float64]]
+# Files (TIFF, PNG, NPY) or arrays: (Y, X), or (F, Y, X), of which the first frame is taken unless the ground truth is
+# such a stack, too. A ground truth of None is the mean of all frames.
+Listed = Case[Path | Image, Path | Image | None]
+
+
+def w2s_cases(data: Path) -> list[Listed]:
     """The 60 test images of W2S that are here, and the six raw 16-bit planes.
 
     Parameters
@@ -68,16 +76,16 @@ def w2s_cases(data: Path) -> list[Case]:
     """
     clean = data / "w2s" / "clean"
     names = [(f"{fov:03}_{channel}", channel) for fov in W2S_TEST for channel in range(3)]
-    cases = [Case(W2S, n, c, data / "w2s" / "noisy" / f"{n}.tif", clean / f"{n}.tif") for n, c in names]
+    cases: list[Listed] = [Case(W2S, n, data / "w2s" / "noisy" / f"{n}.tif", clean / f"{n}.tif", c) for n, c in names]
     for index in range(2):
         planes = open_image(data / "w2s-raw16" / f"w2s_noisy_{index}.tiff")
         for channel, plane in enumerate(planes):
             name = f"{index + 1:03}_{channel}"
-            cases.append(Case(RAW, name, channel, plane, clean / f"{name}.tif"))
+            cases.append(Case(RAW, name, plane, clean / f"{name}.tif", channel))
     return cases
 
 
-def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> list[Case]:
+def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> list[Listed]:
     """Cases of the images of a folder (`train.data.layouts`), for a model that enlarges so much.
 
     Without a truth of its own, an image is measured against the mean of its stack; a model that enlarges, against
@@ -88,18 +96,18 @@ def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> lis
     ValueError
         If no image has what it takes.
     """
-    cases = []
+    cases: list[Listed] = []
     for item in items:
         truth = item.truth if scale == 1 else item.sim or item.truth
         if item.noisy is not None and (truth is not None or scale == 1):
-            cases.append(Case(name, item.name, item.channel, item.noisy, truth))
+            cases.append(Case(name, item.name, item.noisy, truth, item.channel))
     if not cases:
         wanted = "noisy images and their truth" if scale == 1 else f"noisy images and truths {scale} times as large"
         raise ValueError(f"evaluate: expected {wanted}, found none in {name}: name other data")
     return cases
 
 
-def find_cases(data: Path, config: Config, on: str | None = None) -> list[Case]:
+def find_cases(data: Path, config: Config, on: str | None = None) -> list[Listed]:
     """What to measure a model on.
 
     Parameters
@@ -123,9 +131,7 @@ def find_cases(data: Path, config: Config, on: str | None = None) -> list[Case]:
         training, validation = split_clean(data, config.validation, config.seed, config.scale)
         held_out = read_named(data, held_out=True, scale=config.scale)
         images = {"validation": validation, "all": [*held_out, *validation, *training]}.get(on or "test", held_out)
-        return [
-            Case(data.name, p.name, 0, np.asarray(p.frames[0]), p.ground_truth) for p in drawn_pairs(images, config)
-        ]
+        return [Case(data.name, p.name, np.asarray(p.frames[0]), p.ground_truth) for p in drawn_pairs(images, config)]
     split = split_fields(layout, config)
     on = on or ("test" if split.test else "validation")
     fields = {"test": split.test, "validation": split.validation, "all": layout.fields}[on]
@@ -134,7 +140,7 @@ def find_cases(data: Path, config: Config, on: str | None = None) -> list[Case]:
     return cases_of([item for item in layout.items if item.field in fields], config.scale, f"{data.name}, {on}")
 
 
-def read_case(case: Case, scale: int = 1) -> tuple[Image, Image]:
+def read_case(case: Listed, scale: int = 1) -> tuple[Image, Image]:
     """The frame or frames of a case, and the truth of the same planes.
 
     Raises

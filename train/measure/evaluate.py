@@ -19,7 +19,7 @@ from quietfield.network.predict import Denoiser
 from quietfield.pipeline import denoise_file
 from quietfield.planes import fill_invalid
 
-from .cases import Case, Image, as_file, read_case
+from .cases import Image, Listed, as_file, read_case
 from .metrics import affine_fit, micro_ssim, psnr_affine, rmse, si_psnr, ssim, st_snr
 
 log = logging.getLogger(__name__)
@@ -55,14 +55,14 @@ class Result:
     mpix_per_s: float = NAN
 
 
-def evaluate(denoiser: Denoiser, cases: Iterable[Case], micro: bool = True) -> list[Result]:
+def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) -> list[Result]:
     """Denoise every case from file to file, and measure it.
 
     Parameters
     ----------
     denoiser : Denoiser
         The model.
-    cases : iterable of Case
+    cases : iterable of Listed
         See `train.measure.cases`.
     micro : bool
         Whether to compute MicroSSIM, which takes longer than all else.

@@ -19,6 +19,7 @@ from quietfield.network.predict import Denoiser
 
 from ..data.clean import FINE, read_named
 from ..data.synthetic import DOSES, degrade
+from .cases import Case, Loaded
 from .evaluate import enlarge
 from .metrics import si_psnr, ssim
 from .tables import markdown
@@ -28,16 +29,6 @@ SEED = 2
 SIDE = 96  # pixels of the frame that the figure shows
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A frame (Y, X) of so many photo-electrons a pixel in the mean, and its truth (2Y, 2X)."""
-
-    image: str
-    photons: float
-    frame: Array
-    truth: Array
 
 
 @dataclass(frozen=True)
@@ -70,9 +61,9 @@ def measure(model: Path, data: Path) -> list[Result]:
     methods = _methods(model)
     results = []
     for case in cases(data):
-        for method, answer in _answers(methods, case.frame).items():
+        for method, answer in _answers(methods, case.noisy).items():
             figures = si_psnr(case.truth, answer), ssim(case.truth, answer)
-            results.append(Result(case.image, case.photons, method, *figures))
+            results.append(Result(case.image, float(case.set), method, *figures))
     return results
 
 
@@ -112,8 +103,8 @@ def figure(model: Path, data: Path, target: Path) -> None:
     picture = Figure(figsize=(2.6 * columns, 2.8 * len(found)))
     panels = picture.subplots(len(found), columns, squeeze=False)
     for row, case in zip(panels, found, strict=True):
-        frame = f"frame, {case.photons:g} photo-electrons"
-        images = {frame: np.kron(case.frame, np.ones((2, 2))), **_answers(methods, case.frame), "truth": case.truth}
+        frame = f"frame, {case.set} photo-electrons"
+        images = {frame: np.kron(case.noisy, np.ones((2, 2))), **_answers(methods, case.noisy), "truth": case.truth}
         for axes, (title, image) in zip(row, images.items(), strict=True):
             crop = _centre(image, 2 * SIDE)
             # Each by its own range: the methods differ in sharpness, and so in how bright a line is.
@@ -149,8 +140,8 @@ def _answers(methods: dict[str, Denoiser], frame: Array) -> dict[str, Array]:
     return answers
 
 
-def cases(data: Path) -> Iterator[Case]:
-    """The middle plane of each held-out file at each dose, its noise the same every time."""
+def cases(data: Path) -> Iterator[Loaded]:
+    """The middle plane of each held-out file, its noise the same every time; a set is a dose in photo-electrons."""
     folders = [data / name for name in FINE if (data / name).is_dir()]
     images = [image for folder in folders or [data] for image in read_named(folder, held_out=True, scale=2)]
     for i, image in enumerate(images):
@@ -160,7 +151,7 @@ def cases(data: Path) -> Iterator[Case]:
             # The same seed, and so the same share of background, at every dose.
             generator = torch.Generator().manual_seed((SEED << 20) + i)
             frame, truth = degrade(plane[None, None, :y, :x], generator, 2, dose=photons, sigma=SIGMA)
-            yield Case(image.name, photons, frame[0, 0].numpy(), truth[0, 0].numpy())
+            yield Case(f"{photons:g}", image.name, frame[0, 0].numpy(), truth[0, 0].numpy())
 
 
 def _centre(image: Array, side: int) -> Array:

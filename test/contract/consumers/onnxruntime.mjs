@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 
 const [weights, source, target, count, height, width, runtime] = process.argv.slice(2);
-const modules = join(import.meta.dirname, "..", "..", "runs", "node", "node_modules");
+const modules = join(import.meta.dirname, "..", "..", "..", "runs", "node", "node_modules");
 const { env, InferenceSession, Tensor } = createRequire(import.meta.url)(join(modules, runtime));
 if (env.wasm) env.wasm.numThreads = 1;
 

@@ -25,6 +25,7 @@ from package.weights import standardised, write_onnx, write_torchscript
 from quietfield import __version__
 from quietfield.network.model import load_model
 from quietfield.network.unet import StandardisedUNet
+from quietfield.whole import whole
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs"
@@ -157,13 +158,11 @@ def _zip(folder: Path) -> Path:
     """The folder's files, in the order of their names and without their dates: the same files are the same zip."""
     name = folder.name.replace("package", "quietfield")
     archive = folder.with_name(f"{name}-{__version__}.bioimageio.zip")
-    temporary = archive.with_suffix(".part")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
+    with whole(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
         for path in sorted(folder.iterdir()):
             entry = zipfile.ZipInfo(path.name)
             entry.external_attr = 0o644 << 16
             file.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
-    temporary.replace(archive)
     return archive
 
 

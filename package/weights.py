@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 import zipfile
 from pathlib import Path
@@ -35,19 +36,18 @@ def write_torchscript(network: StandardisedUNet, path: Path) -> None:
 
     A trace records sizes as they are computed, so that it answers to any size.
     """
-    temporary = path.with_suffix(".part")
+    trace_file = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, but the spec has no newer format
         trace = torch.jit.trace(network, _example(), check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(trace, str(temporary))
+        torch.jit.save(trace, trace_file)
     # The debug records hold paths of this machine and lines of this code, and the loader does without them; the
     # serialization id is a checksum over them, too.
-    with zipfile.ZipFile(temporary) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as target:
+    with zipfile.ZipFile(trace_file) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as target:
         for entry in source.infolist():
             if not entry.filename.endswith((".debug_pkl", "/serialization_id")):
                 name = path.stem + entry.filename[entry.filename.index("/") :]
                 target.writestr(zipfile.ZipInfo(name), source.read(entry))
-    temporary.unlink()
 
 
 def write_onnx(network: StandardisedUNet, path: Path) -> None:

@@ -13,6 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from quietfield.network.model import ARGUMENTS, load_model
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
+from quietfield.whole import whole
 
 from .callbacks import CHECKPOINT
 from .config import CHANGEABLE, Config, from_record
@@ -41,13 +42,11 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     OSError
         If it cannot be written; what is there stays.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with whole(path) as part, part.open("wb") as file:
             torch.save(checkpoint, file)
             file.flush()
             os.fsync(file.fileno())  # some disks are full only then
-        os.replace(part, path)
     except (OSError, RuntimeError) as error:
         reason = error if isinstance(error, OSError) else error.__context__  # torch closes the file in vain
         if not isinstance(reason, OSError):
@@ -56,8 +55,6 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
             f"{path}: expected to write a checkpoint, found no way to ({reason.strerror}); the one before, if "
             "there is one, is as it was: make room on the disk, then go on with --resume"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import platform
-import sys
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
+from quietfield.machine import peak_memory
 from quietfield.network.domain import Domain
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
@@ -294,17 +294,6 @@ class Restoration(lightning.LightningModule):
 def versions() -> dict[str, str]:
     """Of what computes."""
     return {"torch": str(torch.__version__), "lightning": lightning.__version__, "python": platform.python_version()}
-
-
-def peak_memory(device: torch.device) -> int:
-    """Most bytes held so far: of the GPU's memory, or by this process; 0 where that is not known."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def build(config: Config) -> UNet:

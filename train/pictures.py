@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from quietfield.noise.correlation import LAGS
 from quietfield.noise.diagnosis import Diagnosis
+from quietfield.planes import middle
 
 SIDE = 192  # pixels of a crop of the frame
 
@@ -65,7 +66,7 @@ def montage(pictures: list[tuple[str, Array, Array, Array | None]], target: Path
             axes.set_axis_off()
             if image is None:
                 continue
-            axes.imshow(_centre(image, SIDE * scale), cmap="gray", vmin=least, vmax=most, interpolation="nearest")
+            axes.imshow(middle(image, SIDE * scale), cmap="gray", vmin=least, vmax=most, interpolation="nearest")
             axes.set_title(title, fontsize=9)
     figure.tight_layout()
     figure.savefig(target, dpi=80)
@@ -91,11 +92,6 @@ def noise(diagnosis: Diagnosis, target: Path) -> None:
     right.set_title("noise: off the axes, the product of both")
     figure.tight_layout()
     figure.savefig(target, dpi=110)
-
-
-def _centre(image: Array, side: int) -> Array:
-    y, x = ((length - min(length, side)) // 2 for length in image.shape)
-    return image[y : y + side, x : x + side]
 
 
 def _figure(width: float, height: float) -> Any:

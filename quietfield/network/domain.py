@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from quietfield.network.normalise import noise_std
+from quietfield.network.normalise import noise_std, second_differences
 from quietfield.planes import middle
 
 LARGEST = 512  # side of what is looked at in the middle of a plane
@@ -73,7 +73,7 @@ def traits(plane: NDArray[Any]) -> dict[str, float]:
     image = np.asarray(middle(plane, LARGEST), dtype=np.float64)
     if min(image.shape) < SMALLEST or (spread := float(image.std())) <= 1e-9 * abs(float(image.mean())):
         return {}
-    mixed = np.diff(np.diff(image, axis=0), axis=1)
+    mixed = second_differences(image)
     noise = max(float(noise_std(image[None])[0, 0, 0]), 1e-9 * spread)
     return {
         "noise": noise / spread,

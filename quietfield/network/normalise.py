@@ -81,8 +81,13 @@ def noise_std(planes: NDArray[Any]) -> NDArray[np.float64]:
     x = np.asarray(planes, dtype=np.float64)
     if min(x.shape[1:]) < 2:
         return np.zeros((len(x), 1, 1))
-    mixed = np.diff(np.diff(x, axis=1), axis=2)
-    result: NDArray[np.float64] = np.sqrt((mixed**2).mean(axis=(1, 2), keepdims=True) / 4)
+    result: NDArray[np.float64] = np.sqrt((second_differences(x) ** 2).mean(axis=(1, 2), keepdims=True) / 4)
+    return result
+
+
+def second_differences(planes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is left of planes (..., Y, X) when smooth structure is taken away: (..., Y - 1, X - 1)."""
+    result: NDArray[np.float64] = np.diff(np.diff(planes, axis=-2), axis=-1)
     return result
 
 

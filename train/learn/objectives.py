@@ -15,6 +15,7 @@ from quietfield.noise.model import skewed_noise, smoothed
 from ..config import Config
 from .losses import build_loss
 from .selfsupervised import Network, neighbour_loss, noise2void_loss, recorrupted_loss
+from .units import white_variance
 
 LEAST_NOISE = 0.03  # of a crop, in its standard deviations, as `balance` sees it
 
@@ -138,8 +139,7 @@ def noise_like(noisy: Tensor, camera: Tensor, generator: torch.Generator) -> Ten
         Source of the randomness.
     """
     gain, offset, skew = (camera[:, i].view(-1, 1, 1, 1) for i in range(3))
-    mixed = noisy.diff(dim=2).diff(dim=3)
-    white = (mixed.square().mean(dim=(1, 2, 3), keepdim=True) / 4).expand(noisy.shape)
+    white = white_variance(noisy).expand(noisy.shape)
     known = torch.isfinite(gain)
     variance = torch.where(known, gain * (smoothed(noisy) - offset).clamp(min=0), white)
     return skewed_noise(variance, torch.where(known, skew * gain, torch.zeros_like(gain)), generator)

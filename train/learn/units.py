@@ -14,6 +14,11 @@ def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tu
     return (noisy - centre) / scale, (truth - centre) / scale
 
 
+def white_variance(crops: Tensor) -> Tensor:
+    """Variance of the white noise of crops (N, 1, Y, X), (N, 1, 1, 1): `quietfield.network.normalise.noise_std`."""
+    return crops.diff(dim=2).diff(dim=3).square().mean(dim=(2, 3), keepdim=True) / 4
+
+
 def statistics(noisy: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
     """What `Normalisation.statistics` gives, on the device: centre and scale (1 if constant), (N, 1, 1, 1)."""
     x = noisy.double()
@@ -23,7 +28,6 @@ def statistics(noisy: Tensor, normalisation: Normalisation) -> tuple[Tensor, Ten
     centre = x.mean(dim=(2, 3), keepdim=True)
     scale = x.std(dim=(2, 3), keepdim=True, correction=0)
     if normalisation.kind == "noise":
-        mixed = x.diff(dim=2).diff(dim=3)
-        noise = (mixed.square().mean(dim=(2, 3), keepdim=True) / 4).sqrt()
+        noise = white_variance(x).sqrt()
         scale = torch.where(noise > 0, noise, scale)
     return centre.float(), torch.where(scale <= 1e-12 * centre.abs(), 1.0, scale).float()

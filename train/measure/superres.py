@@ -16,6 +16,7 @@ from quietfield.front import SHIPPED
 from quietfield.machine import choose_device
 from quietfield.network.model import find_model, load_model
 from quietfield.network.predict import Denoiser
+from quietfield.planes import middle
 
 from ..data.clean import FINE, read_named
 from ..data.synthetic import DOSES, degrade
@@ -106,7 +107,7 @@ def figure(model: Path, data: Path, target: Path) -> None:
         frame = f"frame, {case.set} photo-electrons"
         images = {frame: np.kron(case.noisy, np.ones((2, 2))), **_answers(methods, case.noisy), "truth": case.truth}
         for axes, (title, image) in zip(row, images.items(), strict=True):
-            crop = _centre(image, 2 * SIDE)
+            crop = middle(image, 2 * SIDE)
             # Each by its own range: the methods differ in sharpness, and so in how bright a line is.
             low, high = np.percentile(crop, [0.5, 99.8])
             axes.imshow(crop, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
@@ -152,8 +153,3 @@ def cases(data: Path) -> Iterator[Loaded]:
             generator = torch.Generator().manual_seed((SEED << 20) + i)
             frame, truth = degrade(plane[None, None, :y, :x], generator, 2, dose=photons, sigma=SIGMA)
             yield Case(f"{photons:g}", image.name, frame[0, 0].numpy(), truth[0, 0].numpy())
-
-
-def _centre(image: Array, side: int) -> Array:
-    y, x = ((length - min(length, side)) // 2 for length in image.shape)
-    return image[y : y + side, x : x + side]

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from quietfield.command import add_options, prepare, start_log
+from quietfield.command import add_options, prepare, start_log, there
 from quietfield.runner import NOTHING_TO_DO, Outcome, run_folder
 from quietfield.serve import add_interface, serve
 
@@ -24,8 +24,10 @@ def main() -> int:
         return NOTHING_TO_DO
 
     def work() -> Outcome:
-        flags = {"recursive": given.recursive, "overwrite": given.overwrite, "dry": given.dry_run}
-        return run_folder(denoiser, given.input, given.output, options, **flags)
+        folders = given.input, given.output
+        return run_folder(
+            denoiser, *folders, options, recursive=given.recursive, existing=there(given), dry=given.dry_run
+        )
 
     return serve(work, given.port) if given.api == "invoke" else work().code
 

@@ -32,7 +32,7 @@ def main() -> int:
         return code
 
     rows: list[Row] = []
-    for job in find_jobs(source, arguments.output, overwrite=True)[0]:
+    for job in find_jobs(source, arguments.output, existing="replace")[0]:
         if job.target.is_file() and len(rows) < MOST_ROWS:
             with open_stack(job.source) as stack:
                 noisy = next(stack.pages())[0]

@@ -17,7 +17,7 @@ import torch
 
 from quietfield import __version__
 from quietfield.adapt.plan import NEIGHBOURS, Adaptation, Options
-from quietfield.files.jobs import jobs_of
+from quietfield.files.jobs import Existing, jobs_of
 from quietfield.front import SHIPPED
 from quietfield.machine import choose_device, describe, describe_torch, keep_memory
 from quietfield.network.model import Model, find_model, load_model
@@ -35,7 +35,7 @@ def main(given: list[str] | None = None) -> int:
     arguments = parser().parse_args(given)
     start_log()
     sources = [Path(name) for pattern in arguments.images for name in matches(pattern)]
-    jobs, problems = jobs_of(sources, arguments.output, recursive=arguments.recursive, overwrite=arguments.overwrite)
+    jobs, problems = jobs_of(sources, arguments.output, arguments.recursive, there(arguments))
     try:
         denoiser, options = prepare(arguments)
     except ValueError as error:
@@ -50,11 +50,13 @@ def parser() -> argparse.ArgumentParser:
         prog="quietfield",
         description="Denoise fluorescence microscopy images. 'quietfield info' tells device, versions and networks.",
     )
-    found.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders, or patterns such as 'day1/*.tif'")
+    found.add_argument(
+        "images", nargs="+", type=_name, metavar="IMAGE", help="files, folders, or patterns such as 'day1/*.tif'"
+    )
     found.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=lambda text: Path(_name(text)),
         required=True,
         metavar="OUT",
         help="folder for the answers, which keep the relative paths of the images in a folder; for a single image "
@@ -68,7 +70,9 @@ def parser() -> argparse.ArgumentParser:
 def add_options(found: argparse.ArgumentParser) -> None:
     """The options that `quietfield` and `inference.py` share."""
     found.add_argument("--recursive", action="store_true", help="also denoise the images in folders of folders")
-    found.add_argument("--overwrite", action="store_true", help="replace answers that are already there")
+    existing = found.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace answers that are already there")
+    existing.add_argument("--skip-existing", action="store_true", help="leave out images whose answers are there")
     found.add_argument(
         "--dry-run",
         action="store_true",
@@ -92,6 +96,12 @@ def add_options(found: argparse.ArgumentParser) -> None:
     )
 
 
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a name, found an empty one: is a variable of the shell not set?")
+    return text
+
+
 def _adaptation(text: str) -> Adaptation:
     try:
         return Adaptation.of(text)
@@ -106,11 +116,17 @@ def matches(pattern: str) -> list[str]:
     return sorted(glob.glob(pattern, recursive=True)) or [pattern]  # noqa: PTH207 (pathlib has no absolute patterns)
 
 
+def there(arguments: argparse.Namespace) -> Existing:
+    """What becomes of answers that are already there."""
+    return "replace" if arguments.overwrite else "skip" if arguments.skip_existing else "keep"
+
+
 def start_log() -> None:
     """Log to stderr, and leave in order when the process is told to stop."""
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.captureWarnings(True)
-    signal.signal(signal.SIGTERM, stop_in_order)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop_in_order)
 
 
 def prepare(arguments: argparse.Namespace, *places: Path) -> tuple[Denoiser, Options]:

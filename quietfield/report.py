@@ -19,6 +19,8 @@ class Report:
     ----------
     shape, dtype, axes
         As the file has them.
+    plane : int
+        Pixels of one plane.
     plan : Plan
         What was decided, and why.
     several : bool
@@ -32,6 +34,7 @@ class Report:
     shape: tuple[int, ...]
     dtype: str
     axes: str
+    plane: int
     plan: Plan
     several: bool = True
     invalid: int = 0
@@ -40,7 +43,7 @@ class Report:
     @staticmethod
     def of(stack: Stack, plan: Plan, several: bool) -> Report:
         """The report of a file that is about to be denoised."""
-        return Report(stack.shape, str(stack.dtype), stack.axes, plan, several)
+        return Report(stack.shape, str(stack.dtype), stack.axes, math.prod(stack.plane_shape), plan, several)
 
     @property
     def pixels(self) -> int:
@@ -52,12 +55,13 @@ class Report:
         if self.invalid:
             yield logging.WARNING, f"{self.invalid} pixels are NaN, infinite or beyond float32; filled in"
         if self.several:
-            yield logging.INFO, f"by the network {self.plan.network}"
+            yield logging.INFO, f"network: {self.plan.network}"
         for words in self.plan.adapted:
             yield logging.INFO, words
         for words in self.plan.noise.brief() if self.plan.noise else ():
             yield logging.INFO, words
-        yield logging.INFO, f"neighbouring planes {self.plan.neighbours}"
+        if self.pixels > self.plane:
+            yield logging.INFO, f"neighbouring planes {self.plan.neighbours}"
         for words in self.plan.unlike:
             yield logging.WARNING, f"unlike what the network was trained on: {words}"
 

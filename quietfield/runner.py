@@ -14,7 +14,7 @@ import torch
 
 from quietfield.adapt.plan import Options
 from quietfield.files.images import open_stack
-from quietfield.files.jobs import Job, find_jobs
+from quietfield.files.jobs import Existing, Job, find_jobs
 from quietfield.machine import peak_memory
 from quietfield.network.predict import Denoiser
 from quietfield.pipeline import BLOCK_PIXELS, denoise_file, estimate, plan_of
@@ -85,13 +85,13 @@ def run_folder(
     output: Path,
     options: Options,
     *,
-    overwrite: bool = False,
     recursive: bool = False,
+    existing: Existing = "keep",
     dry: bool = False,
 ) -> Outcome:
     """Denoise what is in a folder, the platform's or any (`find_jobs`), as `run` does it."""
     try:
-        jobs, problems = find_jobs(source, output, recursive=recursive, overwrite=overwrite)
+        jobs, problems = find_jobs(source, output, recursive, existing)
     except FileNotFoundError as error:
         log.error("%s", error)
         return Outcome(0, (str(error),), nothing=True)
@@ -131,7 +131,8 @@ def _failure(error: Exception, job: Job) -> str:
     """Log a failure, with the file's name and, where nobody foresaw it, the traceback."""
     if isinstance(error, ValueError | OSError | MemoryError | torch.cuda.OutOfMemoryError):
         hint = ": is there room, and leave to write?" if isinstance(error, OSError) else ""
-        words = str(error) if str(job.source) in str(error) else f"{job.source} -> {job.target}: {error}{hint}"
+        named = str(error).startswith(str(job.source))
+        words = str(error) if named else f"{job.source} -> {job.target}: {error}{hint}"
         log.error("%s", words)
         return words
     words = f"{job.source} -> {job.target}: failed in a way not foreseen"
@@ -140,8 +141,8 @@ def _failure(error: Exception, job: Job) -> str:
 
 
 def stop_in_order(number: int, frame: object) -> None:
-    """A handler of SIGTERM: leave in order, so that what is half written is removed."""
-    log.error("stopped by %s: the image in work is not written", signal.Signals(number).name)
+    """A handler of Ctrl-C and SIGTERM: leave in order, so that what is half written is removed."""
+    log.error("stopped by %s: no image is left half written", signal.Signals(number).name)
     sys.exit(128 + number)
 
 

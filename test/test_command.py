@@ -49,7 +49,9 @@ def test_an_answer_is_replaced_only_when_asked_for(run, tmp_path: Path, caplog: 
     assert run(image, put(tmp_path / "y.tif"), "-o", out) == 1
     assert (out / "x.tif").read_bytes() == b"precious"
     assert (out / "y.tif").is_file()
-    assert "is already there: replace it with --overwrite" in caplog.text
+    assert "is already there: replace it with --overwrite, or leave" in caplog.text
+    assert run(image, "-o", out, "--skip-existing") == 0
+    assert (out / "x.tif").read_bytes() == b"precious"
     assert run(image, "-o", out, "--overwrite") == 0
     assert tifffile.imread(out / "x.tif").shape == (24, 24)
 
@@ -59,11 +61,26 @@ def test_one_image_may_be_given_the_name_of_its_answer(run, tmp_path: Path) -> N
     assert tifffile.imread(tmp_path / "clean.tif").dtype == np.float32
 
 
+def test_an_image_that_is_named_twice_is_denoised_once(tmp_path: Path) -> None:
+    image = put(tmp_path / "in" / "x.tif")
+    jobs, problems = jobs_of([image, image.parent, image], tmp_path / "out")
+    assert ([job.source for job in jobs], problems) == ([image], [])
+
+
+def test_odd_names_of_the_answers_are_refused(run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image = put(tmp_path / "x.tif")
+    assert run(image, tmp_path, "-o", tmp_path / "all.tif") == 1
+    assert "all.tif: expected a folder for the answers of several images" in caplog.text
+    for arguments in (["", "-o", "out"], [str(image), "-o", ""]):
+        with pytest.raises(SystemExit, match="2"):
+            run(*arguments)
+
+
 def test_a_dry_run_tells_the_plan_and_writes_nothing(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = put(tmp_path / "x.tif", 64)
     assert run(image, "-o", tmp_path / "out", "--dry-run") == 0
     said = capsys.readouterr().out
-    for words in (f"{image} -> ", "shape (64, 64), uint16, axes YX", "neighbouring planes off", "less than a second"):
+    for words in (f"{image} -> ", "shape (64, 64), uint16, axes YX", "noise (in 1 of 64 x 64)", "less than a second"):
         assert words in said
     assert not (tmp_path / "out").exists()
 
@@ -80,7 +97,7 @@ def test_what_cannot_be_done_is_named_and_the_rest_is_done(
     for words in (
         "nowhere.tif: expected an image or a folder of images, found nothing",
         "empty: expected .tif, .tiff, .mha files, found none\n",
-        "full: expected .tif, .tiff, .mha files, found none: those in its folders are taken with --recursive",
+        "full: expected .tif, .tiff, .mha files, found none: 1 in its folders are taken with --recursive",
         "broken.tif: expected a TIFF, found something else",
         "1 of 5 images denoised",
     ):
@@ -104,7 +121,7 @@ def test_answers_of_two_folders_do_not_meet(tmp_path: Path) -> None:
 def test_answers_in_a_folder_of_the_images_are_not_denoised_again(tmp_path: Path) -> None:
     image = put(tmp_path / "x.tif")
     put(tmp_path / "out" / "x.tif")
-    jobs, problems = jobs_of([tmp_path], tmp_path / "out", recursive=True, overwrite=True)
+    jobs, problems = jobs_of([tmp_path], tmp_path / "out", True, "replace")
     assert ([job.source for job in jobs], problems) == ([image], [])
 
 

@@ -260,7 +260,7 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
     monkeypatch.setattr("train.recipes.recipes", interrupted)
     assert run(monkeypatch, "recipes") == 130
-    assert capsys.readouterr().err == "python -m train recipes: interrupted\n"
+    assert capsys.readouterr().err == "python -m train recipes: interrupted by SIGINT\n"
 
 
 def test_what_is_not_installed_is_one_line(

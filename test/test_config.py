@@ -129,7 +129,7 @@ def test_recipes_come_back_from_toml_exactly(name: str, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("weight-decay = 1", r"mine.toml: weight-decay: expected an option .*, found none: write weight_decay"),
-        ("xyz = 1", r"mine.toml: xyz: expected an option .*, found none: 'train recipes pairs --toml' lists"),
+        ("xyz = 1", r"mine.toml: xyz: expected an option .*, found none: see 'recipes pairs --toml'"),
         ("lr = 'fast'", 'mine.toml: lr: expected a number, found "fast"'),
         ("steps = 1.5", "mine.toml: steps: expected a whole number, found 1.5"),
         ("steps = true", "mine.toml: steps: expected a whole number, found true"),

@@ -226,6 +226,9 @@ def test_no_overlapping_fields_on_both_sides(seed: int) -> None:
 
 
 def test_all_fields_can_be_learned_from_and_some_left_out() -> None:
+    fields = w2s(range(1, 90))
+    said = split_fields(fields, Config()).summary(fields.fields)
+    assert said.endswith("named as those of W2S: 9 kept for testing (--split), 2 left out (--exclude)")
     split = split_fields(w2s(range(70, 101)), Config(split="fields", exclude=(71, 99), validation=0.2))
     assert split.test == ()
     assert sorted(map(int, split.training + split.validation)) == [f for f in range(70, 101) if f not in (71, 99)]

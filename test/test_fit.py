@@ -274,7 +274,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a checkpoint, found no file"):
         fit(TINY, images(), tmp_path / "new", resume=True)
     (tmp_path / "checkpoint.ckpt").write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match="expected a checkpoint of 'train fit', found another or damaged file"):
+    with pytest.raises(ValueError, match="expected a checkpoint of 'fit', found another or damaged file"):
         fit(TINY, images(), tmp_path, resume=True)
 
 
@@ -366,8 +366,9 @@ def test_a_run_that_is_done_says_so(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_a_checkpoint_to_go_on_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = weights(fit(TINY, images(), tmp_path / "whole"))
     begin = Restoration.on_train_batch_start
@@ -375,12 +376,13 @@ def test_an_interrupt_leaves_a_checkpoint_to_go_on_from(
     def press(self: Restoration, batch: Any, batch_idx: int) -> None:
         begin(self, batch, batch_idx)
         if batch.index == 12:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     with monkeypatch.context() as patch, caplog.at_level("INFO"):
         patch.setattr(Restoration, "on_train_batch_start", press)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as found:
             fit(TINY, images(), tmp_path / "halves")
+    assert found.value.args == (number,)
     assert "interrupted: validates and saves after this step" in caplog.text
     assert "step 13 of 40" in caplog.text
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -68,7 +68,7 @@ def test_arguments_that_are_missing_take_their_defaults(tmp_path: Path) -> None:
 def test_the_first_folder_that_holds_a_model_is_taken(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert find_model([tmp_path / "nowhere", tmp_path / "empty", tiny_model]) == tiny_model
-    with pytest.raises(ModelError, match=r"looked in .*nowhere, .*; give one by --model"):
+    with pytest.raises(ModelError, match=r"looked in .*nowhere, .*; name another .--model"):
         find_model([tmp_path / "nowhere", tmp_path / "empty"])
 
 
@@ -187,7 +187,7 @@ def test_the_network_that_doubles_the_pixels_is_small_and_never_saw_the_held_out
         rows = list(csv.DictReader(file))
     case = next(cases(data / "clean"))
     (row,) = [r for r in rows if (r["image"], r["photons"]) == (case.image, "1") and r["method"] == "this network"]
-    answer = Denoiser(model.network, model.normalisation)(case.frame[None])[0]
+    answer = Denoiser(model.network, model.normalisation)(case.noisy[None])[0]
     assert si_psnr(case.truth, answer) == pytest.approx(float(row["si_psnr"]), abs=0.02)
 
 

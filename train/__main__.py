@@ -6,6 +6,7 @@ import argparse
 import logging
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,8 +44,9 @@ def main() -> int:
         return 1
     except (ValueError, OSError) as error:
         return _fail(parser, arguments, str(error))
-    except KeyboardInterrupt:
-        return _fail(parser, arguments, "interrupted", 130)
+    except KeyboardInterrupt as error:
+        number = signal.Signals(error.args[0] if error.args else signal.SIGINT)
+        return _fail(parser, arguments, f"interrupted by {number.name}", 128 + number)
     return 0
 
 

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -61,18 +61,19 @@ class EndOfRun(Callback):
 
     Attributes
     ----------
-    interrupted : bool
-        Whether somebody pressed Ctrl-C.
+    interrupted : int
+        Number of the signal that asked for the end: Ctrl-C's, or SIGTERM; 0 if none did.
     """
 
     def __init__(self, steps: int, minutes: float) -> None:
         self.steps, self.minutes = steps, minutes
         self.started = time.monotonic()
-        self.interrupted = False
+        self.interrupted = 0
+        self._stop: Callable[[int, FrameType | None], None] | None = None
 
     @contextmanager
     def on_interrupt(self) -> Iterator[None]:
-        """Have Ctrl-C end the run as the clock would; pressed again it stops at once."""
+        """Have Ctrl-C and SIGTERM end the run as the clock would; the second stops at once."""
         before, process = signal.getsignal(signal.SIGINT), os.getpid()
         ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
 
@@ -80,10 +81,12 @@ class EndOfRun(Callback):
             if os.getpid() != process:  # a process that draws crops ahead: it is ended with the run
                 return
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            self.interrupted = True
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self.interrupted = number
             log.info("interrupted: validates and saves after this step; once more stops at once, without")
 
         if ours:
+            self._stop = stop
             signal.signal(signal.SIGINT, stop)
         try:
             yield
@@ -92,8 +95,10 @@ class EndOfRun(Callback):
                 signal.signal(signal.SIGINT, before)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock. By now Lightning has set its own handler of SIGTERM, which would leave no checkpoint."""
         self.started = time.monotonic()
+        if self._stop:
+            signal.signal(signal.SIGTERM, self._stop)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -101,7 +106,7 @@ class EndOfRun(Callback):
         """Stop between optimiser steps only, in all processes at once."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        over = self.interrupted or time.monotonic() - self.started > 60 * self.minutes
+        over = bool(self.interrupted) or time.monotonic() - self.started > 60 * self.minutes
         if trainer.world_size > 1:
             # All have to wait for each other's answer: without a clock it is asked for now and then.
             asked = self.minutes != float("inf") or trainer.global_step % ASK_EVERY == 0

@@ -71,9 +71,9 @@ def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found = from_record(state["run"]["config"])
     except Exception as error:  # damaged bytes make the unpickler raise anything
-        reason = (str(error).splitlines() or [repr(error)])[0]
         raise ValueError(
-            f"{path}: expected a checkpoint of 'train fit', found another or damaged file ({reason})"
+            f"{path}: expected a checkpoint of 'fit', found another or damaged file ({type(error).__name__}): give the "
+            "checkpoint.ckpt or best.ckpt of a run"
         ) from error
     for name in (*ARGUMENTS, "biases", "normalisation") if config else ():
         theirs, ours = getattr(found, name), getattr(config, name)

@@ -39,15 +39,19 @@ def read_toml(path: Path) -> Config:
     OSError
         If it cannot be read.
     """
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a TOML file, found no file: 'recipes NAME --toml' writes one")
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: expected a TOML file, found a mistake: {error}") from error
     defaults = {f.name: f.default for f in dataclasses.fields(Config)}
     for name in found:
+        if isinstance(found[name], dict):
+            raise ValueError(f"{path}: [{name}]: expected no tables, found one: put the options at the top of the file")
         if name not in defaults:
             near = difflib.get_close_matches(name.replace("-", "_"), defaults, n=1)
-            advice = f"write {near[0]}" if near else "'train recipes pairs --toml' lists all options"
+            advice = f"write {near[0]}" if near else "see 'recipes pairs --toml' for all options"
             raise ValueError(f"{path}: {name}: expected an option of the configuration, found none: {advice}")
     try:
         return Config(**{name: _typed(name, value, defaults[name]) for name, value in found.items()})

@@ -118,7 +118,7 @@ def fit(
     OSError
         If nothing, or no whole checkpoint, can be written to `out`; the checkpoint before stays.
     KeyboardInterrupt
-        If it was interrupted; the checkpoint is that of the last step.
+        If it was interrupted, with the number of the signal; the checkpoint is that of the last step.
     """
     machine = machine or Machine()
     accelerator = choose_accelerator(machine)
@@ -146,7 +146,7 @@ def fit(
         trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
     log.info("step %d of %d: %s", trainer.global_step, steps, path)
     if end.interrupted:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(end.interrupted)
     return path
 
 

@@ -84,7 +84,7 @@ def _checked(array: NDArray[Any], axes: str | None) -> str:
     example = "TCZYX"[-min(array.ndim, 5) :]
     if axes is None:
         raise ValueError(f"axes: expected a name for each axis of the shape {array.shape}, as axes={example!r}")
-    found = axes.upper()
+    found = str(axes).upper()
     if len(found) != array.ndim or len(set(found)) < len(found) or not {"Y", "X"} <= set(found) <= set(NAMES):
         raise ValueError(
             f"axes: expected {array.ndim} different letters of {NAMES}, with Y and X, for the shape {array.shape}, "

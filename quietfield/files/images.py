@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ def open_stack(path: Path) -> Iterator[Stack]:
         raise ValueError(f"{path}: expected an image file, found {'a folder' if path.is_dir() else 'nothing'}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: expected an image, found an empty file (0 bytes): copy it again")
+    if not os.access(path, os.R_OK):
+        raise ValueError(f"{path}: expected leave to read it, found none: change its permissions")
     with ExitStack() as resources:
         stack = open_metaimage(path) if path.suffix.lower() == ".mha" else open_tiff(path, resources)
         if stack.dtype.kind not in "buif":

@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from quietfield.files.images import SUFFIXES
 
@@ -35,8 +36,12 @@ class Job:
     target: Path
 
 
+# What becomes of an answer that is already there: it is kept and named as a problem, left out, or replaced.
+Existing = Literal["keep", "skip", "replace"]
+
+
 def find_jobs(
-    source: Path, output: Path, *, recursive: bool = False, overwrite: bool = False
+    source: Path, output: Path, recursive: bool = False, existing: Existing = "keep"
 ) -> tuple[list[Job], list[str]]:
     """Every image to denoise, and a sentence for each that cannot be.
 
@@ -53,7 +58,7 @@ def find_jobs(
         jobs: list[Job] = []
         problems: list[str] = []
         if source.is_file() or _images(source, recursive):
-            jobs, problems = jobs_of([source], output, recursive=recursive, overwrite=overwrite)
+            jobs, problems = jobs_of([source], output, recursive, existing)
     else:
         looked = [source / IMAGES / folder for folder in FOLDERS]
         folders, problems = _socket_folders(source)
@@ -62,7 +67,7 @@ def find_jobs(
             for folder, answer in folders
             for file in _images(folder)
         ]
-        jobs, conflicts = _without_conflicts(pairs, overwrite=True)
+        jobs, conflicts = _without_conflicts(pairs, "replace")
         problems += conflicts
     if not jobs and not problems:
         places = ", ".join(str(place) for place in looked)
@@ -71,7 +76,7 @@ def find_jobs(
 
 
 def jobs_of(
-    sources: list[Path], output: Path, *, recursive: bool = False, overwrite: bool = False
+    sources: list[Path], output: Path, recursive: bool = False, existing: Existing = "keep"
 ) -> tuple[list[Job], list[str]]:
     """Images and folders of images to denoise, and a sentence for each that cannot be.
 
@@ -84,29 +89,34 @@ def jobs_of(
         image it may be the name of the answer itself.
     recursive : bool
         Take the images in folders of folders, too.
-    overwrite : bool
-        Replace answers that are there.
+    existing : str
+        What becomes of answers that are already there.
     """
-    pairs, problems = [], []
+    pairs: list[tuple[Path, Path]] = []
+    problems: list[str] = []
+    named = output.suffix.lower() in (".tif", ".tiff") and not output.is_dir()
+    if named and not (len(sources) == 1 and sources[0].is_file()):
+        return [], [f"{output}: expected a folder for the answers of several images, found the name of a TIFF"]
     for source in sources:
         if source.is_file():
-            own_name = len(sources) == 1 and output.suffix.lower() in (".tif", ".tiff") and not output.is_dir()
-            pairs.append((source, output if own_name else output / _answer(Path(source.name))))
+            pairs.append((source, output if named else output / _answer(Path(source.name))))
         elif source.is_dir():
             # Answers of an earlier run are no images to denoise.
             files = [file for file in _images(source, recursive) if output == source or output not in file.parents]
             pairs += [(file, output / _answer(file.relative_to(source))) for file in files]
+            below = 0 if recursive else len(_images(source, recursive=True)) - len(_images(source))
+            hint = f": {below} in its folders are taken with --recursive" if below else ""
             if not files:
-                below = not recursive and _images(source, recursive=True)
-                hint = ": those in its folders are taken with --recursive" if below else ""
                 problems.append(f"{source}: expected {', '.join(SUFFIXES)} files, found none{hint}")
+            elif hint:
+                log.warning("%s%s", source, hint)
         else:
             problems.append(f"{source}: expected an image or a folder of images, found nothing")
-    jobs, conflicts = _without_conflicts(pairs, overwrite)
+    jobs, conflicts = _without_conflicts(list(dict.fromkeys(pairs)), existing)
     return jobs, problems + conflicts
 
 
-def _without_conflicts(pairs: list[tuple[Path, Path]], overwrite: bool) -> tuple[list[Job], list[str]]:
+def _without_conflicts(pairs: list[tuple[Path, Path]], existing: Existing) -> tuple[list[Job], list[str]]:
     """A job for each pair of image and answer, and a sentence for each that would destroy something."""
     jobs: dict[Path, Job] = {}
     problems = []
@@ -115,8 +125,11 @@ def _without_conflicts(pairs: list[tuple[Path, Path]], overwrite: bool) -> tuple
             problems.append(f"{source}: its answer would overwrite that of {jobs[target].source}: rename one")
         elif target.resolve() == source.resolve():
             problems.append(f"{source}: its answer would overwrite it: choose another --output")
-        elif target.exists() and not overwrite:
-            problems.append(f"{source}: its answer {target} is already there: replace it with --overwrite")
+        elif target.exists() and existing == "skip":
+            log.info("%s: left out, its answer %s is there", source, target)
+        elif target.exists() and existing == "keep":
+            advice = "replace it with --overwrite, or leave it out with --skip-existing"
+            problems.append(f"{source}: its answer {target} is already there: {advice}")
         else:
             jobs[target] = Job(source, target)
     return list(jobs.values()), problems

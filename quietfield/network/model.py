@@ -71,7 +71,7 @@ def find_model(candidates: list[Path]) -> Path:
         elif folder.is_dir() and any(folder.iterdir()):
             log.warning("%s: expected %s, found other files alone: no model is taken from here", folder, RECORD)
     looked = ", ".join(str(folder) for folder in candidates)
-    raise ModelError(f"no model: expected a folder with {RECORD}, looked in {looked}; give one by --model DIR")
+    raise ModelError(f"no model: expected a folder with {RECORD}, looked in {looked}; name another (--model DIR)")
 
 
 def load_model(folder: Path) -> Model:

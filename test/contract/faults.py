@@ -242,7 +242,7 @@ FAULTS = [
     Fault("no room on the disk", full_disk, 1, r"x\.tif -> .*x\.tif: .*is there room, and leave to write"),
     Fault("output is a file", occupied_output, 1, r"x\.tif -> .*(File exists|Not a directory)"),
     Fault("output not writable", closed_output, 1, r"x\.tif -> .*Permission denied"),
-    Fault("SIGTERM in the middle", stopped, 143, "stopped by SIGTERM: .* is not written"),
+    Fault("SIGTERM in the middle", stopped, 143, "stopped by SIGTERM: no image is left half written"),
     Fault("damaged weights", damage_weights, 2, r"weights\.pt: expected sha256 .*, found .*copy both again"),
     Fault("weights of another network", swap_weights, 2, r"weights\.pt: expected the weights of the network"),
     Fault("weights that run code", evil_weights, 2, r"weights\.pt: expected the weights of the network"),

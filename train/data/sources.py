@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 
@@ -22,6 +23,8 @@ SOURCES = {
     "pairs": "pairs of noisy and clean images",
     "clean": "clean images with drawn noise",
 }
+
+log = logging.getLogger(__name__)
 
 
 def find_images(data: Path, config: Config, clean: Path | None = None, cache: Path | None = None) -> Images:
@@ -54,6 +57,7 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
             )
         return _from_clean(data, config)
     split = split_fields(layout, config)
+    log.info("fields of view: %s", split.summary(layout.fields))
     training = read_pairs(layout, split.training, config, cache) if config.synthetic < 1 else []
     validation = read_pairs(layout, split.validation, config, cache)
     drawn_on: list[Clean] = []

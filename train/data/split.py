@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,14 @@ class Split:
     training: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+
+    def summary(self, fields: Collection[str]) -> str:
+        """How many of the fields serve for what, and how many are left out; those of W2S are told by their names."""
+        left = len(fields) - len(self.training) - len(self.validation) - len(self.test)
+        words = f"{len(self.training)} to train on, {len(self.validation)} to validate on"
+        kept = [f"{len(self.test)} kept for testing (--split)"] if self.test else []
+        kept += [f"{left} left out (--exclude)"] if left > 0 else []
+        return f"{words}; named as those of W2S: {', '.join(kept)}" if kept else words
 
 
 def split_fields(layout: Layout, config: Config) -> Split:

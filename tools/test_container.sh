@@ -2,7 +2,7 @@
 # Builds the images by the do_*.sh scripts, runs them locked down, and compares their answers with those of
 # inference.py outside: the image without CUDA, one that serves HTTP, one on a stand-in for PyTorch's image, and the
 # default image. That one is large, so it is built when the files it hangs on are not those it was last tested with
-# (test/large_image.sha256), and with ALL=1, which also saves it and writes that file anew.
+# (test/large_image.sha256, written anew then: commit it), and with ALL=1, which saves it, too.
 # Uses ../shared/tools/container/ctr.sh (as root, with apt), or the machine's engine.
 # MEASURE=1 measures size, times and memory instead, as a table; TORCH= those of the default image.
 #   tools/test_container.sh PYTHON
@@ -146,8 +146,8 @@ else
   if [ -n "${ALL:-}" ]; then
     NO_BUILD=1 timed ./do_save.sh
     rm -f runs/"$IMAGE"_*.tar.gz
-    sha256sum "${LARGE_FILES[@]}" >"$STAMP"
   fi
+  sha256sum "${LARGE_FILES[@]}" >"$STAMP"
 fi
 
 step "the saved image, in an engine that has nothing"

@@ -20,5 +20,5 @@ for environment in core010 core096; do python $environment test/contract/consume
 for kind in general super-resolution; do
   python package test/contract/consumers.py $kind
   python package test/contract/consumers.py $kind "${PROGRAMS[@]}"
-  python core096 test/contract/consumers.py $kind "${CORES[@]}"
+  for environment in core010 core096; do python $environment test/contract/consumers.py $kind "${CORES[@]}"; done
 done

@@ -232,3 +232,51 @@ def test_blocks_hold_no_more_than_asked(tmp_path: Path) -> None:
     with open_stack(tmp_path / "x.tif") as stack:
         assert [len(b) for b in stack.blocks(3 * 64)] == [3, 3, 3, 1]
         assert [len(b) for b in stack.blocks(1)] == [1] * 10
+
+
+def data_set(folder: Path, images: dict[str, np.ndarray], parts: list[list[tuple[str, int]]]) -> list[Path]:
+    """OME-TIFFs that each hold a part of the planes of several images (T, Y, X), and each the OME-XML of all.
+
+    `parts` has, for each file, the planes that lie in it, by image and number.
+    """
+    paths = [folder / f"file{number}.ome.tif" for number in range(len(parts))]
+    where = {plane: (number, at) for number, part in enumerate(parts) for at, plane in enumerate(part)}
+    identity = "urn:uuid:00000000-0000-0000-0000-00000000000{}"
+    xml = ""
+    for index, (name, image) in enumerate(images.items()):
+        planes = "".join(
+            f'<TiffData FirstT="{t}" IFD="{at}" PlaneCount="1"><UUID FileName="{paths[number].name}">'
+            f"{identity.format(number)}</UUID></TiffData>"
+            for t in range(len(image))
+            for number, at in [where[name, t]]
+        )
+        xml += (
+            f'<Image ID="Image:{index}" Name="{name}"><Pixels BigEndian="false" DimensionOrder="XYZCT" '
+            f'ID="Pixels:{index}" SizeC="1" SizeT="{len(image)}" SizeX="{image.shape[2]}" SizeY="{image.shape[1]}" '
+            f'SizeZ="1" Type="uint16"><Channel ID="Channel:{index}:0" SamplesPerPixel="1"/>{planes}</Pixels></Image>'
+        )
+    for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
+        # Of other lengths, so that pixels do not begin at the same place in every file.
+        head = f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" Creator="{"x" * 300 * number}" '
+        text = f'<?xml version="1.0" encoding="UTF-8"?>{head}UUID="{identity.format(number)}">{xml}</OME>'
+        pixels = np.stack([images[name][t] for name, t in part])
+        tifffile.imwrite(path, pixels, description=text.encode(), metadata=None, photometric="minisblack")
+    return paths
+
+
+def test_each_file_of_several_positions_gives_its_own_pixels(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    images = {f"p{i}": random.integers(1000 * i, 1000 * i + 99, (3, 24, 20), np.uint16) for i in range(3)}
+    for path, image in zip(
+        data_set(tmp_path, images, [[(n, t) for t in range(3)] for n in images]), images.values(), strict=True
+    ):
+        with open_stack(path) as stack:
+            assert (stack.shape, stack.axes) == ((3, 24, 20), "TYX")
+            assert np.array_equal(np.concatenate(list(stack.pages())), image)
+
+
+def test_a_movie_in_several_files_is_read_from_each_of_them(tmp_path: Path) -> None:
+    movie = np.random.default_rng(0).integers(0, 999, (4, 24, 20), np.uint16)
+    for path in data_set(tmp_path, {"m": movie}, [[("m", 0), ("m", 1)], [("m", 2), ("m", 3)]]):
+        with open_stack(path) as stack:
+            assert np.array_equal(np.concatenate(list(stack.pages())), movie)

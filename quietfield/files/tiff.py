@@ -36,6 +36,11 @@ def open_tiff(path: Path, resources: ExitStack) -> Stack:
             raise ValueError(f"{path}: expected a TIFF, found something else or a damaged one ({error})") from error
     if not every:
         raise ValueError(f"{path}: expected a TIFF with an image in it, found none")
+    # The OME-XML of a file may name the images of others, too; each file is answered with its own.
+    mine = [s for s in every if any(page is not None and page.parent is tif for page in s.pages)]
+    if mine and len(mine) < len(every):
+        log.info("%s: %d other images of the data set lie in other files: left out", path, len(every) - len(mine))
+    every = mine or every
     first = every[0]
     series = [s for s in every if s.shape == first.shape and s.dtype == first.dtype]
     if len(series) < len(every):
@@ -70,7 +75,7 @@ def open_tiff(path: Path, resources: ExitStack) -> Stack:
 
 def _unit(series: tifffile.TiffPageSeries, plane: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of the smallest array that the file allows to read: a plane, a page, or all."""
-    if series.dataoffset is not None:
+    if _run(series) is not None:
         return plane
     page = tuple(series.keyframe.shape)
     whole_planes = page[-len(plane) :] == plane
@@ -82,10 +87,10 @@ def _read(
     path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, unit: tuple[int, ...]
 ) -> Iterator[Array]:
     """Arrays of the shape `unit` that follow each other in the file."""
-    if series.dataoffset is not None:
+    if (start := _run(series)) is not None:
         # One uncompressed run of numbers: mapped, so that only the planes in use are in memory.
         stored = np.dtype(series.dtype).newbyteorder(tif.byteorder)
-        mapped = np.memmap(path, stored, "r", series.dataoffset, tuple(series.shape))
+        mapped = np.memmap(path, stored, "r", start, tuple(series.shape))
         for page in mapped.reshape(-1, *unit):
             yield np.asarray(page, dtype=stored.newbyteorder("="))
     elif unit == tuple(series.shape):
@@ -94,7 +99,27 @@ def _read(
         for index, page in enumerate(series.pages):
             if page is None:
                 log.warning("%s: page %d is missing and taken as zeros", path, index)
-            yield np.zeros(unit, series.dtype) if page is None else page.asarray()
+            yield np.zeros(unit, series.dtype) if page is None else _pixels(page)
+
+
+def _run(series: tifffile.TiffPageSeries) -> int | None:
+    """Where a series begins that is one uncompressed run of numbers, in the file that was opened and in no other."""
+    here = all(page is None or page.parent is series.parent for page in series.pages)
+    return series.dataoffset if here else None
+
+
+def _pixels(page: tifffile.TiffPage | tifffile.TiffFrame) -> Array:
+    """Of a page, which may lie in another file of the same data set."""
+    file = page.parent.filehandle
+    closed = file.closed
+    if closed:
+        file.open()
+    try:
+        pixels: Array = page.asarray()
+    finally:
+        if closed:
+            file.close()
+    return pixels
 
 
 @contextmanager

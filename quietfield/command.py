@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 def main(given: list[str] | None = None) -> int:
     """Run the command; the exit code is 0, 1 if any image failed, 2 if there was no image or no model."""
     given = sys.argv[1:] if given is None else given
-    if given == ["info"]:
-        return info()
+    if given[:1] == ["info"] and not Path("info").exists():
+        return info(given[1:])
     arguments = parser().parse_args(given)
     start_log()
     sources = [Path(name) for pattern in arguments.images for name in matches(pattern)]
@@ -164,8 +164,11 @@ def facts(device: torch.device, model: Model) -> Iterator[str]:
         yield f"model {name}, scale {part.network.scale}, weights sha256 {part.sha256}"
 
 
-def info() -> int:
+def info(more: list[str]) -> int:
     """Print versions, device, and the shipped networks with their checksums."""
+    if more:
+        print("quietfield info: expected nothing behind it; for a file give --dry-run", file=sys.stderr)
+        return NOTHING_TO_DO
     try:
         folder = find_model(list(SHIPPED))
         model = load_model(folder)

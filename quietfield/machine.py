@@ -99,9 +99,17 @@ def available(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc
 
 
 def disk_free(folder: Path) -> int:
-    """Bytes free where a folder is, or will be."""
+    """Bytes free where a folder is, or will be.
+
+    Raises
+    ------
+    OSError
+        If nothing may be written there.
+    """
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        raise OSError(f"{folder}: expected leave to write there, found none: choose another folder")
     return shutil.disk_usage(folder).free
 
 

@@ -17,7 +17,7 @@ from quietfield.files.images import open_stack
 from quietfield.files.jobs import Existing, Job, find_jobs
 from quietfield.machine import peak_memory
 from quietfield.network.predict import Denoiser
-from quietfield.pipeline import BLOCK_PIXELS, denoise_file, estimate, plan_of
+from quietfield.pipeline import BLOCK_PIXELS, check_disk, denoise_file, estimate, plan_of
 from quietfield.report import Report
 
 log = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ def explain(denoiser: Denoiser, job: Job, options: Options) -> str:
             first = next(stack.blocks(BLOCK_PIXELS))
             plan = plan_of(denoiser, stack, first, options)
             seconds = estimate(plan, stack, first)
+            check_disk(denoiser, str(job.source), stack, job.target.parent)
     except Exception as error:
         return _failure(error, job)
     report = Report.of(stack, plan, several=denoiser.general is not None)

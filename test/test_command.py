@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import tifffile
 
 import inference
 import quietfield
-from quietfield import command
+from quietfield import command, machine
 from quietfield.files.jobs import jobs_of
 
 
@@ -132,6 +133,19 @@ def test_info_tells_versions_device_and_networks(capsys: pytest.CaptureFixture[s
     assert said.count("weights sha256") == 2
     assert "device " in said
     assert "networks in " in said
+
+
+def test_info_of_a_file_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["info", "x.tif"]) == 2
+    assert "for a file give --dry-run" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_where_nothing_may_be_written(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(machine.os, "access", lambda path, mode: mode != os.W_OK)
+    assert run(put(tmp_path / "x.tif", 64), "-o", tmp_path / "out", "--dry-run") == 1
+    assert "expected leave to write there, found none" in caplog.text
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

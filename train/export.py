@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import math
 import platform
 import shutil
@@ -19,6 +20,8 @@ from quietfield.network.unet import UNet
 from .checkpoint import load_checkpoint, load_network
 from .config import from_record
 from .learn.schedule import MONITOR
+
+log = logging.getLogger(__name__)
 
 GENERAL = "general"  # the folder inside a model's for images that it does not know
 SPLIT = ("training_fields", "validation_fields", "clean_images", "validation_clean_images")
@@ -80,6 +83,7 @@ def export(
         shutil.copytree(general, folder / GENERAL, dirs_exist_ok=True)
         record["general"] = GENERAL
     save_model(folder, network, run["normalisation"], record)
+    log.info("%s: the model", folder)
 
 
 def _record(run: dict[str, Any], network: UNet) -> dict[str, Any]:

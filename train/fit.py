@@ -266,11 +266,12 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
             raise ValueError(
                 f"{pair.name}: expected a truth to validate on, found the same value everywhere: remove the image"
             )
-    wrong = [p for p in (*images.training, *images.validation) if p.scale != config.scale]
-    if wrong:
+    pairs = (*images.training, *images.validation)
+    if wrong := [p for p in pairs if p.scale != config.scale]:
+        advice = f"give --scale {wrong[0].scale}" if len(wrong) == len(pairs) else "crop it, or remove the pair"
         raise ValueError(
             f"{wrong[0].name}: expected a truth {config.scale} times as large as the frame, found "
-            f"{wrong[0].ground_truth.shape} for {wrong[0].frames.shape}: give --scale {wrong[0].scale}"
+            f"{wrong[0].ground_truth.shape} for {wrong[0].frames.shape}: {advice}"
         )
 
 

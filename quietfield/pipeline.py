@@ -18,7 +18,7 @@ from quietfield.files.stack import Stack
 from quietfield.files.tiff import write_tiff
 from quietfield.machine import available, disk_free
 from quietfield.network.predict import Denoiser
-from quietfield.planes import invalid
+from quietfield.planes import fill_invalid, invalid
 from quietfield.report import Report
 
 BLOCK_PIXELS = 1024 * 1024
@@ -27,6 +27,7 @@ BLOCK_PIXELS = 1024 * 1024
 PLANE_BYTES, TILE_BYTES = {1: 92, 2: 180}, {1: 560, 2: 1250}
 # On top where neighbouring planes are used: for each pixel of one plane, and of the planes in work.
 NEIGHBOURS_BYTES = (430, 60)
+LEAST_STEPS = 8  # of float32 that the standard deviation of an image must have
 PACE_SIDE = 256  # of the crop that tells how fast a network is here
 
 Progress = Callable[[int, int], None]
@@ -84,6 +85,7 @@ def denoise_stack(
     """
     blocks = stack.blocks(BLOCK_PIXELS)
     first = next(blocks)
+    check_contrast(first)
     plan = plan_of(denoiser, stack, first, options).tuned(first)
     report = Report.of(stack, plan, several=denoiser.general is not None)
     return report, _run(plan, itertools.chain([first], blocks), report, stack.count, progress)
@@ -121,6 +123,17 @@ def check_memory(denoiser: Denoiser, name: str, stack: Stack) -> None:
         raise MemoryError(
             f"{name}: shape {stack.shape}, {stack.dtype}: needs about {needed >> 20} MiB of memory, "
             f"found {free >> 20} MiB: raise the memory limit, or cut the planes"
+        )
+
+
+def check_contrast(planes: NDArray[Any]) -> None:
+    """Raise a ValueError if the contrast of planes (N, Y, X) is lost in float32, the type of the answers."""
+    x = fill_invalid(planes[:1])
+    spread, mean = float(x.std()), abs(float(x.mean()))
+    if 1e-12 * mean < spread < LEAST_STEPS * float(np.finfo(np.float32).eps) * mean:
+        raise ValueError(
+            f"expected a contrast that float32 can hold, found {spread:.3g} on an offset of {mean:.4g}: "
+            "subtract the offset"
         )
 
 

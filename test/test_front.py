@@ -98,6 +98,15 @@ def test_not_a_number_is_filled_in_and_counted(model: ImageDenoiser) -> None:
     assert report.invalid == 1
 
 
+@pytest.mark.parametrize(("kind", "offset"), [(np.float64, 1e9), (np.uint32, 1e8)])
+def test_a_contrast_that_float32_cannot_hold_is_named(model: ImageDenoiser, kind: type, offset: float) -> None:
+    noisy = RANDOM.poisson(20, (40, 50))
+    with pytest.raises(ValueError, match=r"expected a contrast that float32 can hold, found .*: subtract"):
+        model.denoise((noisy + offset).astype(kind))
+    assert np.isfinite(model.denoise((noisy + 1e5).astype(kind))).all()
+    assert (model.denoise(np.full((40, 50), offset, kind)) == np.float32(offset)).all()
+
+
 def test_several_threads_may_share_a_model(model: ImageDenoiser) -> None:
     images = [RANDOM.poisson(20, (64, 48 + i)) for i in range(4)]
     alone = [model.denoise(image) for image in images]

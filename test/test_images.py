@@ -280,3 +280,27 @@ def test_a_movie_in_several_files_is_read_from_each_of_them(tmp_path: Path) -> N
     for path in data_set(tmp_path, {"m": movie}, [[("m", 0), ("m", 1)], [("m", 2), ("m", 3)]]):
         with open_stack(path) as stack:
             assert np.array_equal(np.concatenate(list(stack.pages())), movie)
+
+
+def test_a_thumbnail_is_never_the_image(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 999, (64, 80), np.uint16)
+    with tifffile.TiffWriter(tmp_path / "x.tif") as file:
+        file.write(image[::4, ::4], subfiletype=1, metadata=None)
+        file.write(image, metadata=None)
+    with open_stack(tmp_path / "x.tif") as stack:
+        assert np.array_equal(np.concatenate(list(stack.pages()))[0], image)
+    with tifffile.TiffWriter(tmp_path / "only.tif") as file:
+        file.write(image, subfiletype=1, metadata=None)
+    with open_stack(tmp_path / "only.tif") as stack:
+        assert stack.shape == (64, 80)
+
+
+def test_of_pages_of_two_sizes_the_larger_part_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    movie = np.random.default_rng(0).integers(0, 999, (5, 40, 50), np.uint16)
+    with tifffile.TiffWriter(tmp_path / "x.tif") as file:
+        file.write(movie[0, :30], metadata=None)
+        for plane in movie:
+            file.write(plane, metadata=None)
+    with open_stack(tmp_path / "x.tif") as stack:
+        assert np.array_equal(np.concatenate(list(stack.pages())), movie)
+    assert "takes the image of shape (5, 40, 50) and leaves out others of shape (30, 50)" in caplog.text

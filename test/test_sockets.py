@@ -128,5 +128,23 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize("made", ["", "images", "images/image-stack-structured-noise", "images/elsewhere"])
 def test_no_input_says_where_it_looked(tmp_path: Path, made: str) -> None:
     (tmp_path / "in" / made).mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match=r"expected \.tif, \.tiff, \.mha files, looked in .*in.*images"):
+    with pytest.raises(FileNotFoundError, match=r"expected \.tif, .* files, looked in .*in.*images"):
         find_jobs(tmp_path / "in", tmp_path / "out")
+
+
+def test_a_folder_called_images_beside_images_is_just_a_folder(tmp_path: Path) -> None:
+    """As people keep images/ and masks/; the platform's has one of its sockets, or nothing beside it."""
+    mine = touch(tmp_path / "in" / "a.tif")
+    touch(tmp_path / "in" / "images" / "b.tif")
+    assert [job.source for job in find_jobs(tmp_path / "in", tmp_path / "out")[0]] == [mine]
+    socket = touch(tmp_path / "in" / "images" / "image-stack-structured-noise" / "c.tif")
+    assert [job.source for job in find_jobs(tmp_path / "in", tmp_path / "out")[0]] == [socket]
+
+
+def test_images_of_other_kinds_are_read_or_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.lsm", "b.STK", "c.btf", "d.czi", "e.nd2", "notes.txt"):
+        touch(tmp_path / name)
+    jobs, problems = find_jobs(tmp_path, tmp_path / "out")
+    assert [job.source.name for job in jobs] == ["a.lsm", "b.STK", "c.btf"]
+    assert not problems
+    assert "2 files are of kinds that are not read and are left out: d.czi, e.nd2" in caplog.text

@@ -11,7 +11,7 @@ from quietfield.files.metaimage import open_metaimage
 from quietfield.files.stack import Stack
 from quietfield.files.tiff import open_tiff
 
-SUFFIXES = (".tif", ".tiff", ".mha")
+SUFFIXES = (".tif", ".tiff", ".btf", ".lsm", ".stk", ".mha")
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from quietfield.files.images import SUFFIXES
 log = logging.getLogger(__name__)
 
 IMAGES = "images"
+# Images of microscopes and tools that people keep beside TIFFs, and that have to be saved as TIFF first.
+NOT_READ = (".czi", ".nd2", ".lif", ".oif", ".oib", ".oir", ".vsi", ".ims", ".mhd", ".nrrd", ".png", ".jpg", ".jpeg")
 DENOISED = "image-stack-denoised"
 # Folder under images/ to the answer's folder.
 FOLDERS = {
@@ -53,7 +55,7 @@ def find_jobs(
     FileNotFoundError
         If there is no image; the message says where it was looked for.
     """
-    if source.is_file() or not (source / IMAGES).is_dir():
+    if not _is_platform(source):
         looked = [source / IMAGES, source]
         jobs: list[Job] = []
         problems: list[str] = []
@@ -73,6 +75,12 @@ def find_jobs(
         places = ", ".join(str(place) for place in looked)
         raise FileNotFoundError(f"no input: expected {', '.join(SUFFIXES)} files, looked in {places}")
     return jobs, problems
+
+
+def _is_platform(source: Path) -> bool:
+    """Whether a folder is laid out as the platform does it, and not just one of images with a folder called images."""
+    sockets = (source / "inputs.json").is_file() or any((source / IMAGES / folder).is_dir() for folder in FOLDERS)
+    return (source / IMAGES).is_dir() and (sockets or not _images(source))
 
 
 def jobs_of(
@@ -106,6 +114,7 @@ def jobs_of(
             pairs += [(file, output / _answer(file.relative_to(source))) for file in files]
             below = 0 if recursive else len(_images(source, recursive=True)) - len(_images(source))
             hint = f": {below} in its folders are taken with --recursive" if below else ""
+            _name_others(source, recursive)
             if not files:
                 problems.append(f"{source}: expected {', '.join(SUFFIXES)} files, found none{hint}")
             elif hint:
@@ -170,6 +179,15 @@ def _socket_folders(source: Path) -> tuple[list[tuple[Path, str]], list[str]]:
         else:
             log.warning("%s: nothing to do for it", message)
     return [(folder, answer) for folder, answer in folders.items() if folder.is_dir()], problems
+
+
+def _name_others(folder: Path, recursive: bool) -> None:
+    """Warn of files that look like images of kinds that are not read."""
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    others = sorted(p.name for p in found if p.suffix.lower() in NOT_READ)
+    if others:
+        first = ", ".join(others[:3]) + (", ..." if others[3:] else "")
+        log.warning("%s: %d files are of kinds that are not read and are left out: %s", folder, len(others), first)
 
 
 def _images(folder: Path, recursive: bool = False) -> list[Path]:

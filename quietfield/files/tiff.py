@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,16 +36,8 @@ def open_tiff(path: Path, resources: ExitStack) -> Stack:
             raise ValueError(f"{path}: expected a TIFF, found something else or a damaged one ({error})") from error
     if not every:
         raise ValueError(f"{path}: expected a TIFF with an image in it, found none")
-    # The OME-XML of a file may name the images of others, too; each file is answered with its own.
-    mine = [s for s in every if any(page is not None and page.parent is tif for page in s.pages)]
-    if mine and len(mine) < len(every):
-        log.info("%s: %d other images of the data set lie in other files: left out", path, len(every) - len(mine))
-    every = mine or every
-    first = every[0]
-    series = [s for s in every if s.shape == first.shape and s.dtype == first.dtype]
-    if len(series) < len(every):
-        others = ", ".join(str(s.shape) for s in every if s not in series)
-        log.warning("%s: takes the image of shape %s and leaves out others of shape %s", path, first.shape, others)
+    series = _chosen(path, tif, every)
+    first = series[0]
     shape, axes = tuple(first.shape), first.axes
     behind = shape[axes.index("YX") + 2 :] if "YX" in axes else ()
     y, x = shape[: len(shape) - len(behind)][-2:] if len(shape) > len(behind) + 1 else (0, 0)
@@ -71,6 +63,25 @@ def open_tiff(path: Path, resources: ExitStack) -> Stack:
     if len(series) > 1:
         return Stack((len(series), *shape), dtype, "I" + axes, (y, x), pages, resident, samples)
     return Stack(shape, dtype, axes, (y, x), pages, resident, samples)
+
+
+def _chosen(
+    path: Path, tif: tifffile.TiffFile, every: Sequence[tifffile.TiffPageSeries]
+) -> list[tifffile.TiffPageSeries]:
+    """The image of a file, or several of one shape; what is left out is logged."""
+    # The OME-XML of a file may name the images of others, too; each file is answered with its own.
+    mine = [s for s in every if any(page is not None and page.parent is tif for page in s.pages)]
+    if mine and len(mine) < len(every):
+        log.info("%s: %d other images of the data set lie in other files: left out", path, len(every) - len(mine))
+    # A thumbnail, marked as an image of reduced resolution, is never the image.
+    full = [s for s in mine or every if not s.keyframe.is_reduced] or mine or list(every)
+    alike = [[s for s in full if (s.shape, s.dtype) == (one.shape, one.dtype)] for one in full]
+    series = max(alike, key=lambda group: sum(math.prod(s.shape) for s in group))
+    if len(series) < len(full):
+        others = ", ".join(str(s.shape) for s in full if s not in series)
+        shape = series[0].shape
+        log.warning("%s: takes the image of shape %s and leaves out others of shape %s", path, shape, others)
+    return series
 
 
 def _unit(series: tifffile.TiffPageSeries, plane: tuple[int, ...]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from train.config import Config
 from train.data.layouts import Layout, detect, open_image
-from train.data.prepare import compact, prepare, report, survey
+from train.data.prepare import compact, prepare, report, survey, verdict
 
 RANDOM = np.random.default_rng(0)
 FIELDS = ("001", "002", "081")
@@ -278,6 +278,19 @@ def test_prepare_goes_on_past_bad_files_and_refuses_a_folder_of_nothing_else(tmp
     with pytest.raises(ValueError, match="expected images to train on, found none that are usable") as error:
         prepare(tmp_path / "none", Config(), None)
     assert "files that cannot be read: 6" in str(error.value)
+
+
+def test_prepare_says_whether_fit_takes_the_pairs(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    config = Config(exclude=(), split="fields", validation=0.3)
+    assert verdict(tmp_path, config, None).startswith("ready, with ")
+    assert verdict(tmp_path, Config(learn="noise2void"), None) == ""
+    first = sorted((tmp_path / "clean").iterdir())[0]
+    tifffile.imwrite(first, np.kron(tifffile.imread(first), np.ones((2, 2), np.float32)))
+    assert "would stop: " in verdict(tmp_path, config, None)
+    assert "crop it, or remove the pair" in verdict(tmp_path, config, None)
+    first.unlink()
+    assert "expected the truth of this name, found no file" in verdict(tmp_path, config, None)
 
 
 def test_prepare_says_what_is_to_be_done_with_clean_images(tmp_path: Path) -> None:

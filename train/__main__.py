@@ -202,9 +202,12 @@ def _machine(arguments: Arguments) -> Any:
 
 
 def _prepare(arguments: Arguments) -> None:
-    from .data.prepare import prepare
+    from .data.prepare import prepare, verdict
 
-    print(prepare(arguments.data, recipes.configuration(arguments), arguments.cache))
+    config = recipes.configuration(arguments)
+    print(prepare(arguments.data, config, arguments.cache))
+    if words := verdict(arguments.data, config, arguments.cache):
+        print(f"  fit: {words}")
 
 
 def _recipes(arguments: Arguments) -> None:

@@ -23,7 +23,7 @@ from quietfield.network.unet import UNet
 from .callbacks import CHECKPOINT, EndOfRun, callbacks
 from .checkpoint import WholeFiles, architecture, check_resumable, load_checkpoint, load_network, run_normalisation
 from .config import Config
-from .data.pairs import Images
+from .data.pairs import Images, check_scale
 from .data.resident import Resident
 from .data.statistics import Moments
 from .folders import make_folder
@@ -266,13 +266,7 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
             raise ValueError(
                 f"{pair.name}: expected a truth to validate on, found the same value everywhere: remove the image"
             )
-    pairs = (*images.training, *images.validation)
-    if wrong := [p for p in pairs if p.scale != config.scale]:
-        advice = f"give --scale {wrong[0].scale}" if len(wrong) == len(pairs) else "crop it, or remove the pair"
-        raise ValueError(
-            f"{wrong[0].name}: expected a truth {config.scale} times as large as the frame, found "
-            f"{wrong[0].ground_truth.shape} for {wrong[0].frames.shape}: {advice}"
-        )
+    check_scale((*images.training, *images.validation), config.scale)
 
 
 def _check_start(

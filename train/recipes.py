@@ -33,11 +33,11 @@ RECIPES: dict[str, tuple[str, Config]] = {
         ),
     ),
     "recorrupted": (
-        "without a truth: noise is drawn like that of each image, and the image predicted behind it; white noise",
+        "without ground truth: noise is drawn like that of each image, and the image predicted behind it; white noise",
         Config(learn="recorrupted", channels=(32, 32, 64), steps=1500, batch=8, ema=0.99, validate_every=250),
     ),
     "corrected": (
-        "without a truth: what the recipe 'recorrupted' learnt, corrected by hidden pixels (Noise2Void), which need no "
+        "without ground truth: what the recipe 'recorrupted' learnt, corrected by masked pixels (Noise2Void), which need no "
         "model of the noise; white noise; give --initial with its checkpoint",
         Config(
             learn="noise2void", channels=(32, 32, 64), steps=2500, batch=8, ema=0.995, lr=1e-3, warmup=50, spots=0.06,
@@ -45,16 +45,16 @@ RECIPES: dict[str, tuple[str, Config]] = {
         ),
     ),
     "noise2void": (
-        "without a truth: hidden pixels are predicted from those around (N2V2); for noise that neighbours share give "
+        "without ground truth: masked pixels are predicted from those around (N2V2); for noise that neighbours share give "
         "--mask as 'train noise' advises",
         Config(learn="noise2void", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
     ),
     "noise2noise": (
-        "without a truth: the next frame of the same scene, or plane of a stack, is predicted",
+        "without ground truth: the next frame of the same scene, or plane of a stack, is predicted",
         Config(learn="noise2noise", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
     ),
     "neighbours": (
-        "without a truth: a pixel is predicted from the one beside it (Neighbor2Neighbor); white noise",
+        "without ground truth: a pixel is predicted from the one beside it (Neighbor2Neighbor); white noise",
         Config(learn="neighbours", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
     ),
     "report": (

@@ -353,3 +353,13 @@ def _frames(count: int, kind: str, average: int, generator: torch.Generator) -> 
     if kind == "first" or average == count:
         return list(range(average))
     return [int(f) for f in torch.randperm(count, generator=generator)[:average]]
+
+
+def check_scale(pairs: Sequence[Pair], scale: int) -> None:
+    """Raise a ValueError, which names one, if ground truths are not `scale` times as large as their frames."""
+    if wrong := [p for p in pairs if p.scale != scale]:
+        advice = f"give --scale {wrong[0].scale}" if len(wrong) == len(pairs) else "crop it, or remove the pair"
+        raise ValueError(
+            f"{wrong[0].name}: expected a truth {scale} times as large as the frame, found "
+            f"{wrong[0].ground_truth.shape} for {wrong[0].frames.shape}: {advice}"
+        )

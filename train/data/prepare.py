@@ -12,6 +12,8 @@ from ..config import Config
 from .cache import FIELDS, open_cache
 from .frames import one_plane
 from .layouts import PAIRED, Item, Layout, detect, open_image, open_planes, scale_of
+from .pairs import check_scale
+from .sources import find_images
 from .split import split_fields
 from .statistics import Moments
 
@@ -174,6 +176,18 @@ def prepare(data: Path, config: Config, cache: Path | None) -> str:
         picked = ", ".join(f"{name} {getattr(config, name)}" for name in FIELDS)
         lines.append(f"  cache: {len(store.dtypes)} normalised images ({picked}) in {store.folder}")
     return "\n".join(lines)
+
+
+def verdict(data: Path, config: Config, cache: Path | None) -> str:
+    """Whether `fit` would take the pairs of a folder, and if not why; nothing of folders that hold no pairs."""
+    if not config.supervised or detect(data, config.average).kind == "clean":
+        return ""
+    try:
+        images = find_images(data, config, None, cache)
+        check_scale((*images.training, *images.validation), config.scale)
+    except ValueError as error:
+        return f"would stop: {error}"
+    return f"ready, with {len(images.training)} images to train on and {len(images.validation)} to validate on"
 
 
 def compact(names: tuple[str, ...]) -> str:

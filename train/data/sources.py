@@ -21,7 +21,7 @@ SOURCES = {
     "w2s-raw": "W2S (Zhou et al. 2020), raw frames and the mean of 400",
     "w2s-normalised": "W2S (Zhou et al. 2020), normalised",
     "pairs": "pairs of noisy and clean images",
-    "clean": "clean images with drawn noise",
+    "clean": "clean images with synthetic noise",
 }
 
 log = logging.getLogger(__name__)

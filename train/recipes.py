@@ -37,8 +37,8 @@ RECIPES: dict[str, tuple[str, Config]] = {
         Config(learn="recorrupted", channels=(32, 32, 64), steps=1500, batch=8, ema=0.99, validate_every=250),
     ),
     "corrected": (
-        "without ground truth: what the recipe 'recorrupted' learnt, corrected by masked pixels (Noise2Void), which need "
-        "no model of the noise; white noise; give --initial with its checkpoint",
+        "without ground truth: what the recipe 'recorrupted' learnt, corrected by masked pixels (Noise2Void), which "
+        "need no model of the noise; white noise; give --initial with its checkpoint",
         Config(
             learn="noise2void", channels=(32, 32, 64), steps=2500, batch=8, ema=0.995, lr=1e-3, warmup=50, spots=0.06,
             validate_every=500,

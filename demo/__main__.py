@@ -35,9 +35,9 @@ def main() -> int:
     for job in find_jobs(source, arguments.output, existing="replace")[0]:
         if job.target.is_file() and len(rows) < MOST_ROWS:
             with open_stack(job.source) as stack:
-                noisy = next(stack.pages())[0]
+                noisy = stack.plane(0)
             with open_stack(job.target) as stack:
-                rows.append(Row(job.source.name, noisy, next(stack.pages())[0], truth))
+                rows.append(Row(job.source.name, noisy, stack.plane(0), truth))
     if truth is not None:
         print(f"{'simulated field':16} {'SI-PSNR (dB)':>12} {'SSIM':>8}")
         for title, image in (("noisy", rows[0].noisy), ("denoised", rows[0].denoised)):

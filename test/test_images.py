@@ -7,6 +7,7 @@ import pytest
 import SimpleITK
 import tifffile
 
+from quietfield.files.arrays import ArrayStack
 from quietfield.files.images import open_stack
 from quietfield.files.tiff import write_tiff
 
@@ -78,7 +79,7 @@ def test_colours_keep_their_place(tmp_path: Path, shape: tuple[int, ...], compre
     tifffile.imwrite(tmp_path / "x.tif", expected, photometric="rgb", compression=compression)
     assert np.array_equal(read(tmp_path / "x.tif"), expected)
     with open_stack(tmp_path / "x.tif") as stack:
-        write_tiff(tmp_path / "y.tif", stack, (p.astype(np.float32) for page in stack.pages() for p in page))
+        write_tiff(tmp_path / "y.tif", stack, (p.astype(np.float32) for page in stack.blocks(1) for p in page))
     assert np.array_equal(tifffile.imread(tmp_path / "y.tif"), expected)
 
 
@@ -90,7 +91,7 @@ def test_a_trailing_axis_of_one_is_no_width(tmp_path: Path, shape: tuple[int, ..
     assert np.array_equal(read(tmp_path / "x.tif"), expected)
     with open_stack(tmp_path / "x.tif") as stack:
         assert stack.plane_shape == (shape[-3:-1] if shape != (1, 1, 1) else (1, 1))
-        write_tiff(tmp_path / "y.tif", stack, (p.astype(np.float32) for page in stack.pages() for p in page))
+        write_tiff(tmp_path / "y.tif", stack, (p.astype(np.float32) for page in stack.blocks(1) for p in page))
     assert np.array_equal(tifffile.imread(tmp_path / "y.tif"), expected)
 
 
@@ -148,7 +149,7 @@ def test_twice_the_pixels_keep_axes_and_physical_size(tmp_path: Path, shape: tup
     tifffile.imwrite(tmp_path / "x.tif", expected, photometric="rgb" if colours else "minisblack")
     with open_stack(tmp_path / "x.tif") as stack:
         assert (stack.enlarged(1), stack.enlarged(2)) == (shape, TWICE[shape])
-        planes = (np.kron(p, np.ones((2, 2))).astype(np.float32) for page in stack.pages() for p in page)
+        planes = (np.kron(p, np.ones((2, 2))).astype(np.float32) for page in stack.blocks(1) for p in page)
         write_tiff(tmp_path / "y.tif", stack, planes, scale=2)
     y, x = (i for i, (a, b) in enumerate(zip(shape, TWICE[shape], strict=True)) if a != b)
     with tifffile.TiffFile(tmp_path / "y.tif") as tif:
@@ -272,14 +273,14 @@ def test_each_file_of_several_positions_gives_its_own_pixels(tmp_path: Path) -> 
     ):
         with open_stack(path) as stack:
             assert (stack.shape, stack.axes) == ((3, 24, 20), "TYX")
-            assert np.array_equal(np.concatenate(list(stack.pages())), image)
+            assert np.array_equal(np.concatenate(list(stack.blocks(1))), image)
 
 
 def test_a_movie_in_several_files_is_read_from_each_of_them(tmp_path: Path) -> None:
     movie = np.random.default_rng(0).integers(0, 999, (4, 24, 20), np.uint16)
     for path in data_set(tmp_path, {"m": movie}, [[("m", 0), ("m", 1)], [("m", 2), ("m", 3)]]):
         with open_stack(path) as stack:
-            assert np.array_equal(np.concatenate(list(stack.pages())), movie)
+            assert np.array_equal(np.concatenate(list(stack.blocks(1))), movie)
 
 
 def test_a_thumbnail_is_never_the_image(tmp_path: Path) -> None:
@@ -288,7 +289,7 @@ def test_a_thumbnail_is_never_the_image(tmp_path: Path) -> None:
         file.write(image[::4, ::4], subfiletype=1, metadata=None)
         file.write(image, metadata=None)
     with open_stack(tmp_path / "x.tif") as stack:
-        assert np.array_equal(np.concatenate(list(stack.pages()))[0], image)
+        assert np.array_equal(np.concatenate(list(stack.blocks(1)))[0], image)
     with tifffile.TiffWriter(tmp_path / "only.tif") as file:
         file.write(image, subfiletype=1, metadata=None)
     with open_stack(tmp_path / "only.tif") as stack:
@@ -302,5 +303,44 @@ def test_of_pages_of_two_sizes_the_larger_part_is_taken(tmp_path: Path, caplog: 
         for plane in movie:
             file.write(plane, metadata=None)
     with open_stack(tmp_path / "x.tif") as stack:
-        assert np.array_equal(np.concatenate(list(stack.pages())), movie)
+        assert np.array_equal(np.concatenate(list(stack.blocks(1))), movie)
     assert "takes the image of shape (5, 40, 50) and leaves out others of shape (30, 50)" in caplog.text
+
+
+ORDER = [4, 0, 5, 5, 2, 1, 3]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_planes_are_read_in_any_order(tmp_path: Path, layout: str) -> None:
+    expected = make((6, 33, 35), "uint16")
+    tifffile.imwrite(tmp_path / "x.tif", expected, photometric="minisblack", **LAYOUTS[layout])
+    with open_stack(tmp_path / "x.tif") as stack:
+        for index in ORDER:
+            plane = stack.plane(index)
+            assert plane.dtype == np.uint16
+            assert np.array_equal(plane, expected[index])
+        assert np.array_equal(np.concatenate(list(stack.blocks(2000, ORDER))), expected[ORDER])
+        for index in (-1, 6):
+            with pytest.raises(IndexError, match="expected a plane from 0 to 5"):
+                stack.plane(index)
+
+
+@pytest.mark.parametrize("kind", ["pages", "samples", "images", "mha", "array"])
+def test_planes_of_every_kind_of_file_are_read_in_any_order(tmp_path: Path, kind: str) -> None:
+    expected = make((6, 20, 21), "uint16")
+    path = tmp_path / ("x.mha" if kind == "mha" else "x.tif")
+    if kind == "samples":
+        pixels = np.moveaxis(expected.reshape(2, 3, 20, 21), 1, -1)
+        tifffile.imwrite(path, pixels, photometric="rgb", compression="lzw")
+    elif kind == "mha":
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(expected), str(path))
+    elif kind == "array":
+        stack = ArrayStack(expected.astype(">u2").transpose(1, 0, 2), "YTX").stack
+        assert all(np.array_equal(stack.plane(i), expected[i]) and stack.plane(i).dtype == "=u2" for i in ORDER)
+        return
+    else:
+        with tifffile.TiffWriter(path) as file:
+            for plane in expected:
+                file.write(plane, contiguous=False, metadata=None if kind == "pages" else {})
+    with open_stack(path) as stack:
+        assert all(np.array_equal(stack.plane(index), expected[index]) for index in ORDER)

@@ -94,7 +94,7 @@ def test_no_more_planes_are_held_than_neighbours(denoiser: Denoiser) -> None:
 
 def stack(shape: tuple[int, ...], axes: str, samples: int = 1) -> Stack:
     plane = shape[-2:] if samples == 1 else shape[-3:-1]
-    return Stack(shape, np.dtype(np.uint16), axes, (plane[0], plane[1]), lambda: iter(()), 0, samples)
+    return Stack(shape, np.dtype(np.uint16), axes, (plane[0], plane[1]), np.empty, 0, samples)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -43,12 +43,12 @@ class ArrayStack:
         planes = array.transpose(self.order)
         y, x = planes.shape[-2:]
 
-        def pages() -> Iterator[Array]:
-            for index in np.ndindex(planes.shape[:-2]):
-                yield planes[index][None]
+        def read(index: int) -> Array:
+            plane: Array = planes[np.unravel_index(index, planes.shape[:-2])]
+            return plane.astype(plane.dtype.newbyteorder("="), copy=False)
 
         names = "".join(self.axes[i] for i in self.order)
-        self.stack = Stack(planes.shape, planes.dtype, names, (y, x), pages, resident=0)
+        self.stack = Stack(planes.shape, planes.dtype, names, (y, x), read, resident=0)
 
     def array_of(self, planes: Iterable[NDArray[np.float32]], scale: int = 1) -> NDArray[np.float32]:
         """Denoised planes in the order of the stack to float32 of the image's shape and order of axes."""

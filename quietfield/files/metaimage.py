@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from quietfield.files.stack import Array, Stack, as_planes
+from quietfield.files.stack import Array, Stack
 
 
 def open_metaimage(path: Path) -> Stack:
@@ -31,16 +32,18 @@ def open_metaimage(path: Path) -> Stack:
     y, x = size[-2:]
     dtype = _dtype(path, SimpleITK.GetPixelIDValueAsString(reader.GetPixelID()))
 
-    def pages() -> Iterator[Array]:
+    @functools.cache
+    def pixels() -> tuple[Any, Array]:
         image = attempt(reader.Execute)
-        # A view does not keep its image alive: this frame holds the image, and copies leave it.
-        view = SimpleITK.GetArrayViewFromImage(image)
-        for page in view.reshape(-1, y, x, samples):
-            yield as_planes(page.copy(), (y, x), samples)
+        # A view does not keep its image alive, so both are kept.
+        return image, SimpleITK.GetArrayViewFromImage(image).reshape(-1, y, x, samples)
+
+    def read(index: int) -> Array:
+        return pixels()[1][index // samples, :, :, index % samples].copy()
 
     axes = "TZYX"[-len(size) :] + ("S" if samples > 1 else "")
     shape = (*size, samples) if samples > 1 else size
-    return Stack(shape, dtype, axes, (y, x), pages, dtype.itemsize * math.prod(shape), samples)
+    return Stack(shape, dtype, axes, (y, x), read, dtype.itemsize * math.prod(shape), samples)
 
 
 def _dtype(path: Path, name: str) -> np.dtype[Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Stack:
-    """An open image file whose planes are read one after the other.
+    """An open image file whose planes are read one by one, in any order.
 
     Attributes
     ----------
@@ -27,9 +28,9 @@ class Stack:
         The file's own names of the axes.
     plane_shape : tuple of int
         (Y, X) of one plane.
-    pages : callable
-        Gives an iterator over arrays (k, Y, X) of native byte order: the planes of the leading
-        axes in their order, those of the samples innermost.
+    read : callable
+        Gives the plane (Y, X) of an index, in native byte order: the planes of the leading axes are counted in their
+        order, those of the samples innermost. See `plane`.
     resident : int
         Bytes of the file's pixels that reading holds in memory at once.
     samples : int
@@ -40,7 +41,7 @@ class Stack:
     dtype: np.dtype[Any]
     axes: str
     plane_shape: tuple[int, int]
-    pages: Callable[[], Iterator[Array]]
+    read: Callable[[int], Array]
     resident: int
     samples: int = 1
 
@@ -61,18 +62,39 @@ class Stack:
         y, x = self.plane_shape
         return (*self.shape[: end - 2], scale * y, scale * x, *self.shape[end:])
 
-    def blocks(self, pixels: int) -> Iterator[Array]:
-        """The planes, in arrays (n, Y, X) of at most so many pixels, or of one plane."""
+    def plane(self, index: int) -> Array:
+        """One plane (Y, X), in native byte order.
+
+        Parameters
+        ----------
+        index : int
+            From 0, in the stored order; the planes of the samples are innermost.
+
+        Raises
+        ------
+        IndexError
+            If there is no such plane.
+        ValueError
+            If the file is damaged or cut short; the message names it.
+        """
+        if not 0 <= index < self.count:
+            raise IndexError(f"expected a plane from 0 to {self.count - 1}, found {index}")
+        return self.read(index)
+
+    def blocks(self, pixels: int, indices: Iterable[int] | None = None) -> Iterator[Array]:
+        """Planes in their order, or those of some indices, in arrays (n, Y, X).
+
+        Each array has at most so many pixels, or one plane.
+        """
         size = max(1, pixels // math.prod(self.plane_shape))
-        pending: list[Array] = []
-        for page in self.pages():
-            for plane in page:
-                pending.append(plane)
-                if len(pending) == size:
-                    yield np.stack(pending)
-                    pending = []
-        if pending:
-            yield np.stack(pending)
+        for some in _batched(range(self.count) if indices is None else indices, size):
+            yield np.stack([self.plane(index) for index in some])
+
+
+def _batched(indices: Iterable[int], size: int) -> Iterator[list[int]]:
+    rest = iter(indices)
+    while some := list(itertools.islice(rest, size)):
+        yield some
 
 
 def as_planes(page: Array, plane_shape: tuple[int, int], samples: int) -> Array:

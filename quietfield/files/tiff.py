@@ -44,25 +44,22 @@ def open_tiff(path: Path, resources: ExitStack) -> Stack:
     samples = math.prod(behind)
     unit = _unit(first, (y, x) if samples == 1 else (y, x, samples))
 
-    def pages() -> Iterator[Array]:
-        for one in series:
-            try:
-                found = 0
-                for page in _read(path, tif, one, unit):
-                    found += page.size
-                    yield as_planes(page, (y, x), samples)
-                if found != math.prod(shape):
-                    raise ValueError(f"expected {math.prod(shape)} pixels, found {found}")
-            except MemoryError:
-                raise
-            except Exception as error:  # codecs raise types of their own
-                raise ValueError(f"{path}: damaged or cut short: {error}") from error
+    each = math.prod(shape) // max(1, y * x)  # planes of each image
+    readers = [_Reader(path, tif, one, unit, (y, x), samples) for one in series]
+
+    def read(index: int) -> Array:
+        try:
+            return readers[index // each].plane(index % each)
+        except MemoryError:
+            raise
+        except Exception as error:  # codecs raise types of their own
+            raise ValueError(f"{path}: damaged or cut short: {error}") from error
 
     dtype = np.dtype(first.dtype)
     resident = dtype.itemsize * math.prod(unit)
     if len(series) > 1:
-        return Stack((len(series), *shape), dtype, "I" + axes, (y, x), pages, resident, samples)
-    return Stack(shape, dtype, axes, (y, x), pages, resident, samples)
+        return Stack((len(series), *shape), dtype, "I" + axes, (y, x), read, resident, samples)
+    return Stack(shape, dtype, axes, (y, x), read, resident, samples)
 
 
 def _chosen(
@@ -94,23 +91,61 @@ def _unit(series: tifffile.TiffPageSeries, plane: tuple[int, ...]) -> tuple[int,
     return page if whole_planes and fits else tuple(series.shape)
 
 
-def _read(
-    path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, unit: tuple[int, ...]
-) -> Iterator[Array]:
-    """Arrays of the shape `unit` that follow each other in the file."""
-    if (start := _run(series)) is not None:
-        # One uncompressed run of numbers: mapped, so that only the planes in use are in memory.
-        stored = np.dtype(series.dtype).newbyteorder(tif.byteorder)
-        mapped = np.memmap(path, stored, "r", start, tuple(series.shape))
-        for page in mapped.reshape(-1, *unit):
-            yield np.asarray(page, dtype=stored.newbyteorder("="))
-    elif unit == tuple(series.shape):
-        yield series.asarray()
-    else:
-        for index, page in enumerate(series.pages):
-            if page is None:
-                log.warning("%s: page %d is missing and taken as zeros", path, index)
-            yield np.zeros(unit, series.dtype) if page is None else _pixels(page)
+class _Reader:
+    """Planes of an image, in any order; the array that was read last is kept, as others of its planes may follow.
+
+    Parameters
+    ----------
+    unit : tuple of int
+        Shape of what is read at once (`_unit`).
+    plane, samples : tuple of int, int
+        (Y, X) of a plane, and of how many planes the pixels are stored side by side.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        tif: tifffile.TiffFile,
+        series: tifffile.TiffPageSeries,
+        unit: tuple[int, ...],
+        plane: tuple[int, int],
+        samples: int,
+    ) -> None:
+        self.path, self.tif, self.series, self.unit = path, tif, series, unit
+        self.plane_shape, self.samples = plane, samples
+        self.number, self.last = -1, np.empty(0)
+        self.mapped: Array | None = None
+
+    def plane(self, index: int) -> Array:
+        """One plane (Y, X)."""
+        planes = math.prod(self.unit) // math.prod(self.plane_shape)
+        number, within = divmod(index, planes)
+        if number != self.number:
+            self.last = np.empty(0)  # the room of one array at a time
+            found = self._array(number)
+            if found.size != math.prod(self.unit):
+                raise ValueError(f"expected {math.prod(self.unit)} pixels, found {found.size}")
+            self.number, self.last = number, as_planes(found, self.plane_shape, self.samples)
+        plane: Array = self.last[within]
+        return plane
+
+    def _array(self, number: int) -> Array:
+        """An array of the shape `unit`: of those that follow each other in the file, the one of a number."""
+        if (start := _run(self.series)) is not None:
+            # One uncompressed run of numbers: mapped, so that only the planes in use are in memory.
+            stored = np.dtype(self.series.dtype).newbyteorder(self.tif.byteorder)
+            if self.mapped is None:
+                mapped = np.memmap(self.path, stored, "r", start, tuple(self.series.shape))
+                self.mapped = mapped.reshape(-1, *self.unit)
+            return np.asarray(self.mapped[number], dtype=stored.newbyteorder("="))
+        if self.unit == tuple(self.series.shape):
+            every: Array = self.series.asarray()
+            return every
+        page = self.series.pages[number]
+        if page is None:
+            log.warning("%s: page %d is missing and taken as zeros", self.path, number)
+            return np.zeros(self.unit, self.series.dtype)
+        return _pixels(page)
 
 
 def _run(series: tifffile.TiffPageSeries) -> int | None:

@@ -27,7 +27,7 @@ from train.measure.metrics import psnr, si_psnr, ssim
 def read(path: Path) -> np.ndarray:
     """All planes, (N, Y, X), float64."""
     with open_stack(path) as stack:
-        return np.concatenate(list(stack.pages())).astype(np.float64)
+        return np.concatenate(list(stack.blocks(1))).astype(np.float64)
 
 
 def case_metrics(prediction: Path, truth: Path) -> dict[str, float]:

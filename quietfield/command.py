@@ -17,6 +17,8 @@ import torch
 
 from quietfield import __version__
 from quietfield.adapt.plan import NEIGHBOURS, Adaptation, Options
+from quietfield.files.answer import COMPRESSIONS, DTYPES, MOST_CLIPPED, Form
+from quietfield.files.arrays import NAMES
 from quietfield.files.jobs import Existing, jobs_of
 from quietfield.front import SHIPPED
 from quietfield.machine import choose_device, describe, describe_torch, keep_memory
@@ -37,11 +39,11 @@ def main(given: list[str] | None = None) -> int:
     sources = [Path(name) for pattern in arguments.images for name in matches(pattern)]
     jobs, problems = jobs_of(sources, arguments.output, arguments.recursive, there(arguments))
     try:
-        denoiser, options = prepare(arguments)
+        denoiser, options, form = prepare(arguments)
     except ValueError as error:
         log.error("%s", error)
         return NOTHING_TO_DO
-    return run(denoiser, jobs, problems, options, dry=arguments.dry_run).code
+    return run(denoiser, jobs, problems, options, form=form, dry=arguments.dry_run).code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -92,6 +94,31 @@ def add_options(found: argparse.ArgumentParser) -> None:
         help="auto: planes of a stack that show the same scene help each other; off: each plane by itself",
     )
     found.add_argument(
+        "--axes",
+        type=_axes,
+        metavar="TCYX",
+        help=f"names of the images' axes, letters of {NAMES} with YX among them; default: those that each file has",
+    )
+    found.add_argument(
+        "--channels",
+        type=_channels,
+        metavar="0,2",
+        help="numbers of the channels to denoise, from 0; the others are copied as they are. Default: all",
+    )
+    found.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=DTYPES[0],
+        help="type of the answers; integers are rounded and clipped. same: as the image, refused where more than "
+        f"{100 * MOST_CLIPPED:g} %% of the pixels would be clipped (default: %(default)s)",
+    )
+    found.add_argument(
+        "--compress",
+        choices=COMPRESSIONS,
+        default=COMPRESSIONS[0],
+        help="pack the answers without loss (default: %(default)s)",
+    )
+    found.add_argument(
         "--model", type=Path, metavar="DIR", help="folder with model.json; default: the shipped networks"
     )
 
@@ -107,6 +134,19 @@ def _adaptation(text: str) -> Adaptation:
         return Adaptation.of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _axes(text: str) -> str:
+    found = text.upper()
+    if len(set(found)) < len(found) or "YX" not in found or not set(found) <= set(NAMES):
+        raise argparse.ArgumentTypeError(f"expected different letters of {NAMES} with YX among them, found {text!r}")
+    return found
+
+
+def _channels(text: str) -> tuple[int, ...]:
+    if not all(word.strip().isdecimal() for word in text.split(",")):
+        raise argparse.ArgumentTypeError(f"expected numbers from 0 with commas between them, as 0,2; found {text!r}")
+    return tuple(sorted({int(word) for word in text.split(",")}))
 
 
 def matches(pattern: str) -> list[str]:
@@ -129,7 +169,7 @@ def start_log() -> None:
         signal.signal(number, stop_in_order)
 
 
-def prepare(arguments: argparse.Namespace, *places: Path) -> tuple[Denoiser, Options]:
+def prepare(arguments: argparse.Namespace, *places: Path) -> tuple[Denoiser, Options, Form]:
     """Load the model, put it on the best device, and log what runs where.
 
     Parameters
@@ -150,7 +190,14 @@ def prepare(arguments: argparse.Namespace, *places: Path) -> tuple[Denoiser, Opt
     device = choose_device()
     for line in facts(device, model):
         log.info("%s", line)
-    return Denoiser.of(model, device), Options(adapt, arguments.neighbours)
+    note = {"networks": ", ".join(f"{part.record.get('name')} ({part.sha256[:12]})" for part in parts(model))}
+    form = Form(arguments.dtype, arguments.compress, arguments.axes, note)
+    return Denoiser.of(model, device), Options(adapt, arguments.neighbours, arguments.channels), form
+
+
+def parts(model: Model) -> tuple[Model, ...]:
+    """A model, and the one for images beyond its domain."""
+    return (model, model.general) if model.general else (model,)
 
 
 def facts(device: torch.device, model: Model) -> Iterator[str]:
@@ -159,7 +206,7 @@ def facts(device: torch.device, model: Model) -> Iterator[str]:
     yield f"quietfield {__version__}, {versions}"
     yield describe_torch()
     yield f"device {describe(device)}"
-    for part in (model, model.general) if model.general else (model,):
+    for part in parts(model):
         name = part.record.get("name", "without a name")
         yield f"model {name}, scale {part.network.scale}, weights sha256 {part.sha256}"
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, overload
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -15,7 +14,7 @@ from quietfield.files.arrays import ArrayStack
 from quietfield.machine import choose_device
 from quietfield.network.model import Model, find_model, load_model
 from quietfield.network.predict import Denoiser
-from quietfield.pipeline import check_memory, denoise_stack, silent
+from quietfield.pipeline import check_memory, denoise_stack, silent, with_contrast
 from quietfield.report import Report
 
 HERE = Path(__file__).resolve().parent
@@ -52,7 +51,7 @@ class ImageDenoiser:
         adapt: str | float = ...,
         progress: Progress | None = ...,
         report: Literal[False] = ...,
-    ) -> NDArray[np.float32]: ...
+    ) -> NDArray[Any]: ...
 
     @overload
     def denoise(
@@ -64,7 +63,7 @@ class ImageDenoiser:
         adapt: str | float = ...,
         progress: Progress | None = ...,
         report: Literal[True],
-    ) -> tuple[NDArray[np.float32], Report]: ...
+    ) -> tuple[NDArray[Any], Report]: ...
 
     def denoise(
         self,
@@ -75,7 +74,7 @@ class ImageDenoiser:
         adapt: str | float = "auto",
         progress: Progress | None = None,
         report: bool = False,
-    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], Report]:
+    ) -> NDArray[Any] | tuple[NDArray[Any], Report]:
         """Denoise an image or a stack.
 
         Parameters
@@ -99,7 +98,7 @@ class ImageDenoiser:
         -------
         ndarray
             float32, the shape and the intensity units of the image (twice the pixels along Y and X from a network
-            that doubles them).
+            that doubles them). float64 where only that can hold the contrast beside an offset, such as 1e9.
         Report
             Only with `report=True`.
 
@@ -122,6 +121,7 @@ class ImageDenoiser:
         'off: structure repeats in 0 of the first 1 steps'
         """
         array, options = ArrayStack(image, axes), Options(Adaptation.of(adapt), neighbours)
+        array.stack = with_contrast(array.stack)
         check_memory(self.denoiser, "image", array.stack)
         found, planes = denoise_stack(self.denoiser, array.stack, options, progress or silent)
         answer = array.array_of(planes, self.denoiser.network.scale)
@@ -156,7 +156,7 @@ def load(model: str | Path | None = None, device: torch.device | str | None = No
     return ImageDenoiser(load_model(find_model([Path(model)] if model else list(SHIPPED))), device)
 
 
-def denoise(image: Any, axes: str | None = None, **options: Any) -> NDArray[np.float32]:
+def denoise(image: Any, axes: str | None = None, **options: Any) -> NDArray[Any]:
     """Denoise one image with the shipped networks; `load` once to denoise many.
 
     Parameters
@@ -171,5 +171,5 @@ def denoise(image: Any, axes: str | None = None, **options: Any) -> NDArray[np.f
     >>> quietfield.denoise(noisy).shape
     (64, 80)
     """
-    answer: NDArray[np.float32] = load().denoise(image, axes, **options)
+    answer: NDArray[Any] = load().denoise(image, axes, **options)
     return answer

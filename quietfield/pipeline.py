@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quietfield import __version__
 from quietfield.adapt.plan import Options, Plan, make_plan
-from quietfield.files.images import open_stack
+from quietfield.files.answer import Form, write_answer
+from quietfield.files.images import open_stack, open_stacks
 from quietfield.files.stack import Stack
 from quietfield.files.tiff import write_tiff
 from quietfield.machine import available, disk_free
 from quietfield.network.predict import Denoiser
 from quietfield.planes import fill_invalid, invalid
 from quietfield.report import Report
+
+log = logging.getLogger(__name__)
 
 BLOCK_PIXELS = 1024 * 1024
 # Measured with the networks of each scale, on planes of 1024² to 4096²: what is held for each pixel of
@@ -38,7 +44,12 @@ def silent(done: int, total: int) -> None:
 
 
 def denoise_file(
-    denoiser: Denoiser, source: Path, target: Path, options: Options | None = None, progress: Progress = silent
+    denoiser: Denoiser,
+    source: Path,
+    target: Path,
+    options: Options | None = None,
+    progress: Progress = silent,
+    form: Form | None = None,
 ) -> Report:
     """Denoise every plane of a file, holding only a few planes at a time.
 
@@ -47,11 +58,18 @@ def denoise_file(
     denoiser : Denoiser
         The network to use, or for images beyond its domain the one that it names.
     source, target : Path
-        What to read, and the TIFF to write.
+        What to read, and the file to write.
     options : Options, optional
         What to do to suit the file; by default nothing but that neighbouring planes are used.
     progress : callable
         Told the planes done and the planes in all.
+    form : Form, optional
+        How the file is read and written; by default the answer is float32 and keeps what the file says.
+
+    Returns
+    -------
+    Report
+        Of the file's first image; `others` has those of its other images.
 
     Raises
     ------
@@ -62,13 +80,82 @@ def denoise_file(
         cannot be written.
     """
     start = time.perf_counter()
-    with open_stack(source) as stack:
-        check_memory(denoiser, str(source), stack)
-        check_disk(denoiser, str(source), stack, target.parent)
-        report, planes = denoise_stack(denoiser, stack, options or Options(), progress)
-        write_tiff(target, stack, planes, denoiser.network.scale)
-    report.seconds = time.perf_counter() - start
-    return report
+    form, options = form or Form(), options or Options()
+    scale = denoiser.network.scale
+    reports: list[Report] = []
+    with open_images(source, form) as stacks:
+        for stack in stacks:
+            check_channels(str(source), stack, options, scale)
+            check_memory(denoiser, str(source), stack)
+        check_disk(denoiser, str(source), stacks, target.parent, form)
+
+        def planes_of(stack: Stack) -> Iterator[NDArray[Any]]:
+            report, planes = denoise_stack(denoiser, stack, options, progress)
+            reports.append(report)
+            return (stack.restored(plane) for plane in _selected(stack, planes, options))
+
+        if form.platform:
+            write_tiff(target, stacks[0], planes_of(stacks[0]), scale)
+            clipped = 0
+        else:
+            clipped = write_answer(target, stacks, planes_of, form, _note(form, options), scale)
+    first, *others = reports
+    first.others, first.clipped, first.seconds = tuple(others), clipped, time.perf_counter() - start
+    return first
+
+
+@contextmanager
+def open_images(source: Path, form: Form) -> Iterator[list[Stack]]:
+    """The images of a file that are to be denoised, each with a contrast that float32 can hold."""
+    with ExitStack() as resources:
+        if form.platform:  # which takes one image
+            stacks = [resources.enter_context(open_stack(source, form.axes))]
+        else:
+            stacks = resources.enter_context(open_stacks(source, form.axes))
+        yield [with_contrast(stack) for stack in stacks]
+
+
+def with_contrast(stack: Stack) -> Stack:
+    """A stack, without its offset where float32 cannot hold its contrast beside that."""
+    for index in dict.fromkeys((0, stack.count // 2, stack.count - 1)):
+        plane = stack.plane(index)
+        if (mean := lost_contrast(plane[None])) is not None:
+            log.info("an offset of %.6g is taken out and added again: the answer is float64", mean)
+            return stack.less(mean)
+    return stack
+
+
+def check_channels(name: str, stack: Stack, options: Options, scale: int = 1) -> None:
+    """Raise a ValueError, which names the image, if it has not the channels that are asked for."""
+    if options.channels is None:
+        return
+    if scale != 1:
+        raise ValueError(f"{name}: --channels: expected a network that keeps the number of pixels, found scale {scale}")
+    if not all(channel < stack.channels for channel in options.channels):
+        asked = ",".join(map(str, options.channels))
+        raise ValueError(
+            f"{name}: --channels: expected numbers from 0 to {stack.channels - 1} for the axes {stack.axes} of shape "
+            f"{stack.shape}, found {asked}"
+        )
+
+
+def _selected(stack: Stack, planes: Iterable[NDArray[Any]], options: Options) -> Iterator[NDArray[Any]]:
+    """Denoised planes of the channels that are asked for, and those of others as they are stored."""
+    for index, plane in enumerate(planes):
+        if options.channels is None or stack.channel_of(index) in options.channels:
+            yield plane
+        else:
+            yield stack.plane(index).astype(plane.dtype)
+
+
+def _note(form: Form, options: Options) -> dict[str, str]:
+    """What is done, for the answer."""
+    adapt = options.adapt
+    minutes = f"{adapt.minutes:g} minutes" if adapt.thorough else "auto" if adapt.minutes else "off"
+    words = {"adapt": minutes, "neighbours": options.neighbours, "dtype": form.dtype}
+    if options.channels is not None:
+        words["channels"] = ",".join(map(str, options.channels))
+    return {"program": f"quietfield {__version__}", **form.note, **words}
 
 
 def denoise_stack(
@@ -126,22 +213,30 @@ def check_memory(denoiser: Denoiser, name: str, stack: Stack) -> None:
         )
 
 
-def check_contrast(planes: NDArray[Any]) -> None:
-    """Raise a ValueError if the contrast of planes (N, Y, X) is lost in float32, the type of the answers."""
+def lost_contrast(planes: NDArray[Any]) -> float | None:
+    """The offset of planes (N, Y, X) beside which float32, the type of the networks, cannot hold their contrast."""
     x = fill_invalid(planes[:1])
-    spread, mean = float(x.std()), abs(float(x.mean()))
-    if 1e-12 * mean < spread < LEAST_STEPS * float(np.finfo(np.float32).eps) * mean:
-        raise ValueError(
-            f"expected a contrast that float32 can hold, found {spread:.3g} on an offset of {mean:.4g}: "
-            "subtract the offset"
-        )
+    spread, mean = float(x.std()), float(x.mean())
+    lost = 1e-12 * abs(mean) < spread < LEAST_STEPS * float(np.finfo(np.float32).eps) * abs(mean)
+    return mean if lost else None
 
 
-def check_disk(denoiser: Denoiser, name: str, stack: Stack, folder: Path) -> None:
+def check_contrast(planes: NDArray[Any]) -> None:
+    """Raise a ValueError if the contrast of planes (N, Y, X) is lost in float32."""
+    if (mean := lost_contrast(planes)) is not None:
+        raise ValueError(f"expected a contrast that float32 can hold, found an offset of {mean:.4g}: subtract it")
+
+
+def check_disk(
+    denoiser: Denoiser, name: str, stacks: Stack | Sequence[Stack], folder: Path, form: Form | None = None
+) -> None:
     """Raise an OSError, which names the image, if its answer does not fit into a folder."""
-    if (needed := 4 * denoiser.network.scale**2 * stack.pixels) > (free := disk_free(folder)):
+    every, form = [stacks] if isinstance(stacks, Stack) else stacks, form or Form()
+    needed = denoiser.network.scale**2 * sum(stack.pixels * form.dtype_of(stack).itemsize for stack in every)
+    if needed > (free := disk_free(folder)):
+        shapes = ", ".join(f"shape {stack.shape}, {stack.dtype}" for stack in every[:3])
         raise OSError(
-            f"{name}: shape {stack.shape}, {stack.dtype}: the answer needs {needed >> 20} MiB on the disk of "
+            f"{name}: {shapes}: the answer needs {needed >> 20} MiB on the disk of "
             f"{folder}, found {free >> 20} MiB: make room, or choose another --output"
         )
 

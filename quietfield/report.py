@@ -29,6 +29,10 @@ class Report:
         Pixels that are NaN, infinite or too large.
     seconds : float
         Wall time, 0 until it is known.
+    clipped : int
+        Pixels of the answer that its type could not hold.
+    others : tuple of Report
+        Of the other images of the file.
     """
 
     shape: tuple[int, ...]
@@ -39,6 +43,8 @@ class Report:
     several: bool = True
     invalid: int = 0
     seconds: float = 0.0
+    clipped: int = 0
+    others: tuple[Report, ...] = ()
 
     @staticmethod
     def of(stack: Stack, plan: Plan, several: bool) -> Report:
@@ -54,6 +60,8 @@ class Report:
         """Level (of `logging`) and words of each line, in the order of a log."""
         if self.invalid:
             yield logging.WARNING, f"{self.invalid} pixels are NaN, infinite or beyond float32; filled in"
+        if self.clipped:
+            yield logging.WARNING, f"{self.clipped} pixels of the answer are beyond its type; clipped"
         if self.several:
             yield logging.INFO, f"network: {self.plan.network}"
         for words in self.plan.adapted:

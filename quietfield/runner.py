@@ -7,17 +7,17 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from quietfield.adapt.plan import Options
-from quietfield.files.images import open_stack
-from quietfield.files.jobs import Existing, Job, find_jobs
+from quietfield.files.answer import Form
+from quietfield.files.jobs import Existing, Job, find_jobs, is_platform
 from quietfield.machine import peak_memory
 from quietfield.network.predict import Denoiser
-from quietfield.pipeline import BLOCK_PIXELS, check_disk, denoise_file, estimate, plan_of
+from quietfield.pipeline import BLOCK_PIXELS, check_channels, check_disk, denoise_file, estimate, open_images, plan_of
 from quietfield.report import Report
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,13 @@ class Outcome:
 
 
 def run(
-    denoiser: Denoiser, jobs: list[Job], problems: Iterable[str], options: Options, *, dry: bool = False
+    denoiser: Denoiser,
+    jobs: list[Job],
+    problems: Iterable[str],
+    options: Options,
+    *,
+    form: Form | None = None,
+    dry: bool = False,
 ) -> Outcome:
     """Do all jobs, and log how each went.
 
@@ -64,6 +70,8 @@ def run(
         What cannot be done, in words.
     options : Options
         What to do to suit each file.
+    form : Form, optional
+        How files are read and written.
     dry : bool
         Print each file's plan, and write nothing.
     """
@@ -71,7 +79,7 @@ def run(
     for problem in found:
         log.error("%s", problem)
     one = explain if dry else denoise
-    failures = [words for job in jobs if (words := one(denoiser, job, options))]
+    failures = [words for job in jobs if (words := one(denoiser, job, options, form))]
     outcome = Outcome(len(jobs) - len(failures), (*found, *failures))
     if not dry:
         total = len(jobs) + len(found)
@@ -87,42 +95,60 @@ def run_folder(
     *,
     recursive: bool = False,
     existing: Existing = "keep",
+    form: Form | None = None,
+    platform: bool | None = None,
     dry: bool = False,
 ) -> Outcome:
-    """Denoise what is in a folder, the platform's or any (`find_jobs`), as `run` does it."""
+    """Denoise what is in a folder, the platform's or any (`find_jobs`), as `run` does it.
+
+    `platform` says whether answers are as the platform wants them; by default, if the folder is laid out as its are.
+    """
+    form = form or Form()
+    if is_platform(source) if platform is None else platform:
+        form = replace(form, platform=True)
+        log.info("%s is the challenge's platform's: answers are float32 TIFFs as its importer takes them", source)
+    else:
+        log.info("%s is your own: answers keep the metadata of the images", source)
     try:
         jobs, problems = find_jobs(source, output, recursive, existing)
     except FileNotFoundError as error:
         log.error("%s", error)
         return Outcome(0, (str(error),), nothing=True)
-    return run(denoiser, jobs, problems, options, dry=dry)
+    return run(denoiser, jobs, problems, options, form=form, dry=dry)
 
 
-def denoise(denoiser: Denoiser, job: Job, options: Options) -> str:
+def denoise(denoiser: Denoiser, job: Job, options: Options, form: Form | None = None) -> str:
     """Do one job, and log what was seen; a failure is logged, and given in words."""
     try:
         with Bar(job.source.name) as bar:
-            report = denoise_file(denoiser, job.source, job.target, options, bar)
+            report = denoise_file(denoiser, job.source, job.target, options, bar, form)
     except Exception as error:  # whatever befalls one image, the others are still to be done
         return _failure(error, job)
-    for level, words in report.lines():
-        log.log(level, "%s: %s", job.source, words)
+    for number, one in enumerate((report, *report.others), 1):
+        which = f"{job.source}: image {number} of {len(report.others) + 1}" if report.others else f"{job.source}"
+        for level, words in one.lines():
+            log.log(level, "%s: %s", which, words)
+    for one in report.others:
+        log.info("%s: with %s", job.source, one.summary())
     log.info("%s -> %s: %s", job.source, job.target, report.summary())
     return ""
 
 
-def explain(denoiser: Denoiser, job: Job, options: Options) -> str:
+def explain(denoiser: Denoiser, job: Job, options: Options, form: Form | None = None) -> str:
     """Print what would be done to one file, and how long it may take."""
+    lines, seconds = [f"{job.source} -> {job.target}"], 0.0
     try:
-        with open_stack(job.source) as stack:
-            first = next(stack.blocks(BLOCK_PIXELS))
-            plan = plan_of(denoiser, stack, first, options)
-            seconds = estimate(plan, stack, first)
-            check_disk(denoiser, str(job.source), stack, job.target.parent)
+        with open_images(job.source, form or Form()) as stacks:
+            for stack in stacks:
+                check_channels(str(job.source), stack, options, denoiser.network.scale)
+                first = next(stack.blocks(BLOCK_PIXELS))
+                plan = plan_of(denoiser, stack, first, options)
+                seconds += estimate(plan, stack, first)
+                report = Report.of(stack, plan, several=denoiser.general is not None)
+                lines += [report.summary(), *(words for _, words in report.lines())]
+            check_disk(denoiser, str(job.source), stacks, job.target.parent, form)
     except Exception as error:
         return _failure(error, job)
-    report = Report.of(stack, plan, several=denoiser.general is not None)
-    lines = [f"{job.source} -> {job.target}", report.summary(), *(words for _, words in report.lines())]
     lines += [f"about {seconds:.0f} s" if seconds >= 1 else "less than a second"]
     print("\n  ".join(lines))
     return ""

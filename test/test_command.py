@@ -97,8 +97,8 @@ def test_what_cannot_be_done_is_named_and_the_rest_is_done(
     assert run(put(tmp_path / "x.tif"), *(tmp_path / name for name in names), "-o", tmp_path / "out") == 1
     for words in (
         "nowhere.tif: expected an image or a folder of images, found nothing",
-        "empty: expected .tif, .tiff, .btf, .lsm, .stk, .mha files, found none\n",
-        ".mha files, found none: 1 in its folders are taken with --recursive",
+        "empty: expected .tif, .tiff, .btf, .lsm, .stk, .mha, .mhd files, found none\n",
+        ".mhd files, found none: 1 in its folders are taken with --recursive",
         "broken.tif: expected a TIFF, found something else",
         "1 of 5 images denoised",
     ):

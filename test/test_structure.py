@@ -27,7 +27,7 @@ WINGS: dict[str, set[str]] = {
     "__init__": {"front"},
 }
 # Files that others outside read alone, or that stand for one formula: they import nothing of ours.
-LEAVES = ("network/unet.py", "network/normalise.py", "network/tiling.py", "files/stack.py", "noise/camera.py")
+LEAVES = ("network/unet.py", "network/normalise.py", "network/tiling.py", "files/metadata.py", "noise/camera.py")
 
 
 def imported(path: Path) -> set[str]:

@@ -79,10 +79,13 @@ class Options:
         How far to go to suit it.
     neighbours : str
         "auto": neighbouring planes of a stack are used where they show one scene; "off": each plane is by itself.
+    channels : tuple of int or None
+        Numbers of the channels that are denoised; the others are copied. None: all are denoised.
     """
 
     adapt: Adaptation = OFF
     neighbours: str = NEIGHBOURS[0]
+    channels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.neighbours not in NEIGHBOURS:

@@ -50,12 +50,15 @@ class ArrayStack:
         names = "".join(self.axes[i] for i in self.order)
         self.stack = Stack(planes.shape, planes.dtype, names, (y, x), read, resident=0)
 
-    def array_of(self, planes: Iterable[NDArray[np.float32]], scale: int = 1) -> NDArray[np.float32]:
-        """Denoised planes in the order of the stack to float32 of the image's shape and order of axes."""
+    def array_of(self, planes: Iterable[NDArray[np.float32]], scale: int = 1) -> NDArray[Any]:
+        """Denoised planes in the order of the stack to an array of the image's shape and order of axes.
+
+        It is float32, or float64 where only that can hold the image.
+        """
         shape = self.stack.enlarged(scale)
-        answer = np.empty((math.prod(shape[:-2]), *shape[-2:]), np.float32)
+        answer = np.empty((math.prod(shape[:-2]), *shape[-2:]), np.float64 if self.stack.wide else np.float32)
         for plane, place in zip(planes, answer, strict=True):
-            place[:] = plane
+            place[:] = self.stack.restored(plane)
         return np.ascontiguousarray(answer.reshape(shape).transpose(np.argsort(self.order)))
 
 

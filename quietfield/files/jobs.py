@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from quietfield.files.images import SUFFIXES
+from quietfield.files.metaimage import METAIMAGES
+from quietfield.files.parts import leaders
 
 log = logging.getLogger(__name__)
 
 IMAGES = "images"
 # Images of microscopes and tools that people keep beside TIFFs, and that have to be saved as TIFF first.
-NOT_READ = (".czi", ".nd2", ".lif", ".oif", ".oib", ".oir", ".vsi", ".ims", ".mhd", ".nrrd", ".png", ".jpg", ".jpeg")
+NOT_READ = (".czi", ".nd2", ".lif", ".oif", ".oib", ".oir", ".vsi", ".ims", ".nrrd", ".png", ".jpg", ".jpeg")
+NAMED = (".tif", ".tiff", ".btf", ".mha")  # endings of an answer's own name
 DENOISED = "image-stack-denoised"
 # Folder under images/ to the answer's folder.
 FOLDERS = {
@@ -32,7 +35,7 @@ SLUGS = {
 
 @dataclass(frozen=True)
 class Job:
-    """One image to read and the TIFF to write for it."""
+    """One image to read and the file to write for it."""
 
     source: Path
     target: Path
@@ -55,7 +58,7 @@ def find_jobs(
     FileNotFoundError
         If there is no image; the message says where it was looked for.
     """
-    if not _is_platform(source):
+    if not is_platform(source):
         looked = [source / IMAGES, source]
         jobs: list[Job] = []
         problems: list[str] = []
@@ -65,7 +68,7 @@ def find_jobs(
         looked = [source / IMAGES / folder for folder in FOLDERS]
         folders, problems = _socket_folders(source)
         pairs = [
-            (file, output / IMAGES / answer / _answer(Path(file.name)))
+            (file, output / IMAGES / answer / f"{file.stem}.tif")
             for folder, answer in folders
             for file in _images(folder)
         ]
@@ -77,7 +80,7 @@ def find_jobs(
     return jobs, problems
 
 
-def _is_platform(source: Path) -> bool:
+def is_platform(source: Path) -> bool:
     """Whether a folder is laid out as the platform does it, and not just one of images with a folder called images."""
     sockets = (source / "inputs.json").is_file() or any((source / IMAGES / folder).is_dir() for folder in FOLDERS)
     return (source / IMAGES).is_dir() and (sockets or not _images(source))
@@ -93,8 +96,8 @@ def jobs_of(
     sources : list of Path
         Images, and folders of images.
     output : Path
-        Folder for the answers: NAME.tif for an image, and the same relative path for one of a folder. Of a single
-        image it may be the name of the answer itself.
+        Folder for the answers: NAME.tif for a TIFF, NAME.mha for a MetaImage, and the same relative path for one of
+        a folder. Of a single image it may be the name of the answer itself.
     recursive : bool
         Take the images in folders of folders, too.
     existing : str
@@ -102,15 +105,18 @@ def jobs_of(
     """
     pairs: list[tuple[Path, Path]] = []
     problems: list[str] = []
-    named = output.suffix.lower() in (".tif", ".tiff") and not output.is_dir()
+    named = output.suffix.lower() in NAMED and not output.is_dir()
     if named and not (len(sources) == 1 and sources[0].is_file()):
-        return [], [f"{output}: expected a folder for the answers of several images, found the name of a TIFF"]
+        return [], [f"{output}: expected a folder for the answers of several images, found the name of a file"]
     for source in sources:
         if source.is_file():
             pairs.append((source, output if named else output / _answer(Path(source.name))))
         elif source.is_dir():
             # Answers of an earlier run are no images to denoise.
-            files = [file for file in _images(source, recursive) if output == source or output not in file.parents]
+            every = _images(source, recursive)
+            files = [file for file in every if output == source or output not in file.parents]
+            if len(files) < len(every):
+                log.info("%s: %d images in %s are answers: left out", source, len(every) - len(files), output)
             pairs += [(file, output / _answer(file.relative_to(source))) for file in files]
             below = 0 if recursive else len(_images(source, recursive=True)) - len(_images(source))
             hint = f": {below} in its folders are taken with --recursive" if below else ""
@@ -121,7 +127,11 @@ def jobs_of(
                 log.warning("%s%s", source, hint)
         else:
             problems.append(f"{source}: expected an image or a folder of images, found nothing")
-    jobs, conflicts = _without_conflicts(list(dict.fromkeys(pairs)), existing)
+    pairs = list(dict.fromkeys(pairs))
+    first = leaders([file for file, _ in pairs]) if len(pairs) > 1 else {}
+    for file, leader in first.items():
+        log.info("%s: a part of the image in %s, whose answer holds it: no answer of its own", file, leader)
+    jobs, conflicts = _without_conflicts([pair for pair in pairs if pair[0] not in first], existing)
     return jobs, problems + conflicts
 
 
@@ -146,7 +156,7 @@ def _without_conflicts(pairs: list[tuple[Path, Path]], existing: Existing) -> tu
 
 def _answer(path: Path) -> Path:
     """The relative path of the answer to an image of that relative path."""
-    return path.with_name(f"{path.stem}.tif")
+    return path.with_name(f"{path.stem}{'.mha' if path.suffix.lower() in METAIMAGES else '.tif'}")
 
 
 def _socket_folders(source: Path) -> tuple[list[tuple[Path, str]], list[str]]:

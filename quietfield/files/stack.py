@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from quietfield.files.metadata import Metadata
 
 Array = NDArray[Any]
 
@@ -35,6 +37,15 @@ class Stack:
         Bytes of the file's pixels that reading holds in memory at once.
     samples : int
         Product of the axes behind X.
+    metadata : Metadata
+        What the file says besides the pixels.
+    images : int
+        How many images the file stores one by one; if more than 1, they are the planes' first axis, "I".
+    sign, offset : int, float
+        What is stored is `offset + sign * plane`; `restored` gives it. The planes differ from what is stored where
+        that shows bright as dark, or where its contrast is lost in float32 beside an offset.
+    wide : bool
+        Whether only float64 can hold what is stored.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +55,11 @@ class Stack:
     read: Callable[[int], Array]
     resident: int
     samples: int = 1
+    metadata: Metadata = field(default_factory=Metadata)
+    images: int = 1
+    sign: int = 1
+    offset: float = 0.0
+    wide: bool = False
 
     @property
     def pixels(self) -> int:
@@ -80,6 +96,38 @@ class Stack:
         if not 0 <= index < self.count:
             raise IndexError(f"expected a plane from 0 to {self.count - 1}, found {index}")
         return self.read(index)
+
+    def restored(self, plane: Array) -> Array:
+        """A denoised plane in the intensity units of what is stored, float32, or float64 if `wide`."""
+        if self.sign == 1 and not self.offset:
+            return plane
+        values = self.offset + self.sign * plane.astype(np.float64)
+        return values if self.wide else values.astype(np.float32)
+
+    def less(self, offset: float) -> Stack:
+        """The stack with planes of float64 from which an offset is taken; `restored` adds it again."""
+
+        def read(index: int) -> Array:
+            return self.read(index).astype(np.float64) - offset
+
+        return replace(self, read=read, offset=self.offset + self.sign * offset, wide=True)
+
+    def channel_of(self, index: int) -> int:
+        """Number of the channel to which a plane belongs, or of its sample; 0 where there are none."""
+        if self.samples > 1:
+            return index % self.samples
+        leading = self.shape[: len(self.shape) - 2]
+        for axis in "CS":
+            if axis in self.axes[: len(leading)]:
+                return int(np.unravel_index(index, leading)[self.axes.index(axis)])
+        return 0
+
+    @property
+    def channels(self) -> int:
+        """Number of channels, or of samples."""
+        known = len(self.axes) == len(self.shape)
+        sizes = dict(zip(self.axes, self.shape, strict=True)) if known else {}
+        return self.samples if self.samples > 1 else sizes.get("C", sizes.get("S", 1))
 
     def blocks(self, pixels: int, indices: Iterable[int] | None = None) -> Iterator[Array]:
         """Planes in their order, or those of some indices, in arrays (n, Y, X).

@@ -121,7 +121,7 @@ class ImageDenoiser:
         'off: structure repeats in 0 of the first 1 steps'
         """
         array, options = ArrayStack(image, axes), Options(Adaptation.of(adapt), neighbours)
-        array.stack = with_contrast(array.stack)
+        array.stack = with_contrast("image", array.stack)
         check_memory(self.denoiser, "image", array.stack)
         found, planes = denoise_stack(self.denoiser, array.stack, options, progress or silent)
         answer = array.array_of(planes, self.denoiser.network.scale)

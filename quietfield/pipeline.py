@@ -112,15 +112,15 @@ def open_images(source: Path, form: Form) -> Iterator[list[Stack]]:
             stacks = [resources.enter_context(open_stack(source, form.axes))]
         else:
             stacks = resources.enter_context(open_stacks(source, form.axes))
-        yield [with_contrast(stack) for stack in stacks]
+        yield [with_contrast(str(source), stack) for stack in stacks]
 
 
-def with_contrast(stack: Stack) -> Stack:
+def with_contrast(name: str, stack: Stack) -> Stack:
     """A stack, without its offset where float32 cannot hold its contrast beside that."""
     for index in dict.fromkeys((0, stack.count // 2, stack.count - 1)):
         plane = stack.plane(index)
         if (mean := lost_contrast(plane[None])) is not None:
-            log.info("an offset of %.6g is taken out and added again: the answer is float64", mean)
+            log.info("%s: the offset %.6g is taken out and added again; the answer is float64", name, mean)
             return stack.less(mean)
     return stack
 

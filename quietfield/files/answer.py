@@ -195,6 +195,8 @@ def kind_of(path: Path, stacks: Sequence[Stack], types: Sequence[np.dtype[Any]],
         reason = f"{dtype}, {size / 2**30:.1f} GiB"
     elif names != "".join(axis for axis in IMAGEJ_AXES if axis in names):
         reason = f"axes {stack.axes}"
+    elif "C" in names and stack.samples > 1 and not (dtype == np.uint8 and _colours(stack)):
+        reason = f"axes {stack.axes}, {dtype}"
     else:
         return "imagej"
     log.info("%s: ImageJ's own format cannot hold the answer (%s): written as OME-TIFF", path, reason)
@@ -348,7 +350,8 @@ class _Answer:
 
     def _tags_of(self, stack: Stack) -> dict[str, Any]:
         """Tags of resolution as they are in the input, or of a known pixel size."""
-        if stack.metadata.resolution is None:
+        known = stack.metadata.x is not None and stack.metadata.y is not None
+        if stack.metadata.resolution is None or (known and stack.metadata.resolution[2] == 1):
             return self._size_of(stack)
         x, y, unit = stack.metadata.resolution
         return {"resolution": (self.scale * x, self.scale * y), "resolutionunit": unit}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -39,8 +38,10 @@ def metadata_of(tif: tifffile.TiffFile, series: Sequence[tifffile.TiffPageSeries
     faults: list[str] = []
     kind = _kind(tif, series[0])
     found = Metadata(kind, axes)
-    with contextlib.suppress(Exception):  # headers of makers hold anything, and the pixels are what matters
+    try:
         found = _READERS[kind](tif, series, faults, xml)
+    except Exception as error:  # headers of makers hold anything, and the pixels are what matters
+        faults.append(f"expected {kind} metadata, found some that cannot be read ({error!r}): left out")
     names = found.names or tuple(one.name for one in series if one.name)
     return replace(
         found,
@@ -198,8 +199,11 @@ def _of_plain(
         extra = {key: value for key, value in table.items() if key not in COUNTED}
         both = (page.description, page.description1 or "")
         words = next((text for text in both if not text.startswith(("{", "shape="))), "")
-    elif page.is_ome:  # a damaged one: the pages alone were read
-        words = ""
+    elif page.is_ome:  # of which the pages alone are read: it is right about their size at most
+        words, root = "", ome.parse(xml)
+        said = ome.read(root, [0]) if root is not None and ome.child(root, "Image") is not None else Metadata()
+        x, y = said.x, said.y
+        faults += said.faults
     return Metadata("plain", x=x, y=y, description=words, extra=extra)
 
 

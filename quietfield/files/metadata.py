@@ -48,7 +48,7 @@ def _in(quantity: Quantity, units: dict[str, float]) -> float | None:
 
 
 def quantity(value: object, unit: str, what: str, faults: list[str]) -> Quantity | None:
-    """A size or an interval that a file gives, or None where it gives none, or one that cannot be.
+    """A size or an interval that a file gives, or None where it gives none, or one that is not plausible.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def quantity(value: object, unit: str, what: str, faults: list[str]) -> Quantity
     what : str
         Its name, for the fault.
     faults : list of str
-        Takes a sentence on a value that cannot be.
+        Takes a sentence on a value that is not plausible.
     """
     if value is None or value == "":
         return None
@@ -70,7 +70,7 @@ def quantity(value: object, unit: str, what: str, faults: list[str]) -> Quantity
     found = Quantity(number, unit)
     known = [known for known in (found.micrometres, found.seconds) if known is not None]
     if not number > 0 or not SMALLEST <= (known[0] if known else number) <= LARGEST:
-        faults.append(f"{what}: expected a size that can be, found {str(value)[:40]} {unit}: left out")
+        faults.append(f"{what}: expected a plausible value, found {str(value)[:40]} {unit}: left out")
         return None
     return found
 
@@ -136,7 +136,7 @@ class Metadata:
     images : tuple of int
         Numbers of the elements Image in the OME-XML that the stack holds.
     faults : tuple of str
-        What of it cannot be, and is left out.
+        What of it is not plausible, and is left out.
     """
 
     kind: Kind = "plain"

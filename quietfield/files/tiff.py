@@ -106,16 +106,16 @@ def _believed(path: Path, tif: tifffile.TiffFile, xml: str, resources: ExitStack
     most = SPARE[0] * max(1, len(files)) * pages + SPARE[1]
     samples = max(1, tif.pages.first.samplesperpixel)
     if named > most * samples:
-        return _by_pages(path, resources, f"its OME-XML names {named} planes, and {pages} pages are there")
+        return _by_pages(path, resources, f"its OME-XML names {named} planes, and {pages} pages are there", xml)
     try:
         series = tif.series
     except MemoryError:
         raise
     except Exception as error:
-        return _by_pages(path, resources, f"its OME-XML makes no sense ({error})")
+        return _by_pages(path, resources, f"its OME-XML makes no sense ({error})", xml)
     used = {page.index for one in series if one.kind == "ome" for page in one.pages if page and _lies_in(page, tif)}
     if not used or _has_more(path, used):
-        return _by_pages(path, resources, f"its OME-XML names {len(used)} of {pages} pages")
+        return _by_pages(path, resources, f"its OME-XML names {len(used)} of {pages} pages", xml)
     for one in series:
         lost = sum(page is None for page in one.pages)
         if lost:
@@ -130,9 +130,9 @@ def _has_more(path: Path, used: set[int]) -> bool:
         return any(isinstance(page, tifffile.TiffPage) and not page.is_reduced for page in rest)
 
 
-def _by_pages(path: Path, resources: ExitStack, fault: str) -> tuple[tifffile.TiffFile, str]:
+def _by_pages(path: Path, resources: ExitStack, fault: str, xml: str = "") -> tuple[tifffile.TiffFile, str]:
     log.warning("%s: %s: goes by the pages alone", path, fault)
-    return resources.enter_context(tifffile.TiffFile(path, is_ome=False)), ""
+    return resources.enter_context(tifffile.TiffFile(path, is_ome=False)), xml
 
 
 def _stack(path: Path, tif: tifffile.TiffFile, xml: str, series: Sequence[Series], axes: str | None) -> Stack:

@@ -14,8 +14,9 @@ from quietfield.files.arrays import ArrayStack
 from quietfield.machine import choose_device
 from quietfield.network.model import Model, find_model, load_model
 from quietfield.network.predict import Denoiser
-from quietfield.pipeline import check_memory, denoise_stack, silent, with_contrast
+from quietfield.pipeline import check_memory, denoise_stack, with_contrast
 from quietfield.report import Report
+from quietfield.work import silent
 
 HERE = Path(__file__).resolve().parent
 # In an installed package; in a checkout.
@@ -118,7 +119,7 @@ class ImageDenoiser:
         >>> clean.shape, clean.dtype
         ((3, 64, 80), dtype('float32'))
         >>> report.plan.neighbours
-        'off: structure repeats in 0 of the first 1 steps'
+        'off: structure repeats in 0 of 1 steps'
         """
         array, options = ArrayStack(image, axes), Options(Adaptation.of(adapt), neighbours)
         array.stack = with_contrast("image", array.stack)

@@ -17,7 +17,7 @@ from quietfield.files.answer import Form
 from quietfield.files.jobs import Existing, Job, find_jobs, is_platform
 from quietfield.machine import peak_memory
 from quietfield.network.predict import Denoiser
-from quietfield.pipeline import BLOCK_PIXELS, check_channels, check_disk, denoise_file, estimate, open_images, plan_of
+from quietfield.pipeline import check_channels, check_disk, denoise_file, estimate, open_images, plan_stack
 from quietfield.report import Report
 
 log = logging.getLogger(__name__)
@@ -141,10 +141,9 @@ def explain(denoiser: Denoiser, job: Job, options: Options, form: Form | None = 
         with open_images(job.source, form or Form()) as stacks:
             for stack in stacks:
                 check_channels(str(job.source), stack, options, denoiser.network.scale)
-                first = next(stack.blocks(BLOCK_PIXELS))
-                plan = plan_of(denoiser, stack, first, options)
-                seconds += estimate(plan, stack, first)
-                report = Report.of(stack, plan, several=denoiser.general is not None)
+                works = plan_stack(denoiser, stack, options)
+                seconds += estimate(works, stack)
+                report = Report.of(stack, [one.part for one in works], several=denoiser.general is not None)
                 lines += [report.summary(), *(words for _, words in report.lines())]
             check_disk(denoiser, str(job.source), stacks, job.target.parent, form)
     except Exception as error:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from quietfield.network.domain import Domain
+from quietfield.network.layers import Layer, layers
 from quietfield.network.model import Model
 from quietfield.network.normalise import Normalisation, normalise, undo
 from quietfield.network.tiling import tiles
@@ -116,9 +117,23 @@ class Denoiser:
             float32, (N, scale * Y, scale * X) by the network's scale, the same intensity units.
         """
         x = fill_invalid(planes)
-        centre, scale = self.normalisation.statistics(x)
-        z = normalise(x, centre, scale)
-        return undo(self._tiled(z), centre, scale)
+        cut = [layers(plane) for plane in x]
+        if all(len(found) == 1 for found in cut):
+            return self._answer(x)
+        return np.stack([self._layered(found) for found in cut])
+
+    def _layered(self, cut: list[Layer]) -> NDArray[np.float32]:
+        """The answer to one plane, from those to its layers."""
+        scale, answer = self.network.scale, np.float32(0)
+        for layer in cut:
+            own = self._answer(layer.plane[None])[0]
+            answer = answer + (own if layer.weight is None else layer.weight.repeat(scale, 0).repeat(scale, 1) * own)
+        return np.asarray(answer)
+
+    def _answer(self, planes: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Of finite planes (N, Y, X)."""
+        centre, scale = self.normalisation.statistics(planes)
+        return undo(self._tiled(normalise(planes, centre, scale)), centre, scale)
 
     def _tiled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         multiple, scale = self.network.multiple, self.network.scale

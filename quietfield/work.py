@@ -16,6 +16,7 @@ from quietfield.adapt.series import Series
 from quietfield.files.stack import Stack
 from quietfield.machine import disk_free
 from quietfield.repair.means import with_mean_of
+from quietfield.repair.periodic import with_lost_lines
 from quietfield.repair.repair import Repair, Repaired
 from quietfield.report import Part
 
@@ -49,19 +50,21 @@ class Work:
 
     def answers(self, stack: Stack, line: Iterable[int]) -> Iterator[Array]:
         """Planes that follow each other, denoised, in their order."""
-        worker, waiting = self.part.plan.worker(), deque[Repaired]()
+        worker, waiting = self.part.plan.worker(), deque[tuple[Repaired, NDArray[Any]]]()
         for block in stack.blocks(BLOCK_PIXELS, line):
             repaired = [self.repair(plane, self.part.findings) for plane in block]
-            waiting.extend(repaired)
             prepared = self.part.plan.steps.prepare(np.stack([one.plane for one in repaired]))
+            waiting.extend(zip(repaired, prepared, strict=True))
             for answer in worker(prepared):
-                yield _finished(waiting.popleft(), answer)
+                yield _finished(*waiting.popleft(), answer)
         for answer in worker.rest():
-            yield _finished(waiting.popleft(), answer)
+            yield _finished(*waiting.popleft(), answer)
 
 
-def _finished(repaired: Repaired, answer: Array) -> Array:
-    result: Array = repaired.restored(with_mean_of(answer, repaired.plane))
+def _finished(repaired: Repaired, prepared: NDArray[Any], answer: Array) -> Array:
+    """The network's answer, corrected by what it was shown, with what it was not shown put back."""
+    corrected = with_mean_of(with_lost_lines(answer, prepared), prepared)
+    result: Array = repaired.restored(corrected)
     return result
 
 

@@ -20,6 +20,7 @@ CHANCE = 1e-3  # solid squares that a plane of noise may have
 AROUND = 8  # pixels, as far as is looked how rare the value is
 VALUES = 8  # of a plane that are looked at, those with the most solid squares
 MORE = 3.0  # times as many squares of 2 x 2 as independent pixels would make: else their value is not looked at
+SHARP = 0.5  # of an area's height above the rest, that a step at its edge has
 RUN = 5  # pixels
 STEPS = 2.0  # of the least difference between values, that an area differs from what is beside it
 
@@ -38,12 +39,15 @@ class Area:
         Whether they lie along the plane's border, and are not just saturated there.
     brightest : bool
         Whether nothing is brighter: saturated pixels, or something burnt in.
+    sharp : bool
+        Whether it ends in a step, so that the network must not see it. What is saturated passes into what is bright.
     """
 
     mask: Mask
     value: float
     border: bool
     brightest: bool
+    sharp: bool = True
 
     def words(self) -> str:
         """What a user sees of a border."""
@@ -55,6 +59,14 @@ class Area:
         if rest.sum() > 0.01 * self.mask.sum():
             parts = [f"{100 * self.mask.mean():.2g} % of the plane"]
         return f"a constant border of {' and '.join(parts)} (value {self.value:g})"
+
+
+def _is_sharp(mask: Mask, plane: NDArray[Any], value: float) -> bool:
+    """Whether what is beside an area is nearer to the rest of the plane than to it."""
+    window = _bounds(mask, 2)
+    beside = plane[window][_grown(mask[window], 1) & ~mask[window]].astype(np.float64)
+    rest = float(np.nanmedian(plane[~mask]))
+    return bool(value - np.nanmedian(beside) > SHARP * (value - rest))
 
 
 def _full(lines: Mask) -> tuple[int, int]:
@@ -107,7 +119,8 @@ def find_areas(plane: NDArray[Any]) -> list[Area]:
             if mask.any() and (border or value in (least, most)):
                 brightest = bool(value == most)
                 full = any(lines.any() for lines in (mask.all(axis=0), mask.all(axis=1)))
-                found.append(Area(mask, float(value), border and (full or not brightest), brightest))
+                sharp = not brightest or _is_sharp(mask, plane, float(value))
+                found.append(Area(mask, float(value), border and (full or not brightest), brightest, sharp))
     return found
 
 

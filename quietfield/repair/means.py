@@ -11,7 +11,7 @@ TOLERANCE = 0.0025  # of a plane's light, that the answer may have more or less
 
 
 def with_mean_of(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray[np.float32]:
-    """An answer that is nowhere darker than the plane's darkest pixel, and has the plane's mean.
+    """An answer of the plane's mean; where it was not, it is not darker than the plane's darkest pixel either.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def with_mean_of(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray[np
     [[0.0, 0.6000000238418579, 2.4000000953674316]]
     """
     least, mean = float(plane.min()), float(plane.mean(dtype=np.float64))
-    if answer.min() < least:
-        answer = np.maximum(answer, np.float32(least))
-    light, found = mean - least, float(answer.mean(dtype=np.float64)) - least
-    if not light > 0 or not found > 0 or abs(light / found - 1) <= TOLERANCE:
+    light = mean - least
+    if not light > 0 or abs(float(answer.mean(dtype=np.float64)) - mean) <= TOLERANCE * light:
         return answer
+    answer = np.maximum(answer, np.float32(least))
+    found = float(answer.mean(dtype=np.float64)) - least
     return (least + (answer - np.float64(least)) * (light / found)).astype(np.float32)

@@ -130,8 +130,9 @@ class Repair:
         nothing = no_measurement.all() or _constant(plane[~no_measurement])
         seen, found = plane, np.zeros(plane.shape, bool)
         if not nothing:
-            if no_measurement.any():
-                seen = filled(plane.astype(np.float64), no_measurement)
+            unseen = _union([bad, *(area.mask for area in areas if area.sharp)])
+            if unseen.any():
+                seen = filled(plane.astype(np.float64), unseen)
             found = self._outliers_of(seen) & ~no_measurement
         if findings is not None:
             findings.note(plane, bad, areas, found)

@@ -121,39 +121,51 @@ def fit(
         If it was interrupted, with the number of the signal; the checkpoint is that of the last step.
     """
     machine = machine or Machine()
-    accelerator = choose_accelerator(machine)
-    _check(config, images, machine)
-    steps = count_steps(config, images)
-    path = out / CHECKPOINT
-    state = load_checkpoint(path, config) if resume else None
-    if not max_minutes >= 0:
-        raise ValueError(f"max-minutes: expected 0 or more, found {max_minutes:g}")
-    _check_start(path, state, config, images, initial)
+    steps, path = count_steps(config, images), out / CHECKPOINT
+    state = _checked(config, images, machine, path, resume=resume, max_minutes=max_minutes, initial=initial)
     if state and state["run"]["step"] >= steps:
         log.info("%s: all of the %d steps are done: give more --steps", path, steps)
         return path
     make_folder(out, "--out")
-    _quiet()
-    torch.manual_seed(config.seed)
-    if machine.processes > 1 and accelerator == "cpu":
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // machine.devices))
-    module = _module(config, images, machine, steps=steps, state=state)
-    if state is None and initial is not None:
-        load_initial(module.network, initial, config)
+    _set_up(config, machine)
+    module = _module(config, images, machine, steps=steps, state=state, initial=initial)
     end = EndOfRun(steps, max_minutes)
-    trainer = _trainer(config, machine, end, out)
-    with end.on_interrupt():
-        trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
-    log.info("step %d of %d: %s", trainer.global_step, steps, path)
-    if end.interrupted:
-        raise KeyboardInterrupt(end.interrupted)
+    _train(module, _trainer(config, machine, end, out), end, path, resume=state is not None)
     return path
 
 
+def _checked(
+    config: Config,
+    images: Images,
+    machine: Machine,
+    path: Path,
+    *,
+    resume: bool,
+    max_minutes: float,
+    initial: Path | None,
+) -> dict[str, Any] | None:
+    """The checkpoint to go on from, if any; all that would stop the run is told before time is spent on it."""
+    choose_accelerator(machine)
+    _check(config, images, machine)
+    state = load_checkpoint(path, config) if resume else None
+    if not max_minutes >= 0:
+        raise ValueError(f"max-minutes: expected 0 or more, found {max_minutes:g}")
+    _check_start(path, state, config, images, initial)
+    return state
+
+
+def _set_up(config: Config, machine: Machine) -> None:
+    """What a run sets for its whole process: the seed, torch's threads, and what Lightning says."""
+    _quiet()
+    torch.manual_seed(config.seed)
+    if machine.processes > 1 and choose_accelerator(machine) == "cpu":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // machine.devices))
+
+
 def _module(
-    config: Config, images: Images, machine: Machine, *, steps: int, state: dict[str, Any] | None
+    config: Config, images: Images, machine: Machine, *, steps: int, state: dict[str, Any] | None, initial: Path | None
 ) -> Restoration:
-    """What is trained: new, or as a checkpoint left it."""
+    """What is trained: new, with the weights of `initial`, or as a checkpoint left it."""
     normalisation = run_normalisation(state["run"]) if state else fit_normalisation(config, images)
     module = Restoration(
         config,
@@ -167,6 +179,8 @@ def _module(
     if state:
         module.first_batch = state["run"]["batches"]
         log.info("resumed at step %d", state["run"]["step"])
+    elif initial is not None:
+        load_initial(module.network, initial, config)
     return module
 
 
@@ -195,6 +209,15 @@ def _trainer(config: Config, machine: Machine, end: EndOfRun, out: Path) -> ligh
         use_distributed_sampler=False,
         benchmark=accelerator == "gpu" and config.crop > 0,
     )
+
+
+def _train(module: Restoration, trainer: lightning.Trainer, end: EndOfRun, path: Path, *, resume: bool) -> None:
+    """Train to the end of the run, or until it is interrupted; either leaves a checkpoint at `path`."""
+    with end.on_interrupt():
+        trainer.fit(module, ckpt_path=path if resume else None, weights_only=True)
+    log.info("step %d of %d: %s", trainer.global_step, end.steps, path)
+    if end.interrupted:
+        raise KeyboardInterrupt(end.interrupted)
 
 
 def count_steps(config: Config, images: Images) -> int:

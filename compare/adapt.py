@@ -18,7 +18,7 @@ import torch
 from compare.sets import BACKGROUND, LARGEST, SEEN_BESIDE, cases
 from quietfield.front import load
 from quietfield.machine import keep_memory
-from quietfield.noise.camera import correlate, row_noise
+from quietfield.noise.camera import correlate, expose, row_noise
 from train.data.clean import read_clean
 from train.measure.cases import Case, Loaded
 from train.measure.metrics import si_psnr
@@ -49,11 +49,14 @@ def images(data: Path) -> Iterator[Loaded]:
 
 
 def exposed(light: torch.Tensor, noise: tuple[float, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A noisy frame and its truth, (Y, X), float64, of light (Y, X) from 0 to about 1."""
+    """A noisy frame and its ground truth, (Y, X), float64, of light (Y, X) from 0 to about 1.
+
+    Drawn in torch, unlike the other sets: correlated and row noise are those of the training (`expose`).
+    """
     photons, read, blur, rows = noise
     generator = torch.Generator().manual_seed(seed)
     mean = photons * (light[None, None] + BACKGROUND)
-    drawn = torch.poisson(mean, generator=generator) - mean
+    drawn = expose(mean, 1.0, 0.0, 0.0, generator) - mean
     drawn = drawn + read * torch.randn(mean.shape, generator=generator)
     drawn = correlate(drawn, blur) if blur else drawn
     drawn = drawn + rows * drawn.std() * row_noise(mean, 1.0, generator) if rows else drawn

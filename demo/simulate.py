@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-GAIN = 13.4  # counts per photo-electron
-OFFSET = 103.4  # counts
+from quietfield.noise.camera import W2S_CAMERA, expose_array
+
+CAMERA = W2S_CAMERA
+GAIN, OFFSET = CAMERA.gain, CAMERA.offset  # counts per photo-electron; counts
 SIDE = 512  # pixels
 PSF_SIGMA = 1.6  # pixels: the focus
 HAZE_SIGMA = 14.0  # pixels: what a widefield microscope adds from out of focus
@@ -43,7 +45,7 @@ def simulate_field(seed: int = 2020, side: int = SIDE) -> tuple[NDArray[np.uint1
     for name, draw in structures.items():
         light += PHOTONS[name] * microscope(draw(random, side))
     truth = OFFSET + GAIN * light
-    noisy = OFFSET + GAIN * random.poisson(light)
+    noisy = expose_array(light, CAMERA, random)
     return np.rint(noisy).clip(0, 65535).astype(np.uint16), truth
 
 

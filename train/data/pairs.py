@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from quietfield.noise.camera import photon_transfer
+from quietfield.noise.transfer import photon_transfer
 
 from ..config import Config
 from .cache import open_cache

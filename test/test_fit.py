@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from quietfield.network.model import load_model
-from quietfield.network.normalise import Normalisation
+from quietfield.network.normalise import Normalisation, normalise
 from quietfield.network.predict import Denoiser
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import Config, from_record
@@ -26,7 +26,7 @@ from train.data.sources import drawn_pairs
 from train.export import export
 from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit
 from train.learn.objectives import LEAST_NOISE, balanced
-from train.learn.units import statistics
+from train.learn.units import normalised, statistics
 from train.measure.metrics import si_psnr
 from train.module import Restoration, build
 from train.recipes import RECIPES
@@ -520,8 +520,6 @@ def test_errors_count_in_units_of_the_noise() -> None:
 @pytest.mark.parametrize("kind", ["plane", "noise", "dataset"])
 def test_crops_are_normalised_as_planes_are(kind: str) -> None:
     """Oracle: what the container does."""
-    from quietfield.network.normalise import Normalisation
-
     normalisation = Normalisation(kind, 3.0, 7.0)
     noisy = torch.rand(3, 1, 20, 30, generator=torch.Generator().manual_seed(0)) * 500 + 100
     centre, scale = statistics(noisy, normalisation)
@@ -530,6 +528,10 @@ def test_crops_are_normalised_as_planes_are(kind: str) -> None:
     assert np.allclose(scale[:, 0].numpy(), expected[1], rtol=1e-6)
     flat = torch.full((1, 1, 8, 8), 5.0)
     assert kind == "dataset" or float(statistics(flat, normalisation)[1]) == 1
+    for crop in (noisy, flat):
+        planes = crop[:, 0].numpy()
+        z = normalise(planes, *normalisation.statistics(planes))
+        assert np.allclose(normalised(crop, crop, normalisation)[0][:, 0].numpy(), z, atol=1e-5)
 
 
 def test_the_report_is_what_the_report_describes() -> None:

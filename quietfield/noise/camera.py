@@ -92,9 +92,9 @@ def expose_array(light: NDArray[Any], camera: Camera, random: np.random.Generato
     --------
     >>> frame = expose_array(np.full((64, 64), 50.0), Camera(2.0, 100.0), np.random.default_rng(0))
     >>> round(frame.mean()), round(frame.var())
-    (200, 201)
+    (200, 207)
     """
-    electrons = random.poisson(light)
+    electrons: NDArray[Any] = random.poisson(light)
     if camera.read_noise > 0:
         electrons = electrons + camera.read_noise / camera.gain * random.standard_normal(electrons.shape)
     frame: NDArray[np.float64] = camera.offset + camera.gain * electrons

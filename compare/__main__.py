@@ -20,11 +20,12 @@ from compare.figure import draw
 from compare.methods import NAMES, NOISY, OURS_NAMES, Method, find_method
 from compare.peers import PEERS
 from compare.published import PUBLISHED, published
-from compare.results import Row, points, read, read_costs, slug, table, write, write_costs
+from compare.results import points, read_costs, slug, table, write, write_costs
 from compare.sets import cases, to_learn_from, training_crops
 from quietfield.machine import keep_memory
 from train.measure.cases import Loaded
 from train.measure.metrics import micro_ssim, si_psnr, ssim
+from train.measure.results import Row, mean, read
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def main() -> int:
     for name in wanted:
         _measure(name, arguments)
     paths = {name: arguments.results / f"{slug(name)}.csv" for name in ORDER}
-    measured = {name: read(path) for name, path in paths.items() if path.is_file()}
+    measured = {name: read(path, Row) for name, path in paths.items() if path.is_file()}
     costs = read_costs(arguments.results)
     print(table(measured, costs))
     draw(points(measured, costs), arguments.results / "speed.png")
@@ -70,12 +71,12 @@ def _measure(name: str, arguments: argparse.Namespace) -> None:
     method = find_method(name, arguments.model, arguments.peers)
     best = choose(method, training_crops(arguments.data))
     if not arguments.costs:
-        rows = read(path) if arguments.sets and path.is_file() else []
+        rows = read(path, Row) if arguments.sets and path.is_file() else []
         for found in measure(method, method.settings[best], arguments.data, arguments.sets):
             rows = [row for row in rows if row.set != found[0].set] + found
             setting = "" if method.learn else f"; setting {method.settings[best]}"
             write(path, f"{how}{setting}{f'; {method.note}' if method.note else ''}", rows)
-            log.info("%s, %s: %.2f dB", name, found[0].set, np.mean([row.si_psnr for row in found]))
+            log.info("%s, %s: %.2f dB", name, found[0].set, *mean(found, "si_psnr"))
     if name != NOISY:
         cost = cost_of(name, best, arguments.data, arguments.model, arguments.peers)
         write_costs(arguments.results, read_costs(arguments.results) | {name: cost})
@@ -100,8 +101,8 @@ def measure(method: Method, setting: object, data: Path, only: list[str] | None 
         rows = []
         for case in images:
             answer = method.run(case.noisy, setting)
-            figures = [figure(case.truth, answer) for figure in (si_psnr, ssim, micro_ssim)]
-            rows.append(Row(name, case.image, *figures))
+            metrics = [metric(case.truth, answer) for metric in (si_psnr, ssim, micro_ssim)]
+            rows.append(Row(name, case.image, *metrics))
         yield rows
 
 

@@ -85,7 +85,7 @@ def test_what_is_stored_is_normalised_by_all_pixels(tree: Path, tmp_path: Path) 
 def test_it_is_made_once_and_anew_when_a_source_changes(
     tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     config, folder = Config(), tmp_path / "cache"
     stored = "stored 6 normalised images in"
     open_cache(detect(tree), config, folder)

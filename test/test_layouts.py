@@ -12,6 +12,7 @@ from PIL import Image
 from train.config import Config
 from train.data.layouts import Layout, detect, open_image
 from train.data.prepare import compact, prepare, report, survey, verdict
+from train.data.sources import find_images
 
 RANDOM = np.random.default_rng(0)
 FIELDS = ("001", "002", "081")
@@ -283,14 +284,35 @@ def test_prepare_goes_on_past_bad_files_and_refuses_a_folder_of_nothing_else(tmp
 def test_prepare_says_whether_fit_takes_the_pairs(tmp_path: Path) -> None:
     pairs(tmp_path)
     config = Config(exclude=(), split="fields", validation=0.3)
-    assert verdict(tmp_path, config, None).startswith("ready, with ")
-    assert verdict(tmp_path, Config(learn="noise2void"), None) == ""
+    ready, words = verdict(tmp_path, config, None)
+    assert ready
+    assert words.startswith("ready, with ")
+    assert verdict(tmp_path, Config(learn="noise2void"), None) == (True, "")
     first = sorted((tmp_path / "clean").iterdir())[0]
     tifffile.imwrite(first, np.kron(tifffile.imread(first), np.ones((2, 2), np.float32)))
-    assert "would stop: " in verdict(tmp_path, config, None)
-    assert "crop it, or remove the pair" in verdict(tmp_path, config, None)
+    ready, words = verdict(tmp_path, config, None)
+    assert not ready
+    assert words.startswith("would stop: ")
+    assert "crop it, or remove the pair" in words
     first.unlink()
-    assert "expected the truth of this name, found no file" in verdict(tmp_path, config, None)
+    assert "expected the truth of this name, found no file" in verdict(tmp_path, config, None)[1]
+
+
+def test_a_name_that_breaks_the_pattern_is_told_with_what_follows(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    assert detect(tmp_path).odd == ""
+    for kind in ("noisy", "clean"):
+        save(tmp_path / kind / "081_2 (copy).tif", counts(32, 32))
+    layout = detect(tmp_path)
+    assert len(layout.fields) == 7
+    (line,) = (line for line in report(survey(layout)).splitlines() if line.startswith("  names: "))
+    assert "found 1 of 7 that are not (081_2 (copy)): so each file is a field of view of its own" in line
+    assert "rename these files, or remove them" in line
+    config = Config(exclude=(), validation=0.3)
+    assert find_images(tmp_path, config).warning == layout.odd
+    for path in tmp_path.glob("*/0*_?.tif"):
+        path.rename(path.with_name(f"cell {path.name}"))
+    assert detect(tmp_path).odd == "", "names of one's own are no mistake"
 
 
 def test_prepare_says_what_is_to_be_done_with_clean_images(tmp_path: Path) -> None:

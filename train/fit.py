@@ -121,16 +121,19 @@ def fit(
         If it was interrupted, with the number of the signal; the checkpoint is that of the last step.
     """
     machine = machine or Machine()
+    accelerator = choose_accelerator(machine)
     steps, path = count_steps(config, images), out / CHECKPOINT
     state = _checked(config, images, machine, path, resume=resume, max_minutes=max_minutes, initial=initial)
     if state and state["run"]["step"] >= steps:
         log.info("%s: all of the %d steps are done: give more --steps", path, steps)
         return path
     make_folder(out, "--out")
-    _set_up(config, machine)
+    _set_up(config, machine, accelerator)
     module = _module(config, images, machine, steps=steps, state=state, initial=initial)
     end = EndOfRun(steps, max_minutes)
-    _train(module, _trainer(config, machine, end, out), end, path, resume=state is not None)
+    trainer = _trainer(config, machine, accelerator, end, out)
+    _announce(trainer, images, steps, state)
+    _train(module, trainer, end, path, resume=state is not None)
     return path
 
 
@@ -145,7 +148,6 @@ def _checked(
     initial: Path | None,
 ) -> dict[str, Any] | None:
     """The checkpoint to go on from, if any; all that would stop the run is told before time is spent on it."""
-    choose_accelerator(machine)
     _check(config, images, machine)
     state = load_checkpoint(path, config) if resume else None
     if not max_minutes >= 0:
@@ -154,11 +156,11 @@ def _checked(
     return state
 
 
-def _set_up(config: Config, machine: Machine) -> None:
+def _set_up(config: Config, machine: Machine, accelerator: str) -> None:
     """What a run sets for its whole process: the seed, torch's threads, and what Lightning says."""
     _quiet()
     torch.manual_seed(config.seed)
-    if machine.processes > 1 and choose_accelerator(machine) == "cpu":
+    if machine.processes > 1 and accelerator == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // machine.devices))
 
 
@@ -178,22 +180,29 @@ def _module(
     )
     if state:
         module.first_batch = state["run"]["batches"]
-        log.info("resumed at step %d", state["run"]["step"])
     elif initial is not None:
         load_initial(module.network, initial, config)
     return module
 
 
-def _trainer(config: Config, machine: Machine, end: EndOfRun, out: Path) -> lightning.Trainer:
-    accelerator = choose_accelerator(machine)
-    precision = choose_precision(config.precision, accelerator)
-    log.info("%s, precision %s, %d steps, %d processes", accelerator, precision, end.steps, machine.processes)
+def _announce(trainer: lightning.Trainer, images: Images, steps: int, state: dict[str, Any] | None) -> None:
+    """Say in one line what begins, and in another what may be wrong with the images."""
+    if images.warning:
+        log.warning("%s", images.warning)
+    parts = [type(trainer.accelerator).__name__.removesuffix("Accelerator"), f"precision {trainer.precision}"]
+    parts += [f"{trainer.world_size} processes"] if trainer.world_size > 1 else []
+    parts += [f"resumed at step {state['run']['step']} of {steps}" if state else f"{steps} steps"]
+    parts += [f"fields of view: {images.shares}"] if images.shares else []
+    log.info(", ".join(parts))
+
+
+def _trainer(config: Config, machine: Machine, accelerator: str, end: EndOfRun, out: Path) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator=accelerator,
         devices=machine.devices,
         num_nodes=machine.nodes,
         strategy="ddp" if machine.processes > 1 else "auto",
-        precision=precision,  # type: ignore[arg-type]
+        precision=choose_precision(config.precision, accelerator),  # type: ignore[arg-type]
         max_steps=end.steps,
         max_epochs=-1,
         val_check_interval=config.validate_every * config.accumulate,
@@ -353,7 +362,7 @@ def _tensorboard(out: Path) -> TensorBoardLogger | bool:
     try:
         import tensorboard  # noqa: F401
     except ImportError:
-        log.info("tensorboard is not installed: log.csv and curve.png alone")
+        log.debug("tensorboard is not installed: log.csv and curve.png alone")
         return False
     return TensorBoardLogger(out, name="tensorboard", version="")
 

@@ -100,10 +100,10 @@ def open_cache(layout: Layout, config: Config, folder: Path, moments: Moments | 
     home = folder / "-".join([layout.kind, place, *(str(getattr(config, name)) for name in FIELDS)])
     mark = fingerprint(layout, config)
     if (cache := _load(home, mark)) is not None:
-        log.info("normalised images from %s", home)
+        log.debug("normalised images from %s", home)
         return cache
     if home.is_dir():
-        log.info("%s: the sources have changed since it was made: it is made anew", home)
+        log.debug("%s: the sources have changed since it was made: it is made anew", home)
         shutil.rmtree(home, ignore_errors=True)
     _check_room(layout, config, folder)
     return _store(layout, config, home, moments or noisy_moments(layout), mark)
@@ -162,7 +162,7 @@ def _store(layout: Layout, config: Config, home: Path, moments: Moments, mark: s
             return other
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    log.info("stored %d normalised images in %s", len(cache.dtypes), home)
+    log.debug("stored %d normalised images in %s", len(cache.dtypes), home)
     return dataclasses.replace(cache, folder=home)
 
 

@@ -17,6 +17,7 @@ NOISY_NAMES = ("noisy", "low", "input", "raw", "lq", "lr", "wf")
 TRUTH_NAMES = ("clean", "high", "target", "gt", "hq", "hr", "truth", "sim")
 AVERAGES = (1, 2, 4, 8, 16)  # the levels of noise that W2S is published in
 W2S_NAME = re.compile(r"(\d{3})_(\d)")  # field of view and channel
+MOST_NAMES = 3  # in a sentence, then the rest is counted
 PAIRED = "two folders of equal names, as noisy/ and clean/"
 EXPECTED = (
     "expected raw/NNN/wf_channelC.npy, or avg1/NNN_C.npy and avg400/, or two folders of images of equal names "
@@ -78,6 +79,23 @@ class Layout:
     def w2s(self) -> bool:
         """Whether the names are W2S's, so that its split and its overlapping fields are meant."""
         return self.kind != "clean" and all(W2S_NAME.fullmatch(item.name) for item in self.items)
+
+    @property
+    def odd(self) -> str:
+        """A sentence on the few names that are not `001_0`, where most are; empty if there are none such.
+
+        A single one makes every file a field of view of its own.
+        """
+        names = [item.name for item in self.items]
+        others = [name for name in names if not W2S_NAME.fullmatch(name)]
+        if self.kind not in ("pairs", "w2s-normalised") or not 0 < len(others) <= len(names) / 2:
+            return ""
+        more = f" and {len(others) - MOST_NAMES} more" if len(others) > MOST_NAMES else ""
+        return (
+            f"{self.root}: expected all names like 001_0 (field of view, channel), found {len(others)} of {len(names)} "
+            f"that are not ({', '.join(others[:MOST_NAMES])}{more}): so each file is a field of view of its own, and "
+            "channels of one field can be on both sides of the split; rename these files, or remove them"
+        )
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -87,6 +87,10 @@ class Images:
         Others of these, with drawn noise, to look at besides; the best step is chosen without them.
     source : str
         What they are, for the record.
+    shares : str
+        How many fields of view serve for what, for the log.
+    warning : str
+        What may be wrong with the names of the files; empty if nothing is.
     """
 
     training: list[Pair]
@@ -94,6 +98,8 @@ class Images:
     clean: list[Clean] = field(default_factory=list)
     drawn: list[Pair] = field(default_factory=list)
     source: str = ""
+    shares: str = ""
+    warning: str = ""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Images:
         """Itself: nobody changes it, and what averages weights copies all that trains, files mapped into memory too."""

@@ -133,6 +133,7 @@ def report(found: Survey) -> str:
         ]
     channels = sorted({item.channel for item in layout.items})
     lines.append(f"  fields of view: {len(layout.fields)} ({compact(layout.fields)})")
+    lines += [f"  names: {layout.odd}"] if layout.odd else []
     lines.append(f"  channels: {', '.join(map(str, channels))}")
     lone = [_relative(path, layout) for path in layout.unpaired]
     for title, names in (
@@ -178,16 +179,16 @@ def prepare(data: Path, config: Config, cache: Path | None) -> str:
     return "\n".join(lines)
 
 
-def verdict(data: Path, config: Config, cache: Path | None) -> str:
-    """Whether `fit` would take the pairs of a folder, and if not why; nothing of folders that hold no pairs."""
+def verdict(data: Path, config: Config, cache: Path | None) -> tuple[bool, str]:
+    """Whether `fit` would take the pairs of a folder, and why not; without words for folders that hold no pairs."""
     if not config.supervised or detect(data, config.average).kind == "clean":
-        return ""
+        return True, ""
     try:
         images = find_images(data, config, None, cache)
         check_scale((*images.training, *images.validation), config.scale)
     except ValueError as error:
-        return f"would stop: {error}"
-    return f"ready, with {len(images.training)} images to train on and {len(images.validation)} to validate on"
+        return False, f"would stop: {error}"
+    return True, f"ready, with {len(images.training)} images to train on and {len(images.validation)} to validate on"
 
 
 def compact(names: tuple[str, ...]) -> str:

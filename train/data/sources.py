@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 
@@ -23,8 +22,6 @@ SOURCES = {
     "pairs": "pairs of noisy and clean images",
     "clean": "clean images with synthetic noise",
 }
-
-log = logging.getLogger(__name__)
 
 
 def find_images(data: Path, config: Config, clean: Path | None = None, cache: Path | None = None) -> Images:
@@ -57,7 +54,6 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
             )
         return _from_clean(data, config)
     split = split_fields(layout, config)
-    log.info("fields of view: %s", split.summary(layout.fields))
     training = read_pairs(layout, split.training, config, cache) if config.synthetic < 1 else []
     validation = read_pairs(layout, split.validation, config, cache)
     drawn_on: list[Clean] = []
@@ -67,7 +63,15 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
             raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
         drawn_on, unseen = split_clean(clean, config.validation, config.seed, config.scale)
         drawn_on += phantoms(config.phantoms, config.seed)
-    return Images(training, validation, drawn_on, drawn_pairs(unseen, config), _source(layout, bool(drawn_on)))
+    return Images(
+        training,
+        validation,
+        drawn_on,
+        drawn_pairs(unseen, config),
+        source=_source(layout, bool(drawn_on)),
+        shares=split.summary(layout.fields),
+        warning=layout.odd,
+    )
 
 
 def _from_clean(data: Path, config: Config) -> Images:

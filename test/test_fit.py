@@ -4,6 +4,7 @@ import copy
 import csv
 import dataclasses
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -478,13 +479,39 @@ def test_a_network_and_its_forerunner_can_be_averaged(tmp_path: Path) -> None:
     again = load_model(tmp_path / "again").network.state_dict()
     assert all(torch.equal(value, again[key]) for key, value in blended.network.state_dict().items())
     with pytest.raises(ValueError, match=r"blend: expected a share from 0 to 1, found 1\.5"):
-        export(second, tmp_path / "model", "blend", blend=(first, 1.5))
+        export(second, tmp_path / "bad", "blend", blend=(first, 1.5))
     other = fit(dataclasses.replace(TINY, steps=1, channels=(16, 24)), images(), tmp_path / "other")
     with pytest.raises(ValueError, match=r"other.*: expected channels=\(16, 32\), found \(16, 24\)"):
-        export(second, tmp_path / "model", "blend", blend=(other, 0.5))
+        export(second, tmp_path / "bad", "blend", blend=(other, 0.5))
     export(other, tmp_path / "other-model", "other")
     with pytest.raises(ValueError, match=r"blend: expected weights of the same network, found another one's"):
-        export(second, tmp_path / "model", "blend", blend=(tmp_path / "other-model", 0.5))
+        export(second, tmp_path / "bad", "blend", blend=(tmp_path / "other-model", 0.5))
+    assert not (tmp_path / "bad").exists()
+
+
+def test_a_model_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
+    checkpoint = fit(dataclasses.replace(TINY, steps=1), images(), tmp_path / "run")
+    export(checkpoint, tmp_path / "model", "first")
+    with pytest.raises(ValueError, match="model: expected a folder without a model, found one: give --overwrite"):
+        export(checkpoint, tmp_path / "model", "second")
+    assert load_model(tmp_path / "model").record["name"] == "first"
+    export(checkpoint, tmp_path / "model", "second", overwrite=True)
+    assert load_model(tmp_path / "model").record["name"] == "second"
+
+
+def test_a_run_begins_with_one_line_and_a_warning_if_there_is_cause(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    config = dataclasses.replace(TINY, steps=2, validate_every=2)
+    shared = dataclasses.replace(images(), shares="1 to train on, 1 to validate on", warning="odd names")
+    fit(config, shared, tmp_path)
+    fit(dataclasses.replace(config, steps=4), images(), tmp_path, resume=True)
+    said = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "train.fit"]
+    line = "CPU, precision 32-true, 2 steps, fields of view: 1 to train on, 1 to validate on"
+    assert said[:2] == [("WARNING", "odd names"), ("INFO", line)]
+    assert said[3] == ("INFO", "CPU, precision 32-true, resumed at step 2 of 4")
+    assert len(said) == 5, "and one at the end of each run"
 
 
 def test_without_biases_the_network_is_homogeneous() -> None:

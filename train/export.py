@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from quietfield.adapt.plan import Adaptation
-from quietfield.network.model import ModelError, load_model, save_model
+from quietfield.network.model import RECORD, ModelError, load_model, save_model
 from quietfield.network.unet import UNet
 
 from .checkpoint import load_checkpoint, load_network
@@ -37,6 +37,7 @@ def export(
     blend: tuple[Path, float] | None = None,
     general: Path | None = None,
     adapt: str = "off",
+    overwrite: bool = False,
 ) -> None:
     """Write the weights of a checkpoint and the record of how they came about.
 
@@ -58,15 +59,21 @@ def export(
         Model folder for images outside of the domain of this one; it is copied into `folder`.
     adapt : str
         What `inference.py` does to suit each file unless it is told otherwise (`quietfield.adapt.plan.Adaptation.of`).
+    overwrite : bool
+        Replace the model that is in `folder`.
 
     Raises
     ------
     ModelError
         If there is no model in `general`, or of another scale.
     ValueError
-        If a checkpoint cannot be read, or the two are not of one network.
+        If a checkpoint cannot be read, the two are not of one network, or there is a model in `folder`.
     """
     Adaptation.of(adapt)
+    if (folder / RECORD).exists() and not overwrite:
+        raise ValueError(
+            f"{folder}: expected a folder without a model, found one: give --overwrite, or another --model"
+        )
     run = load_checkpoint(checkpoint)["run"]
     network = load_network(checkpoint)
     if blend:

@@ -1,6 +1,6 @@
 """`python -m compare [METHOD ...]`: measure denoisers on the same images, and draw up the table.
 
-Figures once measured lie in docs/compare and are taken from there; a METHOD that is named is
+Metrics once measured lie in docs/compare and are taken from there; a METHOD that is named is
 measured again. Without arguments only the table and the figure are made.
 """
 
@@ -40,8 +40,8 @@ def main() -> int:
     parser.add_argument("methods", nargs="*", help=f"of: {', '.join(map(repr, ORDER))}; or 'all'")
     parser.add_argument("--data", type=Path, required=True, help="the test images")
     parser.add_argument("--model", type=Path, default=ROOT / "resources", help="the network that is ours")
-    parser.add_argument("--peers", type=Path, default=PEERS, help="folder of the networks trained to compare with")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the figures")
+    parser.add_argument("--peers", type=Path, default=PEERS, help="folder of the trained baselines")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the measured metrics")
     parser.add_argument("--sets", nargs="+", help="measure on these alone, and keep the rest")
     parser.add_argument("--costs", action="store_true", help="measure speed and memory alone")
     arguments = parser.parse_args()
@@ -62,11 +62,11 @@ def main() -> int:
 
 
 def _measure(name: str, arguments: argparse.Namespace) -> None:
-    """Measure one method, and write its figures set by set, so that a long run leaves what it has."""
+    """Measure one method, and write its metrics set by set, so that a long run leaves what it has."""
     path = arguments.results / f"{slug(name)}.csv"
     how = f"python -m compare {name!r}"
     if name in PUBLISHED:
-        write(path, f"{how}; means of published figures", published(name, arguments.data))
+        write(path, f"{how}; means of published metrics", published(name, arguments.data))
         return
     method = find_method(name, arguments.model, arguments.peers)
     best = choose(method, training_crops(arguments.data))
@@ -91,7 +91,7 @@ def choose(method: Method, images: list[Loaded]) -> int:
 
 
 def measure(method: Method, setting: object, data: Path, only: list[str] | None = None) -> Iterator[list[Row]]:
-    """The method's figures of every image of one set after the other."""
+    """The method's metrics of every image of one set after the other."""
     for name, group in itertools.groupby(cases(data), key=lambda case: case.set):
         if only and name not in only:
             continue

@@ -1,6 +1,6 @@
 """`python -m compare.adapt`: the shipped networks as they are, and suited to each file, on other microscopes' images.
 
-Without arguments the figures in docs/compare/adapt.csv are drawn up; `--measure` makes them anew.
+Without arguments the metrics in docs/compare/adapt.csv are tabulated; `--measure` makes them anew.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def table(rows: list[Row]) -> str:
 def main() -> int:
     """Measure if asked to, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", action="store_true", help="make the figures anew")
+    parser.add_argument("--measure", action="store_true", help="measure anew")
     parser.add_argument("--data", type=Path, help="the test images; to measure")
     parser.add_argument("--model", type=Path, default=ROOT / "resources")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The images that denoisers are compared on, each with its truth; no network here was trained on any."""
+"""The images that denoisers are compared on, each with its ground truth; no network here was trained on any."""
 
 from __future__ import annotations
 

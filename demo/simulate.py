@@ -1,4 +1,4 @@
-"""A simulated widefield field of view with known truth: filaments, vesicles and nuclei.
+"""A simulated widefield field of view with known ground truth: filaments, vesicles and nuclei.
 
 Nothing here comes from a real image. The camera is W2S's as measured on its raw frames: variance
 = 13.4 * (mean - 103.4) counts^2, that is Poisson noise of gain 13.4 on an offset of 103.4.
@@ -23,7 +23,7 @@ Image = NDArray[np.float64]
 
 
 def simulate_field(seed: int = 2020, side: int = SIDE) -> tuple[NDArray[np.uint16], Image]:
-    """One noisy frame and its truth.
+    """One noisy frame and its ground truth.
 
     Parameters
     ----------

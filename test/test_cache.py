@@ -197,7 +197,7 @@ def test_a_bad_image_is_left_out_until_it_is_asked_for(
     assert len(read_pairs(detect(tree), ["a"], Config(), tmp_path / "cache")) == 1
     assert "not stored: " in caplog.text
     assert noisy_moments(detect(tree)).count == 2 * 32 * 32
-    for name, message in (("b", r"noisy/b\.tif: expected an image"), ("c", r"noisy/c\.tif: expected the truth")):
+    for name, message in (("b", r"noisy/b\.tif: expected an image"), ("c", r"noisy/c\.tif: expected the ground truth")):
         with pytest.raises(ValueError, match=message):
             read_pairs(detect(tree), [name], Config(), tmp_path / "cache")
     for path in (tree / "clean").iterdir():

@@ -165,7 +165,7 @@ def test_a_peer_learns_within_its_time_and_is_loaded_again(
 
 
 def test_a_peer_that_is_not_trained_is_named_with_the_command_that_trains_it(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"dncnn.pt: expected a trained peer.*python -m compare.peers 'DnCNN'"):
+    with pytest.raises(ValueError, match=r"dncnn.pt: expected a trained baseline.*python -m compare.peers 'DnCNN'"):
         find_method(DNCNN, tmp_path, tmp_path)
 
 

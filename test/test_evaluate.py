@@ -172,9 +172,9 @@ def test_what_cannot_be_measured_is_named(tmp_path: Path) -> None:
     holed[0, :5] = np.nan
     (tmp_path / "x.tif").write_bytes(b"no image")
     for case, message in (
-        (Case("set", "x", frames[0], truth[:20]), r"expected the truth of x, \(24, 24\), found \(20, 24\)"),
-        (Case("set", "x", frames[0], holed), "x: expected a truth of numbers, found 5 of 576 pixels NaN"),
-        (Case("set", "x", frames[0], None), r"expected a truth, or frames .* found \(24, 24\)"),
+        (Case("set", "x", frames[0], truth[:20]), r"expected the ground truth of x, \(24, 24\), found \(20, 24\)"),
+        (Case("set", "x", frames[0], holed), "x: expected a ground truth of numbers, found 5 of 576 pixels NaN"),
+        (Case("set", "x", frames[0], None), r"expected a ground truth, or frames .* found \(24, 24\)"),
         (Case("set", "x", frames[0], np.ones((24, 24))), "x: .*constant"),
         (Case("set", "x", tmp_path / "x.tif", truth), r"x\.tif: expected an image"),
         (Case("set", "x", tmp_path / "y.tif", truth), r"y\.tif"),

@@ -406,9 +406,9 @@ def test_a_gpu_that_is_absent_is_named() -> None:
     ("changes", "message"),
     [
         ({"synthetic": 0.5}, "synthetic: expected clean images for it, found none: give --clean"),
-        ({"scale": 2}, r"expected a truth 2 times as large as the frame, found \(96, 96\)"),
-        ({"redraw": 0.5, "scale": 2}, "redraw: expected a truth with the frame's pixels"),
-        ({"balance": 0.5, "scale": 2}, "balance: expected a truth with the frame's pixels"),
+        ({"scale": 2}, r"expected a ground truth 2 times as large as the frame, found \(96, 96\)"),
+        ({"redraw": 0.5, "scale": 2}, "redraw: expected a ground truth with the frame's pixels"),
+        ({"balance": 0.5, "scale": 2}, "balance: expected a ground truth with the frame's pixels"),
         ({"crop": 200}, "002_0|001_0.*200"),
     ],
 )
@@ -419,7 +419,7 @@ def test_what_does_not_go_together_is_named(tmp_path: Path, changes: dict[str, A
 
 def test_a_truth_without_contrast_is_named_before_the_run(tmp_path: Path) -> None:
     flat = dataclasses.replace(pair(2), truth=np.full((96, 96), 7, np.float32))
-    with pytest.raises(ValueError, match="002_0: expected a truth to validate on, found the same value everywhere"):
+    with pytest.raises(ValueError, match="002_0: expected a ground truth to validate on, found one value everywhere"):
         fit(TINY, Images([pair(1)], [flat]), tmp_path)
 
 

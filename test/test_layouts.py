@@ -144,14 +144,14 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
         detect(tmp_path)
     pairs(tmp_path)
     shutil.rmtree(tmp_path / "clean")
-    with pytest.raises(ValueError, match="expected the truth of noisy/ in one of clean, "):
+    with pytest.raises(ValueError, match="expected the ground truth of noisy/ in one of clean, "):
         detect(tmp_path)
 
 
 def test_folders_that_leave_a_choice_are_named(tmp_path: Path) -> None:
     pairs(tmp_path)
     (tmp_path / "gt").mkdir()
-    with pytest.raises(ValueError, match=r"one of truths, found noisy/, clean/, gt/"):
+    with pytest.raises(ValueError, match=r"one of ground truths, found noisy/, clean/, gt/"):
         detect(tmp_path)
     (tmp_path / "gt").rmdir()
     save(tmp_path / "noisy" / "001_0.png", counts(8, 8))
@@ -250,8 +250,8 @@ def test_bad_files_are_reported_with_their_reasons_and_stop_nothing(tmp_path: Pa
     assert "001_0.npy: expected an image, found a file that cannot be read" in text
     assert "NaN: 34 pixels in avg1/081_0.npy (34)" in text
     assert "NaN: 2 pixels in avg400/002_0.npy (2)" in text
-    assert "002_0.npy: 2 pixels of the truth are not finite" in text
-    assert "001_1.npy: expected a truth of the frame's shape or twice that, found (30, 32) and (32, 32)" in text
+    assert "002_0.npy: 2 pixels of the ground truth are not finite" in text
+    assert "001_1.npy: expected a ground truth of the frame's shape or twice that, found (30, 32) and (32, 32)" in text
     assert "unpaired files: 2" in text
     assert "    avg1/002_1.npy" in text
 
@@ -295,7 +295,7 @@ def test_prepare_says_whether_fit_takes_the_pairs(tmp_path: Path) -> None:
     assert words.startswith("would stop: ")
     assert "crop it, or remove the pair" in words
     first.unlink()
-    assert "expected the truth of this name, found no file" in verdict(tmp_path, config, None)[1]
+    assert "expected the ground truth of this name, found no file" in verdict(tmp_path, config, None)[1]
 
 
 def test_a_name_that_breaks_the_pattern_is_told_with_what_follows(tmp_path: Path) -> None:
@@ -317,7 +317,9 @@ def test_a_name_that_breaks_the_pattern_is_told_with_what_follows(tmp_path: Path
 
 def test_prepare_says_what_is_to_be_done_with_clean_images(tmp_path: Path) -> None:
     save(tmp_path / "a.tif", counts(16, 16))
-    assert "as noisy/ and clean/: noise is drawn (--synthetic 1)" in prepare(tmp_path, Config(), tmp_path / "cache")
+    assert "as noisy/ and clean/: learn from synthetic noise (--synthetic 1)" in prepare(
+        tmp_path, Config(), tmp_path / "cache"
+    )
 
 
 def test_colours_and_stacks_of_truths_are_named_with_what_to_do(tmp_path: Path) -> None:
@@ -329,7 +331,7 @@ def test_colours_and_stacks_of_truths_are_named_with_what_to_do(tmp_path: Path) 
     assert found.usable == 4
     assert "noisy/001_0.tif: expected (Y, X) or (F, Y, X), found colours, (32, 32, 3): save it as grey" in report(found)
     (reason,) = found.unfit
-    assert "clean/001_1.tif: expected a truth of one plane (Y, X), found (5, 32, 32): save each plane" in reason
+    assert "clean/001_1.tif: expected a ground truth of one plane (Y, X), found (5, 32, 32): save each plane" in reason
 
 
 def test_images_of_one_line_fit_and_a_lone_number_is_named(tmp_path: Path) -> None:
@@ -340,7 +342,7 @@ def test_images_of_one_line_fit_and_a_lone_number_is_named(tmp_path: Path) -> No
     found = survey(detect(tmp_path))
     assert found.usable == 1
     (reason,) = found.unfit
-    assert "clean/number.npy: expected a truth of one plane (Y, X), found ()" in reason
+    assert "clean/number.npy: expected a ground truth of one plane (Y, X), found ()" in reason
 
 
 def test_names_are_listed_compactly() -> None:

@@ -136,7 +136,7 @@ def _timed(denoise: Denoiser, plane: Any) -> float:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Markdown, best first; at the end those without a figure."""
+    """Markdown, best first; at the end those without a metric."""
     rows = []
     for o in sorted(outcomes, key=lambda o: -o.si_psnr if math.isfinite(o.si_psnr) else math.inf):
         cells = (f"{o.si_psnr:.2f}", f"{o.steps:,}", f"{o.parameters / 1e6:.2f} M", f"{o.megapixels_per_second:.2f}")

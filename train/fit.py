@@ -285,18 +285,18 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         raise ValueError("crop 0 (whole images) does not go with --synthetic: give --crop")
     if machine.resident and not Resident.suits(config):
         raise ValueError(
-            "resident: expected to learn from the first frame of each image and its truth, found "
+            "resident: expected to learn from the first frame of each image and its ground truth, found "
             f"{written('learn', config.learn)} {written('frames', config.frames)} "
             f"{written('average', config.average)}: leave --resident out"
         )
     if config.redraw and config.scale > 1:
-        raise ValueError("redraw: expected a truth with the frame's pixels, found scale 2: give --redraw 0")
+        raise ValueError("redraw: expected a ground truth with the frame's pixels, found scale 2: give --redraw 0")
     if config.balance and config.scale > 1:
-        raise ValueError("balance: expected a truth with the frame's pixels, found scale 2: give --balance 0")
+        raise ValueError("balance: expected a ground truth with the frame's pixels, found scale 2: give --balance 0")
     for pair in images.validation if config.supervised else ():
         if np.ptp(pair.ground_truth) == 0:
             raise ValueError(
-                f"{pair.name}: expected a truth to validate on, found the same value everywhere: remove the image"
+                f"{pair.name}: expected a ground truth to validate on, found one value everywhere: remove the image"
             )
     check_scale((*images.training, *images.validation), config.scale)
 

@@ -111,7 +111,7 @@ def poisson_frame(
     truth, gain, offset, generator
         As of `expose`.
     multiplies : Tensor, optional
-        bool, broadcasts against the truth: where the camera multiplies electrons (an EMCCD), `multiplied`.
+        bool, broadcasts against the ground truth: where the camera multiplies electrons (an EMCCD), `multiplied`.
     """
     frame = expose(truth, gain, offset, 0.0, generator)
     if multiplies is None:

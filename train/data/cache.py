@@ -173,7 +173,7 @@ def _store_item(cache: Cache, item: Item, kind: str, config: Config) -> str | No
     except ValueError as error:
         log.warning("not stored: %s", error)
         return str(error)
-    # A stack of which random frames are taken would be as large again: only its truth is stored.
+    # A stack of which random frames are taken would be as large again: only its ground truth is stored.
     images = {"truth": truth} if config.frames == "random" else {"noisy": frames, "truth": truth}
     for role, image in images.items():
         np.save(cache.folder / f"{item.name}.{role}.npy", cache._normalised(image))
@@ -191,7 +191,7 @@ def _check_room(layout: Layout, config: Config, folder: Path) -> None:
 
 
 def _size(item: Item, kind: str, config: Config) -> int:
-    """Bytes that are stored of an image: a frame and a truth, or the truth alone."""
+    """Bytes that are stored of an image: a frame and a ground truth, or the ground truth alone."""
     try:
         path = target_of(item, kind, config)
         roles = [path or item.noisy] if config.frames == "random" else [item.noisy, path or item.noisy]

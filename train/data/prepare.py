@@ -11,7 +11,7 @@ from pathlib import Path
 from ..config import Config
 from .cache import FIELDS, open_cache
 from .frames import one_plane
-from .layouts import PAIRED, Item, Layout, detect, open_image, open_planes, scale_of
+from .layouts import PAIRED, ROLES, Item, Layout, detect, open_image, open_planes, scale_of
 from .pairs import check_scale
 from .sources import find_images
 from .split import split_fields
@@ -51,7 +51,7 @@ class Survey:
     unreadable : tuple of str
         Why each file that could not be read could not.
     unfit : tuple of str
-        Why each pair that could be read cannot be trained on: shapes, or NaN in the truth.
+        Why each pair that could be read cannot be trained on: shapes, or NaN in the ground truth.
     usable : int
         Images that can be trained on.
     """
@@ -88,7 +88,7 @@ def survey(layout: Layout) -> Survey:
             moments[role] = moments.get(role, Moments()).merge(seen)
             if seen.nan:
                 nan.setdefault(role, []).append(f"{_relative(path, layout)} ({seen.nan})")
-                reasons += [f"{path}: {seen.nan} pixels of the truth are not finite"] if role != "noisy" else []
+                reasons += [f"{path}: {seen.nan} pixels of the ground truth are not finite"] if role != "noisy" else []
         reasons += _mismatches(item, found)
         unfit += reasons
         usable += not reasons and _complete(found, layout.kind)
@@ -126,7 +126,7 @@ def report(found: Survey) -> str:
     for role, summary in found.summaries.items():
         m = summary.moments
         lines += [
-            f"  {role}: {sum(summary.shapes.values())} files, shapes {_counts(summary.shapes)}, "
+            f"  {ROLES[role]}: {sum(summary.shapes.values())} files, shapes {_counts(summary.shapes)}, "
             f"{_counts(summary.dtypes)}",
             f"    {m.count} pixels from {m.low:.6g} to {m.high:.6g}, mean {m.mean:.6g}, standard deviation {m.std:.6g}",
             f"    NaN: {m.nan} pixels{_listed(summary.nan, ' in ')}",
@@ -163,7 +163,7 @@ def prepare(data: Path, config: Config, cache: Path | None) -> str:
     if not found.usable:
         raise ValueError(f"{data}: expected images to train on, found none that are usable\n{lines[0]}")
     if layout.kind == "clean":
-        return "\n".join([*lines, f"  no pairs, which are {PAIRED}: noise is drawn (--synthetic 1)"])
+        return "\n".join([*lines, f"  no pairs, which are {PAIRED}: learn from synthetic noise (--synthetic 1)"])
     try:
         split = split_fields(layout, config)
         for name, fields in dataclasses.asdict(split).items():

@@ -30,7 +30,7 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     Parameters
     ----------
     data : Path
-        Any of the layouts that `train.data.layouts.detect` knows; to learn without a truth, see `find_noisy`.
+        Any of the layouts that `train.data.layouts.detect` knows; to learn without a ground truth, see `find_noisy`.
     config : Config
         Its split, its shares, its frames and its target.
     clean : Path, optional
@@ -49,8 +49,8 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     if layout.kind == "clean":
         if config.synthetic < 1:
             raise ValueError(
-                f"{data}: expected noisy images with their truth ({PAIRED}), found images alone: name the folders so, "
-                "or, if all images are clean, give --synthetic 1 to learn from drawn noise"
+                f"{data}: expected noisy images with their ground truth ({PAIRED}), found images alone: name the "
+                "folders so, or, if all images are clean, give --synthetic 1 to learn from synthetic noise"
             )
         return _from_clean(data, config)
     split = split_fields(layout, config)
@@ -91,4 +91,4 @@ def drawn_pairs(images: list[Clean], config: Config) -> list[Pair]:
 
 def _source(layout: Layout, synthetic: bool) -> str:
     text = SOURCES[layout.kind]
-    return f"{text}; clean images of other microscopes with drawn noise" if synthetic else text
+    return f"{text}; clean images of other microscopes with synthetic noise" if synthetic else text

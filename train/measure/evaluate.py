@@ -32,7 +32,7 @@ class Result:
 
     SI-PSNR, and PSNR and SSIM after the least-squares affine fit (dB, dB, none), MicroSSIM, RMSE and
     stSNR (dB; NaN unless it is a stack). The last two are of the answer as it is, in the frame's
-    intensity units; the truth, whose units may be others, is mapped onto the frame by least squares.
+    intensity units; the ground truth, whose units may be others, is mapped onto the frame by least squares.
     For a model that enlarges, before is the frame's bicubic enlargement. `mpix_per_s` is of the input.
     """
 
@@ -69,7 +69,7 @@ def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) ->
     Raises
     ------
     ValueError
-        If there are no cases, a file is missing or unreadable, the shapes do not match, or a truth
+        If there are no cases, a file is missing or unreadable, the shapes do not match, or a ground truth
         is constant or holds NaN.
     """
     results = []

@@ -24,7 +24,7 @@ from .evaluate import enlarge
 from .metrics import si_psnr, ssim
 from .results import markdown, mean, write
 
-SIGMA = 2.2  # width of the point spread function, in pixels of the truth: the middle of what is trained with
+SIGMA = 2.2  # width of the point spread function, in pixels of the ground truth: the middle of what is trained with
 SEED = 2
 SIDE = 96  # pixels of the frame that the figure shows
 
@@ -89,17 +89,18 @@ def write_csv(results: list[Result], path: Path) -> None:
 
 
 def figure(model: Path, data: Path, target: Path) -> None:
-    """Crops of the first held-out image as a PNG: a row for each dose, a column for each method and the truth."""
+    """Crops of the first held-out image as a PNG: a row for each dose; columns for the methods and the ground truth."""
     from matplotlib.figure import Figure
 
     methods, found = _methods(model), list(cases(data))
     found = [case for case in found if case.image == found[0].image]
-    columns = len(methods) + 3  # and the frame, bicubic, and the truth
+    columns = len(methods) + 3  # and the frame, bicubic, and the ground truth
     picture = Figure(figsize=(2.6 * columns, 2.8 * len(found)))
     panels = picture.subplots(len(found), columns, squeeze=False)
     for row, case in zip(panels, found, strict=True):
         frame = f"frame, {case.set} photo-electrons"
-        images = {frame: np.kron(case.noisy, np.ones((2, 2))), **_answers(methods, case.noisy), "truth": case.truth}
+        shown = np.kron(case.noisy, np.ones((2, 2)))
+        images = {frame: shown, **_answers(methods, case.noisy), "ground truth": case.truth}
         for axes, (title, image) in zip(row, images.items(), strict=True):
             crop = middle(image, 2 * SIDE)
             # Each by its own range: the methods differ in sharpness, and so in how bright a line is.

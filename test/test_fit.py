@@ -492,7 +492,7 @@ def test_a_network_and_its_forerunner_can_be_averaged(tmp_path: Path) -> None:
 def test_a_model_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
     checkpoint = fit(dataclasses.replace(TINY, steps=1), images(), tmp_path / "run")
     export(checkpoint, tmp_path / "model", "first")
-    with pytest.raises(ValueError, match="model: expected a folder without a model, found one: give --overwrite"):
+    with pytest.raises(ValueError, match="model: expected no model here, found one: give --overwrite"):
         export(checkpoint, tmp_path / "model", "second")
     assert load_model(tmp_path / "model").record["name"] == "first"
     export(checkpoint, tmp_path / "model", "second", overwrite=True)

@@ -71,9 +71,7 @@ def export(
     """
     Adaptation.of(adapt)
     if (folder / RECORD).exists() and not overwrite:
-        raise ValueError(
-            f"{folder}: expected a folder without a model, found one: give --overwrite, or another --model"
-        )
+        raise ValueError(f"{folder}: expected no model here, found one: give --overwrite, or another --model")
     run = load_checkpoint(checkpoint)["run"]
     network = load_network(checkpoint)
     if blend:
@@ -85,12 +83,17 @@ def export(
     record = {**_record(run, network), "name": name, "autocast": autocast, "adapt": adapt}
     record["training"]["note"] = note
     if general:
-        if (scale := load_model(general).network.scale) != network.scale:
-            raise ModelError(f"{general}: expected a network of scale {network.scale}, found {scale}")
-        shutil.copytree(general, folder / GENERAL, dirs_exist_ok=True)
+        _take_along(general, folder, network.scale)
         record["general"] = GENERAL
     save_model(folder, network, run["normalisation"], record)
     log.info("%s: the model", folder)
+
+
+def _take_along(general: Path, folder: Path, scale: int) -> None:
+    """Copy the model for images outside of the domain into the folder of another."""
+    if (found := load_model(general).network.scale) != scale:
+        raise ModelError(f"{general}: expected a network of scale {scale}, found {found}")
+    shutil.copytree(general, folder / GENERAL, dirs_exist_ok=True)
 
 
 def _record(run: dict[str, Any], network: UNet) -> dict[str, Any]:

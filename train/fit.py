@@ -121,19 +121,16 @@ def fit(
         If it was interrupted, with the number of the signal; the checkpoint is that of the last step.
     """
     machine = machine or Machine()
-    accelerator = choose_accelerator(machine)
     steps, path = count_steps(config, images), out / CHECKPOINT
     state = _checked(config, images, machine, path, resume=resume, max_minutes=max_minutes, initial=initial)
     if state and state["run"]["step"] >= steps:
         log.info("%s: all of the %d steps are done: give more --steps", path, steps)
         return path
-    make_folder(out, "--out")
-    _set_up(config, machine, accelerator)
+    accelerator = _set_up(config, machine, out)
     module = _module(config, images, machine, steps=steps, state=state, initial=initial)
     end = EndOfRun(steps, max_minutes)
     trainer = _trainer(config, machine, accelerator, end, out)
-    _announce(trainer, images, steps, state)
-    _train(module, trainer, end, path, resume=state is not None)
+    _train(module, trainer, end, path, state)
     return path
 
 
@@ -156,12 +153,15 @@ def _checked(
     return state
 
 
-def _set_up(config: Config, machine: Machine, accelerator: str) -> None:
-    """What a run sets for its whole process: the seed, torch's threads, and what Lightning says."""
+def _set_up(config: Config, machine: Machine, out: Path) -> str:
+    """What a run needs before it is built: its folder, the seed, torch's threads; and the accelerator's name."""
+    accelerator = choose_accelerator(machine)
+    make_folder(out, "--out")
     _quiet()
     torch.manual_seed(config.seed)
     if machine.processes > 1 and accelerator == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // machine.devices))
+    return accelerator
 
 
 def _module(
@@ -220,10 +220,13 @@ def _trainer(config: Config, machine: Machine, accelerator: str, end: EndOfRun, 
     )
 
 
-def _train(module: Restoration, trainer: lightning.Trainer, end: EndOfRun, path: Path, *, resume: bool) -> None:
+def _train(
+    module: Restoration, trainer: lightning.Trainer, end: EndOfRun, path: Path, state: dict[str, Any] | None
+) -> None:
     """Train to the end of the run, or until it is interrupted; either leaves a checkpoint at `path`."""
+    _announce(trainer, module.images, end.steps, state)
     with end.on_interrupt():
-        trainer.fit(module, ckpt_path=path if resume else None, weights_only=True)
+        trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
     log.info("step %d of %d: %s", trainer.global_step, end.steps, path)
     if end.interrupted:
         raise KeyboardInterrupt(end.interrupted)

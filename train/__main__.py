@@ -216,9 +216,9 @@ def _machine(arguments: Arguments) -> Any:
 
 def _prepare(arguments: Arguments) -> int:
     """1 if `fit` would stop."""
+    config = recipes.configuration(arguments)
     from .data.prepare import prepare, verdict
 
-    config = recipes.configuration(arguments)
     print(prepare(arguments.data, config, arguments.cache))
     ready, words = verdict(arguments.data, config, arguments.cache)
     if words:
@@ -236,14 +236,12 @@ def _recipes(arguments: Arguments) -> None:
 
 
 def _fit(arguments: Arguments) -> None:
+    config = None if arguments.resume else recipes.configuration(arguments)  # a mistake in it is told at once
     from .checkpoint import resumed
     from .data.sources import find_images
     from .fit import fit
 
-    if arguments.resume:
-        config = resumed(arguments.out, changes(arguments), recipes.base(arguments))
-    else:
-        config = recipes.configuration(arguments)
+    config = config or resumed(arguments.out, changes(arguments), recipes.base(arguments))
     images = find_images(arguments.data, config, arguments.clean, arguments.cache)
     options = {"resume": arguments.resume, "max_minutes": arguments.max_minutes, "initial": arguments.initial}
     fit(config, images, arguments.out, machine=_machine(arguments), **options)
@@ -298,9 +296,10 @@ def _thin(arguments: Arguments) -> None:
 
 
 def _ablate(arguments: Arguments) -> None:
+    config = recipes.configuration(arguments)
     from .ablate import ablate, parse_grid, table
 
-    config, grid = recipes.configuration(arguments), parse_grid(arguments.grid, arguments.each)
+    grid = parse_grid(arguments.grid, arguments.each)
     sources = {"clean": arguments.clean, "cache": arguments.cache}
     machine = _machine(arguments)
     outcomes = ablate(

@@ -115,9 +115,7 @@ def _block_by_block(lines: dict[tuple[int, ...], Work], stack: Stack) -> Iterato
             yield answers[index] if index in answers else _as_stored(stack, index)
 
 
-def _kept_aside(
-    lines: dict[tuple[int, ...], Work], stack: Stack, scale: int, folder: Path | None
-) -> Iterator[Array]:
+def _kept_aside(lines: dict[tuple[int, ...], Work], stack: Stack, scale: int, folder: Path | None) -> Iterator[Array]:
     """Where lines lie across each other in the file: all planes wait on the disk until it is their turn."""
     shape: tuple[Any, ...] = (stack.count, scale * stack.plane_shape[0], scale * stack.plane_shape[1])
     with tempfile.TemporaryFile(dir=folder) as file:

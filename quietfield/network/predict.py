@@ -13,6 +13,7 @@ from quietfield.network.domain import Domain
 from quietfield.network.layers import Layer, layers
 from quietfield.network.model import Model
 from quietfield.network.normalise import Normalisation, normalise, undo
+from quietfield.network.sparse import binned, enlarged, sparse_side
 from quietfield.network.tiling import tiles
 from quietfield.network.unet import UNet
 from quietfield.planes import fill_invalid
@@ -118,9 +119,16 @@ class Denoiser:
         """
         x = fill_invalid(planes)
         cut = [layers(plane) for plane in x]
-        if all(len(found) == 1 for found in cut):
+        sides = [sparse_side(plane) for plane in x]
+        if all(len(found) == side == 1 for found, side in zip(cut, sides, strict=True)):
             return self._answer(x)
-        return np.stack([self._layered(found) for found in cut])
+        answers = [
+            self._layered(found)
+            if side == 1
+            else enlarged(self._answer(binned(plane, side)[None])[0], side, plane.shape)
+            for plane, found, side in zip(x, cut, sides, strict=True)
+        ]
+        return np.stack(answers)
 
     def _layered(self, cut: list[Layer]) -> NDArray[np.float32]:
         """The answer to one plane, from those to its layers."""

@@ -15,7 +15,14 @@ from scipy import ndimage
 
 Mask = NDArray[np.bool_]
 
-SIDES = (2, 3, 5, 9, 17, 33)  # pixels, of the solid squares that an area is made of: the less its value is rare, the larger
+SIDES = (
+    2,
+    3,
+    5,
+    9,
+    17,
+    33,
+)  # pixels, of the solid squares that an area is made of: the less its value is rare, the larger
 CHANCE = 1e-3  # solid squares that a plane of noise may have
 AROUND = 8  # pixels, as far as is looked how rare the value is
 VALUES = 8  # of a plane that are looked at, those with the most solid squares
@@ -172,7 +179,9 @@ def _opened(mask: Mask, side: int) -> Mask:
 
 
 def _cover(corners: Mask, side: int) -> Mask:
-    result: Mask = ndimage.maximum_filter(corners, side, mode="constant", cval=False, origin=side // 2 - (side % 2 == 0))
+    result: Mask = ndimage.maximum_filter(
+        corners, side, mode="constant", cval=False, origin=side // 2 - (side % 2 == 0)
+    )
     return result
 
 

@@ -11,7 +11,7 @@ TOLERANCE = 0.0025  # of a plane's light, that the answer may have more or less
 
 
 def with_mean_of(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray[np.float32]:
-    """An answer of the plane's mean; where it was not, it is not darker than the plane's darkest pixel either.
+    """An answer of the plane's mean; where it was not, and most pixels are dark, none is darker than those.
 
     Parameters
     ----------
@@ -30,6 +30,7 @@ def with_mean_of(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray[np
     light = mean - least
     if not light > 0 or abs(float(answer.mean(dtype=np.float64)) - mean) <= TOLERANCE * light:
         return answer
-    answer = np.maximum(answer, np.float32(least))
+    if np.median(plane) == least:  # counts of photons, most of them none
+        answer = np.maximum(answer, np.float32(least))
     found = float(answer.mean(dtype=np.float64)) - least
     return (least + (answer - np.float64(least)) * (light / found)).astype(np.float32)

@@ -42,7 +42,9 @@ DIRECTIONS = [[(k * i, k * j) for k in (-2, -1, 1, 2)] for i, j in STEPS]
 REACH = 4  # pixels, of these
 PATCH = [(i, j) for i in range(-2, 3) for j in range(-2, 3)]
 # Where the other pixels of a patch are outside of each of the four squares of 2 x 2 that hold its middle.
-OUTSIDE = np.array([[not (a in (0, i) and b in (0, j)) for a, b in PATCH] for i in (-1, 1) for j in (-1, 1)], np.float32)
+OUTSIDE = np.array(
+    [[not (a in (0, i) and b in (0, j)) for a, b in PATCH] for i in (-1, 1) for j in (-1, 1)], np.float32
+)
 # What a point of light gives them, wherever in the middle pixel it is.
 POINTS = np.array(
     [

@@ -61,7 +61,9 @@ def with_lost_lines(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray
 def _floor(power: NDArray[np.float32]) -> NDArray[np.float32]:
     """The noise's power at each frequency: what half of those around it lie below."""
     high, wide = (-(-side // BLOCK) for side in power.shape)
-    padded = np.pad(power, [(0, BLOCK * n - side) for n, side in zip((high, wide), power.shape, strict=True)], "reflect")
+    padded = np.pad(
+        power, [(0, BLOCK * n - side) for n, side in zip((high, wide), power.shape, strict=True)], "reflect"
+    )
     blocks = padded.reshape(high, BLOCK, wide, BLOCK).swapaxes(1, 2).reshape(high, wide, -1)
     middle = np.median(blocks, axis=2) / np.float32(np.log(2))
     found: NDArray[np.float32] = middle.repeat(BLOCK, 0).repeat(BLOCK, 1)[: power.shape[0], : power.shape[1]]

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -133,7 +134,8 @@ def main() -> int:
         write_table(arguments.csv, TITLES, lines)
     if arguments.answers:
         arguments.answers.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(arguments.answers, **{n: p.answer.astype(np.float32) for n, p in bench.pictures.items()})
+        answers: dict[str, Any] = {name: p.answer.astype(np.float32) for name, p in bench.pictures.items()}
+        np.savez_compressed(arguments.answers, **answers)
     if arguments.picture:
         older = dict(np.load(arguments.answers_before)) if arguments.answers_before else {}
         draw(bench.pictures, older, arguments.picture)

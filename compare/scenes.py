@@ -53,7 +53,7 @@ class Scene:
         """What a file has of it."""
         return as_counts(self.noisy)
 
-    def plus(self, added: Array) -> Scene:
+    def plus(self, added: NDArray[Any]) -> Scene:
         """The same with something that is added to the numbers (counts)."""
         return replace(self, noisy=self.noisy + added)
 
@@ -65,13 +65,14 @@ class Scene:
 
 def as_counts(values: NDArray[Any]) -> NDArray[np.uint16]:
     """Numbers as a camera of 16 bits writes them."""
-    return np.rint(values).clip(0, 65535).astype(np.uint16)
+    result: NDArray[np.uint16] = np.rint(values).clip(0, 65535).astype(np.uint16)
+    return result
 
 
-def exposed(light: Array, seed: int) -> Scene:
-    """Light under Poisson noise and read noise."""
+def exposed(light: Array, seed: int, read: float = READ) -> Scene:
+    """Light under Poisson noise and read noise (photo-electrons)."""
     random = np.random.default_rng(seed)
-    electrons = random.poisson(light) + READ * random.standard_normal(light.shape)
+    electrons = random.poisson(light) + read * random.standard_normal(light.shape)
     return Scene(light, OFFSET + GAIN * electrons)
 
 
@@ -147,4 +148,5 @@ def grating(period: float, degrees: float, contrast: float, mean: float = 20.0, 
     y, x = grid(side)
     a = np.deg2rad(degrees)
     across = x * np.cos(a) + y * np.sin(a)
-    return mean * (1 + contrast * np.sin(2 * np.pi * across / period + 0.3))
+    result: Array = mean * (1 + contrast * np.sin(2 * np.pi * across / period + 0.3))
+    return result

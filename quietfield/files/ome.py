@@ -20,6 +20,7 @@ NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 TYPES = {"float32": "float", "float64": "double", "bool": "bit"}
 LENGTHS = {"X": "PhysicalSizeX", "Y": "PhysicalSizeY", "Z": "PhysicalSizeZ"}
+ORDERS = ("XYCZT", "XYZCT", "XYZTC", "XYCTZ", "XYTCZ", "XYTZC")
 ANNOTATION = "Annotation:quietfield"
 # What comes behind the annotations of an OME element, and behind the annotation references of an Image.
 BEHIND = ("ROI", "BinaryOnly")
@@ -181,7 +182,8 @@ class Part:
     def sizes(self) -> tuple[str, dict[str, int]]:
         """DimensionOrder, and the sizes along Z, C and T."""
         letters, sizes = _slots(self.axes[: self.axes.index("Y")], self.shape)
-        order = "XY" + letters[::-1] + "".join(axis for axis in "CZT" if axis not in letters)
+        wanted = letters[::-1]  # others have one plane, so that they may stand between them
+        order = next(order for order in ORDERS if "".join(axis for axis in order if axis in wanted) == wanted)
         return order, {axis: sizes.get(axis, 1) * (self.samples if axis == "C" else 1) for axis in "ZCT"}
 
 

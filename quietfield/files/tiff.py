@@ -268,7 +268,7 @@ class _Reader:
         self.path, self.tif, self.series, self.unit = path, tif, series, unit
         self.plane_shape, self.samples = plane, samples
         self.number, self.last = -1, np.empty(0)
-        self.mapped: Array | None = None
+        self.size = path.stat().st_size
 
     def plane(self, index: int) -> Array:
         """One plane (Y, X)."""
@@ -286,12 +286,13 @@ class _Reader:
     def _array(self, number: int) -> Array:
         """An array of the shape `unit`: of those that follow each other in the file, the one of a number."""
         if (start := _run(self.series)) is not None:
-            # One uncompressed run of numbers: mapped, so that only the planes in use are in memory.
+            # One uncompressed run of numbers, of which only those in use are in memory.
             stored = np.dtype(self.series.dtype).newbyteorder(self.tif.byteorder)
-            if self.mapped is None:
-                mapped = np.memmap(self.path, stored, "r", start, tuple(self.series.shape))
-                self.mapped = mapped.reshape(-1, *self.unit)
-            return np.asarray(self.mapped[number], dtype=stored.newbyteorder("="))
+            whole, count = stored.itemsize * math.prod(self.series.shape), math.prod(self.unit)
+            if start + whole > self.size:
+                raise ValueError(f"expected {start + whole} bytes, found {self.size}")
+            found = self.tif.filehandle.read_array(stored, count, start + number * count * stored.itemsize)
+            return np.asarray(found.reshape(self.unit), dtype=stored.newbyteorder("="))
         if self.unit == tuple(self.series.shape):
             every: Array = self.series.asarray()
             return every

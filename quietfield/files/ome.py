@@ -70,6 +70,19 @@ def planes_of(pixels: Element) -> int:
         return 0
 
 
+def side(pixels: Element, axis: str) -> int:
+    """Pixels along X or Y that an element Pixels names; 0 where it names none."""
+    text = pixels.get(f"Size{axis}", "")
+    return int(text) if text.isdecimal() else 0
+
+
+def farthest(pixels: Element) -> int:
+    """The largest number by which an image's planes are placed in its files; -1 where one is none."""
+    texts = [text for data in children(pixels, "TiffData") for text in data.attrib.values()]
+    numbers = [int(text) if text.isdecimal() else -1 for text in texts]
+    return -1 if -1 in numbers else max(numbers, default=0)
+
+
 def files_of(pixels: Element) -> list[str]:
     """Names of the files that hold an image's planes, in their order; empty where it names none."""
     names = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -14,7 +14,7 @@ from quietfield.files.arrays import ArrayStack
 from quietfield.machine import choose_device
 from quietfield.network.model import Model, find_model, load_model
 from quietfield.network.predict import Denoiser
-from quietfield.pipeline import check_memory, denoise_stack, silent, with_contrast
+from quietfield.pipeline import check_channels, check_memory, denoise_stack, selected, silent, with_contrast
 from quietfield.report import Report
 
 HERE = Path(__file__).resolve().parent
@@ -49,6 +49,7 @@ class ImageDenoiser:
         *,
         neighbours: str = ...,
         adapt: str | float = ...,
+        channels: Sequence[int] | None = ...,
         progress: Progress | None = ...,
         report: Literal[False] = ...,
     ) -> NDArray[Any]: ...
@@ -61,6 +62,7 @@ class ImageDenoiser:
         *,
         neighbours: str = ...,
         adapt: str | float = ...,
+        channels: Sequence[int] | None = ...,
         progress: Progress | None = ...,
         report: Literal[True],
     ) -> tuple[NDArray[Any], Report]: ...
@@ -72,6 +74,7 @@ class ImageDenoiser:
         *,
         neighbours: str = "auto",
         adapt: str | float = "auto",
+        channels: Sequence[int] | None = None,
         progress: Progress | None = None,
         report: bool = False,
     ) -> NDArray[Any] | tuple[NDArray[Any], Report]:
@@ -89,6 +92,8 @@ class ImageDenoiser:
         adapt : str or float
             "auto": remove row and column stripes if present. A number: also use test-time augmentation and
             fine-tuning, up to so many minutes. "off": the network alone.
+        channels : sequence of int, optional
+            Numbers of the channels to denoise, from 0; the others are copied. All by default.
         progress : callable, optional
             Called with the number of planes done, and of all planes.
         report : bool
@@ -120,11 +125,13 @@ class ImageDenoiser:
         >>> report.plan.neighbours
         'off: structure repeats in 0 of the first 1 steps'
         """
-        array, options = ArrayStack(image, axes), Options(Adaptation.of(adapt), neighbours)
+        array, scale = ArrayStack(image, axes), self.denoiser.network.scale
+        options = Options(Adaptation.of(adapt), neighbours, None if channels is None else tuple(channels))
+        check_channels("image", array.stack, options, scale)
         array.stack = with_contrast("image", array.stack)
         check_memory(self.denoiser, "image", array.stack)
         found, planes = denoise_stack(self.denoiser, array.stack, options, progress or silent)
-        answer = array.array_of(planes, self.denoiser.network.scale)
+        answer = array.array_of(selected(array.stack, planes, options), scale)
         return (answer, found) if report else answer
 
     def __repr__(self) -> str:

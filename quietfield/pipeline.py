@@ -94,7 +94,7 @@ def denoise_file(
         def planes_of(stack: Stack) -> Iterator[NDArray[Any]]:
             report, planes = denoise_stack(denoiser, stack, options, progress)
             reports.append(report)
-            return (stack.restored(plane) for plane in _selected(stack, planes, options))
+            return (stack.restored(plane) for plane in selected(stack, planes, options))
 
         if form.platform:
             write_tiff(target, stacks[0], planes_of(stacks[0]), scale)
@@ -131,16 +131,16 @@ def check_channels(name: str, stack: Stack, options: Options, scale: int = 1) ->
     if options.channels is None:
         return
     if scale != 1:
-        raise ValueError(f"{name}: --channels: expected a network that keeps the number of pixels, found scale {scale}")
-    if not all(channel < stack.channels for channel in options.channels):
+        raise ValueError(f"{name}: channels: expected a network that keeps the number of pixels, found scale {scale}")
+    if not all(0 <= channel < stack.channels for channel in options.channels):
         asked = ",".join(map(str, options.channels))
         raise ValueError(
-            f"{name}: --channels: expected numbers from 0 to {stack.channels - 1} for the axes {stack.axes} of shape "
+            f"{name}: channels: expected numbers from 0 to {stack.channels - 1} for the axes {stack.axes} of shape "
             f"{stack.shape}, found {asked}"
         )
 
 
-def _selected(stack: Stack, planes: Iterable[NDArray[Any]], options: Options) -> Iterator[NDArray[Any]]:
+def selected(stack: Stack, planes: Iterable[NDArray[Any]], options: Options) -> Iterator[NDArray[Any]]:
     """Denoised planes of the channels that are asked for, and those of others as they are stored."""
     for index, plane in enumerate(planes):
         if options.channels is None or stack.channel_of(index) in options.channels:

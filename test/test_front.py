@@ -95,7 +95,7 @@ def test_channels_that_are_not_asked_for_are_copied(model: ImageDenoiser) -> Non
     answer = model.denoise(noisy, "TYXC", channels=[2], adapt="off")
     assert np.array_equal(answer[..., :2], noisy[..., :2])
     assert np.allclose(answer[..., 2], model.denoise(noisy, "TYXC", adapt="off")[..., 2])
-    with pytest.raises(ValueError, match="image: channels: expected numbers from 0 to 2 for the axes .* found -1"):
+    with pytest.raises(ValueError, match=r"image: channels: expected numbers from 0 to 2 for the axes .* found -1"):
         model.denoise(noisy, "TYXC", channels=[-1])
 
 

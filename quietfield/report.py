@@ -59,7 +59,10 @@ class Part:
             kinds = [f"{n} {name}" for n, name in ((found.bright, "bright"), (found.dark, "dark")) if n]
             fate = "replaced" if self.outliers == "auto" else "kept, but not shown to the network"
             first = ", ".join(f"({y}, {x})" for _, y, x in found.places[:NAMED]) + (", ..." if count > NAMED else "")
-            yield logging.WARNING, f"isolated outliers (hot or dead pixels): {' and '.join(kinds)} {fate}, at (Y, X) {first}"
+            yield (
+                logging.WARNING,
+                f"isolated outliers (hot or dead pixels): {' and '.join(kinds)} {fate}, at (Y, X) {first}",
+            )
         for words, planes in found.borders.items():
             where = f" in {planes} of {found.planes} planes" if found.planes > 1 else ""
             yield logging.INFO, f"{words} was left as it is{where}"

@@ -4,7 +4,7 @@ FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROC
 THIN = $(PY) -m train thin --data "$(DATA)/w2s"
 FORMATS := pytorch_state_dict torchscript onnx
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint docs test-wheel test-container package test-package test-predict test-card test-consumers sbom faults fuzz evaluate adapt compare readme train clean data
+.PHONY: help demo test check lint docs test-wheel test-container package test-package test-predict test-card test-consumers test-answers sbom faults fuzz evaluate adapt compare readme train clean data
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,8 @@ faults: .venv/.dev ## print exit code and message of every fault
 	$(PY) test/contract/faults.py
 fuzz: .venv/.dev ## feed damaged TIFFs to the reader (CASES=2000 SECONDS=600)
 	$(PY) test/contract/fuzz.py $(or $(CASES),2000) $(or $(SECONDS),600)
+test-answers: .venv/.dev .venv-answers/.done ## open answers of every kind with ome-types, bioio, SimpleITK, and the schema of OME
+	$(PY) test/contract/answers.py write runs/answers && .venv-answers/bin/python -W ignore test/contract/answers.py read runs/answers
 sbom: .venv-sbom/.done ## list what the image holds of Python (CycloneDX), into runs/sbom.json
 	mkdir -p runs && .venv-sbom/bin/cyclonedx-py requirements requirements.txt -o runs/sbom.json
 
@@ -73,7 +75,7 @@ clean: ## remove environments, runs and outputs
 	tools/setup.sh .venv requirements/dev.txt && touch .venv/.train $@
 .venv-torch201/.done: requirements/torch201.txt
 	python3.11 -m venv .venv-torch201 && .venv-torch201/bin/python -m pip install --quiet --no-deps -r $< && touch $@
-.venv-docs/.done .venv-build/.done .venv-sbom/.done .venv-spec/.done: .venv-%/.done: requirements/%.txt
+.venv-docs/.done .venv-build/.done .venv-sbom/.done .venv-spec/.done .venv-answers/.done: .venv-%/.done: requirements/%.txt
 	$(or $(PYTHON),python3) -m venv .venv-$* && .venv-$*/bin/python -m pip install --quiet -r $< && touch $@
 .venv-%/.done: requirements.txt requirements/%.txt tools/setup.sh
 	tools/setup.sh .venv-$* requirements/$*.txt && touch $@

@@ -37,6 +37,7 @@ PLANE_BYTES, TILE_BYTES = {1: 92, 2: 180}, {1: 560, 2: 1250}
 # On top where neighbouring planes are used: for each pixel of one plane, and of the planes in work.
 NEIGHBOURS_BYTES = (430, 60)
 LEAST_STEPS = 8  # of float32 that the standard deviation of an image must have
+LOOK_SIDE = 1024  # pixels along Y and X of a plane that tell its contrast
 PACE_SIDE = 256  # of the crop that tells how fast a network is here
 
 
@@ -81,10 +82,11 @@ def denoise_file(
     options = replace(options or Options(), fill_invalid=form.platform)  # whose importer wants numbers
     scale = denoiser.network.scale
     reports: list[Report] = []
-    with open_images(source, form) as stacks:
-        for stack in stacks:
+    with open_images(source, form) as found:
+        for stack in found:
             check_channels(str(source), stack, options, scale)
             check_memory(denoiser, str(source), stack)
+        stacks = [with_contrast(str(source), stack) for stack in found]
         check_disk(denoiser, str(source), stacks, target.parent, form)
 
         def planes_of(stack: Stack) -> Iterator[NDArray[Any]]:
@@ -104,20 +106,19 @@ def denoise_file(
 
 @contextmanager
 def open_images(source: Path, form: Form) -> Iterator[list[Stack]]:
-    """The images of a file that are to be denoised, each with a contrast that float32 can hold."""
+    """The images of a file that are to be denoised: all, or the one that the platform takes."""
     with ExitStack() as resources:
-        if form.platform:  # which takes one image
-            stacks = [resources.enter_context(open_stack(source, form.axes))]
+        if form.platform:
+            yield [resources.enter_context(open_stack(source, form.axes))]
         else:
-            stacks = resources.enter_context(open_stacks(source, form.axes))
-        yield [with_contrast(str(source), stack) for stack in stacks]
+            yield resources.enter_context(open_stacks(source, form.axes))
 
 
 def with_contrast(name: str, stack: Stack) -> Stack:
     """A stack, without its offset where float32 cannot hold its contrast beside that."""
     for index in dict.fromkeys((0, stack.count // 2, stack.count - 1)):
-        plane = stack.plane(index)
-        if (mean := lost_contrast(plane[None])) is not None:
+        step = max(1, max(stack.plane_shape) // LOOK_SIDE)  # a large plane is looked at here and there
+        if (mean := lost_contrast(stack.plane(index)[None, ::step, ::step])) is not None:
             log.info("%s: the offset %.6g is taken out and added again; the answer is float64", name, mean)
             return stack.less(mean)
     return stack
@@ -128,11 +129,11 @@ def check_channels(name: str, stack: Stack, options: Options, scale: int = 1) ->
     if options.channels is None:
         return
     if scale != 1:
-        raise ValueError(f"{name}: --channels: expected a network that keeps the number of pixels, found scale {scale}")
-    if not all(channel < stack.channels for channel in options.channels):
+        raise ValueError(f"{name}: channels: expected a network that keeps the number of pixels, found scale {scale}")
+    if not all(0 <= channel < stack.channels for channel in options.channels):
         asked = ",".join(map(str, options.channels))
         raise ValueError(
-            f"{name}: --channels: expected numbers from 0 to {stack.channels - 1} for the axes {stack.axes} of shape "
+            f"{name}: channels: expected numbers from 0 to {stack.channels - 1} for the axes {stack.axes} of shape "
             f"{stack.shape}, found {asked}"
         )
 

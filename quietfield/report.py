@@ -11,7 +11,7 @@ from quietfield.adapt.plan import Plan
 from quietfield.files.stack import Stack
 from quietfield.repair.repair import Findings
 
-NAMED = 3  # series that are named in a line
+NAMED = 3  # series, and outliers, that are named in a line
 
 
 @dataclass
@@ -55,11 +55,14 @@ class Part:
         if found.invalid:
             fate = "filled in" if self.filled else "left as they are"
             yield logging.WARNING, f"{found.invalid} pixels are NaN, infinite or beyond float32: {fate}"
-        if count := found.bright + found.dark:
+        if (count := found.bright + found.dark) > 0:
             kinds = [f"{n} {name}" for n, name in ((found.bright, "bright"), (found.dark, "dark")) if n]
             fate = "replaced" if self.outliers == "auto" else "kept, but not shown to the network"
-            words = f"isolated outliers (hot or dead pixels): {' and '.join(kinds)} {fate}"
-            yield logging.WARNING if count else logging.INFO, words
+            first = ", ".join(f"({y}, {x})" for _, y, x in found.places[:NAMED]) + (", ..." if count > NAMED else "")
+            yield (
+                logging.WARNING,
+                f"isolated outliers (hot or dead pixels): {' and '.join(kinds)} {fate}, at (Y, X) {first}",
+            )
         for words, planes in found.borders.items():
             where = f" in {planes} of {found.planes} planes" if found.planes > 1 else ""
             yield logging.INFO, f"{words} was left as it is{where}"

@@ -17,7 +17,16 @@ from quietfield.files.answer import Form
 from quietfield.files.jobs import Existing, Job, find_jobs, is_platform
 from quietfield.machine import peak_memory
 from quietfield.network.predict import Denoiser
-from quietfield.pipeline import check_channels, check_disk, denoise_file, estimate, open_images, plan_stack
+from quietfield.pipeline import (
+    check_channels,
+    check_disk,
+    check_memory,
+    denoise_file,
+    estimate,
+    open_images,
+    plan_stack,
+    with_contrast,
+)
 from quietfield.report import Report
 
 log = logging.getLogger(__name__)
@@ -138,9 +147,12 @@ def explain(denoiser: Denoiser, job: Job, options: Options, form: Form | None = 
     """Print what would be done to one file, and how long it may take."""
     lines, seconds = [f"{job.source} -> {job.target}"], 0.0
     try:
-        with open_images(job.source, form or Form()) as stacks:
-            for stack in stacks:
+        with open_images(job.source, form or Form()) as found:
+            for stack in found:
                 check_channels(str(job.source), stack, options, denoiser.network.scale)
+                check_memory(denoiser, str(job.source), stack)
+            stacks = [with_contrast(str(job.source), stack) for stack in found]
+            for stack in stacks:
                 works = plan_stack(denoiser, stack, options)
                 seconds += estimate(works, stack)
                 report = Report.of(stack, [one.part for one in works], several=denoiser.general is not None)

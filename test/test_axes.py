@@ -135,7 +135,7 @@ def test_channels_that_are_not_asked_for_are_copied(tmp_path: Path, tiny: Denois
     answer = tifffile.imread(tmp_path / "rgb-answer.tif")
     assert np.array_equal(answer[..., [0, 2]], colours[..., [0, 2]])
     assert not np.array_equal(answer[..., 1], colours[..., 1])
-    with pytest.raises(ValueError, match=r"x\.tif: --channels: expected numbers from 0 to 3 .* found 4"):
+    with pytest.raises(ValueError, match=r"x\.tif: channels: expected numbers from 0 to 3 .* found 4"):
         denoise_file(tiny, tmp_path / "x.tif", tmp_path / "z.tif", Options(channels=(4,)))
     double = Denoiser(UNet((2, 2), scale=2), Normalisation())
     with pytest.raises(ValueError, match="expected a network that keeps the number of pixels"):

@@ -90,6 +90,15 @@ def test_options_are_checked_and_reported(model: ImageDenoiser) -> None:
     assert [words for _, words in report.lines()]
 
 
+def test_channels_that_are_not_asked_for_are_copied(model: ImageDenoiser) -> None:
+    noisy = RANDOM.poisson(20, (2, 40, 50, 3))
+    answer = model.denoise(noisy, "TYXC", channels=[2], adapt="off")
+    assert np.array_equal(answer[..., :2], noisy[..., :2])
+    assert np.allclose(answer[..., 2], model.denoise(noisy, "TYXC", adapt="off")[..., 2])
+    with pytest.raises(ValueError, match=r"image: channels: expected numbers from 0 to 2 for the axes .* found -1"):
+        model.denoise(noisy, "TYXC", channels=[-1])
+
+
 def test_not_a_number_is_filled_in_and_counted(model: ImageDenoiser) -> None:
     noisy = RANDOM.poisson(20, (40, 50)).astype(np.float32)
     noisy[3, 4] = np.nan

@@ -173,6 +173,32 @@ def test_imagej_gives_way_where_it_cannot_hold_the_answer(
         assert tif.series[0].axes == "ZYX"
 
 
+IMAGEJ_FAULTS = {
+    "slices=four": "its ImageJ metadata make no sense",
+    "slices=3": "its ImageJ metadata name 3 of 6 pages: goes by the pages alone",
+    "slices=9": "its ImageJ metadata do not fit its pages: left out",
+    "spacing=-3": "spacing: expected a plausible value, found -3",
+}
+
+
+@pytest.mark.parametrize("fault", IMAGEJ_FAULTS)
+def test_imagej_metadata_that_are_wrong_cost_no_pixels(
+    tmp_path: Path, tiny: Denoiser, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = {"images": 6, "slices": 6, "unit": "\\u00B5m", "spacing": 0.5, fault.split("=")[0]: fault.split("=")[1]}
+    text = "ImageJ=1.53t\n" + "".join(f"{key}={value}\n" for key, value in said.items())
+    image = counts(6, 24, 30)
+    tifffile.imwrite(tmp_path / "x.tif", image, description=text, metadata=None, photometric="minisblack")
+    with open_stack(tmp_path / "x.tif") as stack:
+        assert np.array_equal(np.concatenate(list(stack.blocks(1))), image)
+    denoise_file(tiny, tmp_path / "x.tif", tmp_path / "y.tif", ALONE)
+    assert IMAGEJ_FAULTS[fault] in caplog.text
+    with tifffile.TiffFile(tmp_path / "y.tif") as tif:
+        assert tif.series[0].shape == image.shape
+        if tif.is_imagej:
+            assert tif.imagej_metadata["unit"] == "\\u00B5m"
+
+
 def test_a_plain_tiff_keeps_its_tags(tmp_path: Path, tiny: Denoiser) -> None:
     image = counts(3, 24, 30)
     tifffile.imwrite(

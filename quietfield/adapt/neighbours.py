@@ -14,7 +14,7 @@ from scipy import ndimage
 from quietfield.adapt.series import LEAST, Series
 from quietfield.files.stack import Stack
 from quietfield.network.predict import Denoiser
-from quietfield.noise.transfer import transfer_of_images
+from quietfield.noise.line import NoiseLine
 from quietfield.planes import fill_invalid, middle
 
 Array = NDArray[np.float32]
@@ -31,40 +31,6 @@ SAMPLE, SAMPLES = 512, 4  # side of the crops that are looked at, and on how man
 SMALLEST = 32  # side of planes
 MOST_PIXELS = 2**28  # of a series
 CLASSES = 30  # of equal numbers of pixels, by contrast
-
-
-@dataclass(frozen=True)
-class NoiseLine:
-    """The noise's variance as a straight line over the mean.
-
-    Attributes
-    ----------
-    slope, intercept, floor
-        Of the line, and the least that is believed, intensity units (squared).
-    """
-
-    slope: float
-    intercept: float
-    floor: float
-
-    @staticmethod
-    def of(noisy: NDArray[Any]) -> NoiseLine:
-        """By photon transfer of planes (N, Y, X); level where the noise does not grow with the signal."""
-        transfer = transfer_of_images(noisy)
-        usual = float(np.median(transfer.variance))
-        slope, intercept = (transfer.slope, transfer.intercept) if transfer.camera else (0.0, usual)
-        return NoiseLine(slope, intercept, max(0.2 * usual, 1e-12))
-
-    def variance(self, denoised: Array) -> Array:
-        """Of the noise at each pixel."""
-        result: Array = np.maximum(self.slope * denoised + self.intercept, self.floor).astype(np.float32)
-        return result
-
-    def contrast(self, denoised: Array) -> Array:
-        """Logarithm of how steep planes (N, Y, X) are around each pixel, in the noise."""
-        slopes = [ndimage.gaussian_filter1d(denoised, 1.0, axis=axis, order=1) ** 2 for axis in (1, 2)]
-        result: Array = np.log(_box(slopes[0] + slopes[1], NEAR) / self.variance(denoised) + 1e-12)
-        return result
 
 
 @dataclass(frozen=True)
@@ -86,7 +52,7 @@ class ErrorTable:
     @staticmethod
     def of(noise: NoiseLine, one: Array, two: Array) -> ErrorTable:
         """Of two answers (N, Y, X) to the same scene."""
-        contrast = noise.contrast(one).ravel()
+        contrast = _contrast(noise, one).ravel()
         error = (_box((one - two) ** 2, NEAR) / 2 / noise.variance(one)).ravel()
         classes = np.array_split(np.argsort(contrast), CLASSES)
         levels, left = (np.array([v[c].mean(dtype=np.float64) for c in classes]) for v in (contrast, error))
@@ -95,7 +61,7 @@ class ErrorTable:
 
     def expected(self, denoised: Array) -> Array:
         """Variance of the network's error at each pixel of planes (N, Y, X)."""
-        share = np.interp(self.noise.contrast(denoised), self.contrast, self.error)
+        share = np.interp(_contrast(self.noise, denoised), self.contrast, self.error)
         return self.noise.variance(denoised) * share.astype(np.float32)
 
 
@@ -150,6 +116,13 @@ class Chance:
         over = np.maximum(near / self.near, _around(near, self.near) / self.around)
         result: Array = np.exp(-FALL * np.maximum(0, over - 1))
         return result
+
+
+def _contrast(noise: NoiseLine, denoised: Array) -> Array:
+    """Logarithm of how steep planes (N, Y, X) are around each pixel, in the noise."""
+    slopes = [ndimage.gaussian_filter1d(denoised, 1.0, axis=axis, order=1) ** 2 for axis in (1, 2)]
+    result: Array = np.log(_box(slopes[0] + slopes[1], NEAR) / noise.variance(denoised) + 1e-12)
+    return result
 
 
 def _answered_twice(denoiser: Denoiser, noisy: NDArray[Any], scene: Array, noise: NoiseLine) -> tuple[Array, Array]:

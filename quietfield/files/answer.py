@@ -29,7 +29,7 @@ MOST_CLIPPED = 1e-3  # share of an answer's pixels that "same" may clip
 OME_NAMES = (".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf8", ".ome.tf2")
 OME_TYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
 IMAGEJ_TYPES = ("uint8", "uint16", "float32")
-IMAGEJ_AXES = "TZCYXS"
+IMAGEJ_AXES, MODES = "TZCYXS", ("grayscale", "composite", "color")
 ORIENTATION = 274
 _DATE = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d")
 
@@ -283,7 +283,9 @@ class _Answer:
         if found.photometric == "palette" and found.colormap is not None and "LUTs" not in metadata:
             table = np.asarray(found.colormap)
             metadata["LUTs"] = [(table >> 8).astype(np.uint8)] if table.shape == (3, 256) else []
-        metadata |= {"unit": unit} if unit else {}
+        if metadata.get("mode", "composite") not in MODES:
+            del metadata["mode"]
+        metadata |= {"unit": _ascii(unit)} if unit else {}
         metadata |= {"spacing": found.z.value} if found.z else {}
         metadata |= {"finterval": found.interval.seconds} if found.interval else {}
         if not metadata.get("LUTs", True):
@@ -375,6 +377,11 @@ def _software(answer: _Answer) -> str:
 
 def _sentence(note: dict[str, str]) -> str:
     return "denoised by " + "; ".join(text if key == "program" else f"{key} {text}" for key, text in note.items())
+
+
+def _ascii(text: str) -> str:
+    """A text as ImageJ writes it into its description, where other characters are escaped."""
+    return "".join(c if " " <= c <= "~" else f"\\u{ord(c):04X}" for c in text)
 
 
 def _joined(before: str, after: str) -> str:

@@ -66,16 +66,11 @@ def image_numbers(root: ome.Element, series: Sequence[tifffile.TiffPageSeries]) 
         numbers.append(None)
         for number in range(start, len(images)):
             image, pixels = images[number]
-            planes = math.prod(one.shape) // max(1, _side(pixels, "X") * _side(pixels, "Y"))
+            planes = math.prod(one.shape) // max(1, ome.side(pixels, "X") * ome.side(pixels, "Y"))
             if image.get("Name") == (one.name or None) and planes == ome.planes_of(pixels):
                 numbers[-1], start = number, number + 1
                 break
     return numbers
-
-
-def _side(pixels: ome.Element, axis: str) -> int:
-    text = pixels.get(f"Size{axis}", "")
-    return int(text) if text.isdecimal() else 0
 
 
 def _kind(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Kind:
@@ -101,6 +96,14 @@ def _of_imagej(
     tif: tifffile.TiffFile, series: Sequence[tifffile.TiffPageSeries], faults: list[str], xml: str
 ) -> Metadata:
     said = dict(tif.imagej_metadata or {})
+    axes = ("frames", "slices", "channels")
+    named = [said.get(name, 1) for name in axes]
+    there = math.prod(size for size, axis in zip(series[0].shape, series[0].axes, strict=True) if axis not in "YXS")
+    if math.prod(number if isinstance(number, int) else 0 for number in named) != there:
+        words = ", ".join(
+            f"{name} {number}" for name, number in zip(("frames", "slices", "channels"), named, strict=True)
+        )
+        faults.append(f"expected {there} planes in its ImageJ metadata, found {words}")
     unit = str(said.get("unit", "")).replace("\\u00B5", "µ").replace("\\u00b5", "µ")
     x, y = _pixel_size(series[0].keyframe, unit, faults)
     z = quantity(said.get("spacing"), unit, "spacing", faults) if unit else None
@@ -199,6 +202,9 @@ def _of_plain(
         extra = {key: value for key, value in table.items() if key not in COUNTED}
         both = (page.description, page.description1 or "")
         words = next((text for text in both if not text.startswith(("{", "shape="))), "")
+    elif words.startswith("ImageJ="):  # they are wrong, or the series would be one of ImageJ
+        words = ""
+        faults.append("its ImageJ metadata do not fit its pages: left out")
     elif page.is_ome:  # of which the pages alone are read: it is right about their size at most
         words, root = "", ome.parse(xml)
         said = ome.read(root, [0]) if root is not None and ome.child(root, "Image") is not None else Metadata()
@@ -255,10 +261,8 @@ def _resolution(page: tifffile.TiffPage) -> tuple[float, float, int] | None:
     unit = page.tags.get(296)
     if not all(0 < value < math.inf for value in values):
         return None
-    try:
-        return values[0], values[1], int(unit.value) if unit is not None else INCH
-    except (TypeError, ValueError):
-        return values[0], values[1], 1
+    code = unit.value if unit is not None else INCH
+    return values[0], values[1], int(code) if code in (1, INCH, CENTIMETRE) else 1
 
 
 def _photometric(page: tifffile.TiffPage) -> str:

@@ -20,6 +20,7 @@ NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 TYPES = {"float32": "float", "float64": "double", "bool": "bit"}
 LENGTHS = {"X": "PhysicalSizeX", "Y": "PhysicalSizeY", "Z": "PhysicalSizeZ"}
+ORDERS = ("XYCZT", "XYZCT", "XYZTC", "XYCTZ", "XYTCZ", "XYTZC")
 ANNOTATION = "Annotation:quietfield"
 # What comes behind the annotations of an OME element, and behind the annotation references of an Image.
 BEHIND = ("ROI", "BinaryOnly")
@@ -67,6 +68,19 @@ def planes_of(pixels: Element) -> int:
         return math.prod(max(0, int(pixels.attrib[f"Size{axis}"])) for axis in "ZCT")
     except (KeyError, ValueError):
         return 0
+
+
+def side(pixels: Element, axis: str) -> int:
+    """Pixels along X or Y that an element Pixels names; 0 where it names none."""
+    text = pixels.get(f"Size{axis}", "")
+    return int(text) if text.isdecimal() else 0
+
+
+def farthest(pixels: Element) -> int:
+    """The largest number by which an image's planes are placed in its files; -1 where one is none."""
+    texts = [text for data in children(pixels, "TiffData") for text in data.attrib.values()]
+    numbers = [int(text) if text.isdecimal() else -1 for text in texts]
+    return -1 if -1 in numbers else max(numbers, default=0)
 
 
 def files_of(pixels: Element) -> list[str]:
@@ -181,7 +195,8 @@ class Part:
     def sizes(self) -> tuple[str, dict[str, int]]:
         """DimensionOrder, and the sizes along Z, C and T."""
         letters, sizes = _slots(self.axes[: self.axes.index("Y")], self.shape)
-        order = "XY" + letters[::-1] + "".join(axis for axis in "CZT" if axis not in letters)
+        wanted = letters[::-1]  # others have one plane, so that they may stand between them
+        order = next(order for order in ORDERS if "".join(axis for axis in order if axis in wanted) == wanted)
         return order, {axis: sizes.get(axis, 1) * (self.samples if axis == "C" else 1) for axis in "ZCT"}
 
 

@@ -34,7 +34,8 @@ def open_tiff(path: Path, resources: ExitStack, axes: str | None = None) -> list
     """Open all images of a TIFF; `resources` closes it. See `quietfield.files.images.open_stacks`."""
     tif, xml, series = _opened(path, resources)
     groups = [list(group) for _, group in itertools.groupby(series, key=_form)]
-    return [_stack(path, tif, xml, group, axes) for group in groups]
+    with _errors_name(path):
+        return [_stack(path, tif, xml, group, axes) for group in groups]
 
 
 def open_main(path: Path, resources: ExitStack, axes: str | None = None) -> Stack:
@@ -46,7 +47,8 @@ def open_main(path: Path, resources: ExitStack, axes: str | None = None) -> Stac
         others = ", ".join(str(one.shape) for one in every if one not in series)
         shape = series[0].shape
         log.warning("%s: takes the image of shape %s and leaves out others of shape %s", path, shape, others)
-    return _stack(path, tif, xml, series, axes)
+    with _errors_name(path):
+        return _stack(path, tif, xml, series, axes)
 
 
 def _form(series: Series) -> tuple[object, ...]:
@@ -62,6 +64,9 @@ def _opened(path: Path, resources: ExitStack) -> tuple[tifffile.TiffFile, str, l
             xml = tif.ome_metadata or ""
             if xml:
                 tif, xml = _believed(path, tif, xml, resources)
+            if tif.is_imagej and (fault := _fault_of_imagej(tif)):
+                log.warning("%s: its ImageJ metadata %s: goes by the pages alone", path, fault)
+                tif = resources.enter_context(tifffile.TiffFile(path, is_imagej=False))
             every = tif.series
         except MemoryError:
             raise
@@ -105,7 +110,11 @@ def _believed(path: Path, tif: tifffile.TiffFile, xml: str, resources: ExitStack
     pages = len(tif.pages)
     most = SPARE[0] * max(1, len(files)) * pages + SPARE[1]
     samples = max(1, tif.pages.first.samplesperpixel)
-    if named > most * samples:
+    largest = max(tif.pages[index].size for index in (0, -1, min(1, pages - 1)))
+    spread = sum(ome.planes_of(one) * ome.side(one, "X") * ome.side(one, "Y") for one in pixels)
+    if any(not 0 <= ome.farthest(one) <= most for one in pixels):
+        return _by_pages(path, resources, f"its OME-XML places planes beyond its {pages} pages", xml)
+    if named > most * samples or spread > most * largest:
         return _by_pages(path, resources, f"its OME-XML names {named} planes, and {pages} pages are there", xml)
     try:
         series = tif.series
@@ -121,6 +130,16 @@ def _believed(path: Path, tif: tifffile.TiffFile, xml: str, resources: ExitStack
         if lost:
             log.warning("%s: %d of %d planes are missing and taken as zeros", path, lost, len(one.pages))
     return tif, xml
+
+
+def _fault_of_imagej(tif: tifffile.TiffFile) -> str:
+    """What is wrong with ImageJ's metadata, so that pixels would be lost."""
+    try:
+        series = tif.series
+    except (ValueError, TypeError, OverflowError) as error:
+        return f"make no sense ({error})"
+    named, pages = sum(len(one.pages) for one in series), len(tif.pages)
+    return f"name {named} of {pages} pages" if named < pages else ""
 
 
 def _has_more(path: Path, used: set[int]) -> bool:
@@ -154,12 +173,8 @@ def _stack(path: Path, tif: tifffile.TiffFile, xml: str, series: Sequence[Series
     readers = [_Reader(path, tif, one, unit, (y, x), samples) for one in series]
 
     def read(index: int) -> Array:
-        try:
+        with _errors_name(path):
             return readers[index // each].plane(index % each)
-        except MemoryError:
-            raise
-        except Exception as error:  # codecs raise types of their own
-            raise ValueError(f"{path}: damaged or cut short: {error}") from error
 
     dtype = np.dtype(first.dtype)
     resident = dtype.itemsize * math.prod(unit)
@@ -268,7 +283,7 @@ class _Reader:
         self.path, self.tif, self.series, self.unit = path, tif, series, unit
         self.plane_shape, self.samples = plane, samples
         self.number, self.last = -1, np.empty(0)
-        self.mapped: Array | None = None
+        self.size = path.stat().st_size
 
     def plane(self, index: int) -> Array:
         """One plane (Y, X)."""
@@ -286,12 +301,13 @@ class _Reader:
     def _array(self, number: int) -> Array:
         """An array of the shape `unit`: of those that follow each other in the file, the one of a number."""
         if (start := _run(self.series)) is not None:
-            # One uncompressed run of numbers: mapped, so that only the planes in use are in memory.
+            # One uncompressed run of numbers, of which only those in use are in memory.
             stored = np.dtype(self.series.dtype).newbyteorder(self.tif.byteorder)
-            if self.mapped is None:
-                mapped = np.memmap(self.path, stored, "r", start, tuple(self.series.shape))
-                self.mapped = mapped.reshape(-1, *self.unit)
-            return np.asarray(self.mapped[number], dtype=stored.newbyteorder("="))
+            whole, count = stored.itemsize * math.prod(self.series.shape), math.prod(self.unit)
+            if start + whole > self.size:
+                raise ValueError(f"expected {start + whole} bytes, found {self.size}")
+            found = self.tif.filehandle.read_array(stored, count, start + number * count * stored.itemsize)
+            return np.asarray(found.reshape(self.unit), dtype=stored.newbyteorder("="))
         if self.unit == tuple(self.series.shape):
             every: Array = self.series.asarray()
             return every
@@ -319,6 +335,19 @@ def _pixels(page: tifffile.TiffPage | tifffile.TiffFrame) -> Array:
         if closed:
             file.close()
     return pixels
+
+
+@contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """Whatever the parser and the codecs raise becomes a ValueError that names the file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # codecs raise types of their own
+        if isinstance(error, ValueError) and str(error).startswith(f"{path}: "):
+            raise
+        raise ValueError(f"{path}: damaged or cut short: {error}") from error
 
 
 @contextmanager

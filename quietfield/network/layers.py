@@ -7,6 +7,7 @@ neighbourhood, and the answers are put together, each where its layer is.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from quietfield.noise.line import NoiseLine
 from quietfield.repair.fill import filled
-from quietfield.repair.outliers import Noise
 
 Array = NDArray[np.float64]
 
@@ -50,14 +51,14 @@ def layers(plane: NDArray[Any]) -> list[Layer]:
     x = plane.astype(np.float64)
     offset = float(x.mean())
     x -= offset
-    noise = Noise.of(x.astype(np.float32))
+    noise = NoiseLine.robust(x.astype(np.float32))
     cuts = _cuts(x[::STEP, ::STEP].ravel(), noise)
     if not cuts:
         return [Layer(plane)]
     level = noise.stabilised(ndimage.median_filter(x, 3))
     found, below = [], np.zeros(plane.shape)  # how far a pixel has passed beyond the cut before
     edges = [(-np.inf, 0.0), *cuts, (np.inf, 0.0)]
-    for (low, low_width), (high, high_width) in zip(edges[:-1], edges[1:], strict=True):
+    for (low, low_width), (high, high_width) in itertools.pairwise(edges):
         above = np.zeros(plane.shape) if high == np.inf else np.clip((level - high) / (2 * high_width) + 0.5, 0, 1)
         weight = (1 - above) if low == -np.inf else below - above
         outside = (level < low - low_width) | (level > high + high_width)
@@ -66,7 +67,7 @@ def layers(plane: NDArray[Any]) -> list[Layer]:
     return found
 
 
-def _cuts(levels: Array, noise: Noise, most: int = MOST) -> list[tuple[float, float]]:
+def _cuts(levels: Array, noise: NoiseLine, most: int = MOST) -> list[tuple[float, float]]:
     """Where levels are cut, and half the width over which layers blend, both in standard deviations of the noise."""
     off = np.abs(levels - levels.mean()) / np.sqrt(noise.variance(levels.astype(np.float32)))
     if most < 2 or (off > FAR).sum() < LEAST:

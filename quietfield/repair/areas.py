@@ -58,7 +58,7 @@ class Area:
 
     def words(self) -> str:
         """What a user sees of a border."""
-        rows, columns = (_full(self.mask.all(axis=axis)) for axis in (1, 0))
+        rows, columns = (_full(np.asarray(self.mask.all(axis=axis))) for axis in (1, 0))
         rest = self.mask.copy()
         y, x = rest.shape
         rest[: rows[0]] = rest[y - rows[1] :] = rest[:, : columns[0]] = rest[:, x - columns[1] :] = False

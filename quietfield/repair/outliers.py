@@ -6,15 +6,17 @@ its surroundings by far more than noise, while its neighbours do not, is no poin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from quietfield.noise.line import NoiseLine
+
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Places = NDArray[np.int64]
 
 FAR = 8.0  # standard deviations of the noise, by which an outlier stands out at least
 SHARP = 1.0  # pixels, the least standard deviation of a point of light that an optic makes
@@ -22,11 +24,6 @@ OUT = 64.0  # squared standard deviations, of a pixel near an outlier that is an
 LINE = 0.5  # of the excess of a pixel, that the pixels on both sides of it have where it is part of a line
 ROUNDS = 3  # as long as outliers hide each other
 SMALLEST = 8  # pixels of a side, below which nothing is said
-SAMPLED = 2**13  # pixels that tell the noise
-CLASSES = 16  # of them, by brightness
-NINE_TENTHS = 1.645  # of the magnitudes of Gaussian noise lie below so many standard deviations
-TAIL = 3.0  # times as far as nine tenths, lie 99 of 100 values of any noise
-MEDIAN_OF_EIGHT = 1.17  # variance of a pixel's difference from the median of its neighbours, in the noise's
 LINE_FAR = 8.0  # times as far as others, stands a bright or dead row out, or a column
 LINE_PARTS, LINE_SHARE = 8, 0.9  # in that share of its parts
 LIGHT = 1.3  # times the noise of the rows beside it, a row has that is bright by light
@@ -56,82 +53,6 @@ POINTS = np.array(
 )
 
 
-@dataclass(frozen=True)
-class Noise:
-    """The noise's variance as a straight line over the mean, and the least that is believed.
-
-    Attributes
-    ----------
-    slope, intercept, floor : float
-        Intensity units (squared).
-    photon : float
-        What one photon may add at most, intensity units: noise that is not Gaussian reaches farther.
-    """
-
-    slope: float
-    intercept: float
-    floor: float
-    photon: float
-
-    @staticmethod
-    def of(plane: Array) -> Noise:
-        """By photon transfer of a plane (Y, X) with outliers in it: nine tenths of the differences count."""
-        random = np.random.default_rng(0)  # a grid might meet a pattern of the camera
-        y, x = (random.integers(1, side - 1, SAMPLED) for side in plane.shape)
-        level = np.median([plane[y + i, x + j] for i, j in NEXT], axis=0)
-        off = np.abs(plane[y, x] - level)
-        classes = np.array_split(np.argsort(level, kind="stable"), CLASSES)
-        means = np.array([level[c].mean(dtype=np.float64) for c in classes])
-        variances = np.array([_spread(off[c]) ** 2 for c in classes]) / MEDIAN_OF_EIGHT
-        return Noise.through(means, variances, plane[y, x])
-
-    @staticmethod
-    def through(means: NDArray[np.float64], variances: NDArray[np.float64], values: Array) -> Noise:
-        """The line through classes of pixels, and no flatter than the image's darkest values allow."""
-        usual, quantum = float(np.median(variances)), _quantum(values)
-        light = float(np.median(values) - np.quantile(values, 0.001))
-        # The slope between the darkest and the brightest classes, by medians: edges and outliers are in few classes.
-        steps = np.subtract.outer(means, means)
-        apart = steps > 0.1 * np.ptp(means)
-        slopes = np.subtract.outer(variances, variances)[apart] / steps[apart]
-        slope = max(0.0, float(np.median(slopes)) if slopes.size else 0.0)
-        intercept = float(np.median(variances - slope * means))
-        photon = quantum or (max(slope, usual / light) if light > 0 else slope)
-        return Noise(slope, intercept, max(0.25 * usual, quantum**2 / 12, 1e-30), photon)
-
-    def far(self, level: Array) -> Array:
-        """How far above a level noise does not reach: of Gaussian noise, and with the long tail of Poisson noise."""
-        return FAR * np.sqrt(self.variance(level)) + np.float32(FAR**2 / 4 * self.photon)
-
-    def variance(self, level: Array) -> Array:
-        """Of the noise at a level."""
-        result: Array = np.maximum(self.slope * level + self.intercept, self.floor).astype(np.float32)
-        return result
-
-    def stabilised(self, level: NDArray[Any]) -> NDArray[np.float64]:
-        """A level in standard deviations of the noise, which are not the same at every level."""
-        level, sd = np.asarray(level, np.float64), self.floor**0.5
-        if self.slope <= 0:
-            return level / max(self.intercept, self.floor) ** 0.5
-        dark = (self.floor - self.intercept) / self.slope  # below it, the noise is the least that is believed
-        bright = np.sqrt(np.maximum(self.slope * level + self.intercept, self.floor)) - sd
-        result: NDArray[np.float64] = np.minimum(level - dark, 0) / sd + 2 / self.slope * bright
-        return result
-
-
-def _spread(off: Array) -> float:
-    """Standard deviation of noise by magnitudes, of which a few belong to outliers."""
-    most, nearly_all = np.quantile(off, (0.9, 0.99))
-    return float(max(most / NINE_TENTHS, min(nearly_all, TAIL * most) / 2.576))
-
-
-def _quantum(values: Array) -> float:
-    """What one photon adds, of values that are mostly those of no photon; else 0."""
-    usual = float(np.median(values))
-    others = np.abs(values[values != usual] - usual)
-    return float(np.median(others)) if 0 < others.size < 0.5 * values.size else 0.0
-
-
 def find_outliers(plane: NDArray[Any]) -> Mask:
     """Where a plane has isolated outliers.
 
@@ -158,7 +79,7 @@ def find_outliers(plane: NDArray[Any]) -> Mask:
         return found
     x = _single(plane)
     for _ in range(ROUNDS):
-        noise = Noise.of(x)
+        noise = NoiseLine.robust(x)
         new = _isolated(x, noise, dark=False) | _isolated(x, noise, dark=True)
         for axis in (0, 1):
             new |= _lines(x, axis)
@@ -173,10 +94,10 @@ def find_outliers(plane: NDArray[Any]) -> Mask:
 def _single(plane: NDArray[Any]) -> Array:
     """In float32 and centred, so that no offset costs digits."""
     x = np.asarray(plane, np.float64)
-    return (x - np.median(x.ravel()[:: max(1, x.size // SAMPLED)])).astype(np.float32)
+    return (x - np.median(x.ravel()[:: max(1, x.size // 2**13)])).astype(np.float32)
 
 
-def _isolated(plane: Array, noise: Noise, dark: bool) -> Mask:
+def _isolated(plane: Array, noise: NoiseLine, dark: bool) -> Mask:
     """Where single pixels or small clusters stand out, upwards or downwards, and their surroundings do not."""
     padded = np.pad(plane, REACH, mode="reflect")
     sign = -1 if dark else 1
@@ -188,7 +109,7 @@ def _isolated(plane: Array, noise: Noise, dark: bool) -> Mask:
     found = np.zeros(plane.shape, bool)
     base = np.median(values(BORDER), axis=1)
     own = sign * plane[rows, columns] - base
-    keep = own > noise.far(sign * base)
+    keep = own > _far(noise, sign * base)
     rows, columns, base, own = rows[keep], columns[keep], base[keep], own[keep]
     if len(rows):
         goes_on = np.max([values(shifts).mean(axis=1) for shifts in DIRECTIONS], axis=0) - base
@@ -200,7 +121,15 @@ def _isolated(plane: Array, noise: Noise, dark: bool) -> Mask:
     return found
 
 
-def _candidates(plane: Array, padded: Array, noise: Noise, dark: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _far(noise: NoiseLine, level: Array) -> Array:
+    """How far above a level noise does not reach: of Gaussian noise, and with the long tail of Poisson noise."""
+    result: Array = (FAR * np.sqrt(noise.variance(level)) + FAR**2 / 4 * noise.photon).astype(np.float32)
+    return result
+
+
+def _candidates(
+    plane: Array, padded: Array, noise: NoiseLine, dark: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """A sieve over the whole plane: what stands out of four pixels two steps away, of either four."""
     y, x = plane.shape
     most, least = (np.minimum, np.maximum) if dark else (np.maximum, np.minimum)
@@ -215,17 +144,18 @@ def _candidates(plane: Array, padded: Array, noise: Noise, dark: bool) -> tuple[
     level = four(AXES)
     least(level, four(DIAGONALS), out=level)
     excess = np.subtract(level, plane, out=level) if dark else np.subtract(plane, level, out=level)
-    rows, columns = np.nonzero(excess > noise.far(plane.min(keepdims=True))[0, 0])
+    rows, columns = np.nonzero(excess > _far(noise, plane.min(keepdims=True))[0, 0])
     return rows, columns
 
 
-def _misfit_alone(excess: Array, base: Array, noise: Noise, sign: int) -> Array:
+def _misfit_alone(excess: Array, base: Array, noise: NoiseLine, sign: int) -> Array:
     """How badly the patches (N, 25) around pixels are a flat level outside of a square of 2 x 2, in the noise."""
     variance = noise.variance(sign * base)[:, None]
-    return np.min(np.minimum(excess**2 / variance, OUT) @ OUTSIDE.T, axis=1)
+    result: Array = np.min(np.minimum(excess**2 / variance, OUT) @ OUTSIDE.T, axis=1)
+    return result
 
 
-def _misfit_light(excess: Array, base: Array, noise: Noise, sign: int) -> Array:
+def _misfit_light(excess: Array, base: Array, noise: NoiseLine, sign: int) -> Array:
     """How badly they are points of light, as sharp as an optic makes them, on a flat level."""
     least = np.full(len(excess), np.inf, np.float32)
     for point in POINTS:

@@ -10,7 +10,7 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,36 @@ import numpy as np
 import torch
 
 import quietfield
-from compare.disturbances import KINDS, Bench, Limit, Picture
+from compare import kept, spoilt, stacks
+from compare.bench import Bench, Found, Limit, Picture
 from train.measure.results import markdown, read_table, write_table
 
 TITLES = ("kind", "case", "measure", "value", "limit")
 FAILS = "fails"
+KINDS: dict[str, Callable[[Bench], Iterator[Found]]] = {
+    "hot pixels": spoilt.hot_pixels,
+    "dead and stuck pixels": spoilt.dead_and_stuck,
+    "salt and pepper": spoilt.salt_and_pepper,
+    "cosmic rays": spoilt.cosmic_rays,
+    "bright and dead lines": spoilt.bad_lines,
+    "weak hot pixels of a stack": stacks.weak_hot_pixels,
+    "beads": kept.beads,
+    "single molecules": kept.molecules,
+    "counts of 0 and 1": kept.counts_of_photons,
+    "lines one pixel wide": kept.thin_lines,
+    "constant borders": spoilt.borders,
+    "NaN and infinities": spoilt.not_numbers,
+    "saturated areas": spoilt.saturated,
+    "burnt-in bar and text": spoilt.burnt_in,
+    "wide range": spoilt.wide_range,
+    "offsets of rows and columns": spoilt.row_offsets,
+    "gratings": kept.gratings,
+    "kymographs and channels": kept.kymographs,
+    "mean of a plane": kept.means,
+    "classes of brightness": kept.classes,
+    "blank or dark first planes": stacks.first_planes,
+    "unlike channels": stacks.channels,
+}
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,9 @@ class Bench:
         parts = getattr(self.report, "parts", None) or [self.report]
         return float(np.mean([part.plan.chance is not None for part in parts]))
 
-    def show(self, name: str, image: NDArray[Any], answer: Array, truth: Array) -> None:
-        """Keep a picture; it is shown in the range of values that the ground truth has."""
-        low, high = np.nanpercentile(truth, (0.5, 99.8))
+    def show(self, name: str, image: NDArray[Any], answer: Array, truth: Array, where: Mask | None = None) -> None:
+        """Keep a picture; it is shown in the range of values that the ground truth has, at some pixels or at all."""
+        low, high = np.percentile(truth if where is None else truth[where], (0.5, 99.8))
         self.pictures[name] = Picture(np.asarray(image), answer, truth, float(low), float(high))
 
 

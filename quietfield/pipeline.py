@@ -202,7 +202,7 @@ def estimate(works: Sequence[Work], stack: Stack) -> float:
         plan.steps.denoiser(crop)  # the first call of all takes longer
         start = time.perf_counter()
         plan.steps.denoiser(crop)
-        pixels = len(one.series.planes) * math.prod(stack.plane_shape)
+        pixels = one.series.count * math.prod(stack.plane_shape)
         seconds += (time.perf_counter() - start) / crop.size * pixels * plan.passes + plan.tuning
     return seconds
 

@@ -120,7 +120,7 @@ def run_folder(
     else:
         log.info("%s is your own: answers keep the metadata of the images", source)
     try:
-        jobs, problems = find_jobs(source, output, recursive, existing)
+        jobs, problems = find_jobs(source, output, recursive, existing, tiffs=form.platform)
     except FileNotFoundError as error:
         log.error("%s", error)
         return Outcome(0, (str(error),), nothing=True)

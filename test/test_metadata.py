@@ -195,7 +195,9 @@ def test_imagej_metadata_that_are_wrong_cost_no_pixels(
     assert IMAGEJ_FAULTS[fault] in caplog.text
     with tifffile.TiffFile(tmp_path / "y.tif") as tif:
         assert tif.series[0].shape == image.shape
+        assert tif.is_imagej == fault.startswith("spacing")
         if tif.is_imagej:
+            assert tif.series[0].axes == "ZYX"
             assert tif.imagej_metadata["unit"] == "\\u00B5m"
 
 

@@ -210,6 +210,12 @@ def _of_plain(
         said = ome.read(root, [0]) if root is not None and ome.child(root, "Image") is not None else Metadata()
         x, y = said.x, said.y
         faults += said.faults
+    if series[0].kind not in (
+        "shaped",
+        "generic",
+        "uniform",
+    ):  # by a maker's words the answer would be read as its file
+        words, extra = "", {"description": words}
     return Metadata("plain", x=x, y=y, description=words, extra=extra)
 
 

@@ -353,7 +353,7 @@ def _fill(image: Element, part: Part, page: int, scale: int) -> None:
             pixels.attrib.pop(attribute, None)
             pixels.attrib.pop(f"{attribute}Unit", None)
         elif scale != 1 and attribute != "PhysicalSizeZ":
-            pixels.set(attribute, repr(known.value / scale))
+            pixels.set(attribute, repr(float(pixels.get(attribute, known.value)) / scale))
     if part.metadata.interval is None:
         pixels.attrib.pop("TimeIncrement", None)
         pixels.attrib.pop("TimeIncrementUnit", None)

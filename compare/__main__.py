@@ -1,6 +1,6 @@
 """`python -m compare [METHOD ...]`: measure denoisers on the same images, and draw up the table.
 
-Figures once measured lie in docs/compare and are taken from there; a METHOD that is named is
+Metrics once measured lie in docs/compare and are taken from there; a METHOD that is named is
 measured again. Without arguments only the table and the figure are made.
 """
 
@@ -20,11 +20,12 @@ from compare.figure import draw
 from compare.methods import NAMES, NOISY, OURS_NAMES, Method, find_method
 from compare.peers import PEERS
 from compare.published import PUBLISHED, published
-from compare.results import Row, points, read, read_costs, slug, table, write, write_costs
+from compare.results import points, read_costs, slug, table, write, write_costs
 from compare.sets import cases, to_learn_from, training_crops
 from quietfield.machine import keep_memory
 from train.measure.cases import Loaded
 from train.measure.metrics import micro_ssim, si_psnr, ssim
+from train.measure.results import Row, mean, read
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ def main() -> int:
     parser.add_argument("methods", nargs="*", help=f"of: {', '.join(map(repr, ORDER))}; or 'all'")
     parser.add_argument("--data", type=Path, required=True, help="the test images")
     parser.add_argument("--model", type=Path, default=ROOT / "resources", help="the network that is ours")
-    parser.add_argument("--peers", type=Path, default=PEERS, help="folder of the networks trained to compare with")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the figures")
+    parser.add_argument("--peers", type=Path, default=PEERS, help="folder of the trained baselines")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the measured metrics")
     parser.add_argument("--sets", nargs="+", help="measure on these alone, and keep the rest")
     parser.add_argument("--costs", action="store_true", help="measure speed and memory alone")
     arguments = parser.parse_args()
@@ -53,7 +54,7 @@ def main() -> int:
     for name in wanted:
         _measure(name, arguments)
     paths = {name: arguments.results / f"{slug(name)}.csv" for name in ORDER}
-    measured = {name: read(path) for name, path in paths.items() if path.is_file()}
+    measured = {name: read(path, Row) for name, path in paths.items() if path.is_file()}
     costs = read_costs(arguments.results)
     print(table(measured, costs))
     draw(points(measured, costs), arguments.results / "speed.png")
@@ -61,21 +62,21 @@ def main() -> int:
 
 
 def _measure(name: str, arguments: argparse.Namespace) -> None:
-    """Measure one method, and write its figures set by set, so that a long run leaves what it has."""
+    """Measure one method, and write its metrics set by set, so that a long run leaves what it has."""
     path = arguments.results / f"{slug(name)}.csv"
     how = f"python -m compare {name!r}"
     if name in PUBLISHED:
-        write(path, f"{how}; means of published figures", published(name, arguments.data))
+        write(path, f"{how}; means of published metrics", published(name, arguments.data))
         return
     method = find_method(name, arguments.model, arguments.peers)
     best = choose(method, training_crops(arguments.data))
     if not arguments.costs:
-        rows = read(path) if arguments.sets and path.is_file() else []
+        rows = read(path, Row) if arguments.sets and path.is_file() else []
         for found in measure(method, method.settings[best], arguments.data, arguments.sets):
             rows = [row for row in rows if row.set != found[0].set] + found
             setting = "" if method.learn else f"; setting {method.settings[best]}"
             write(path, f"{how}{setting}{f'; {method.note}' if method.note else ''}", rows)
-            log.info("%s, %s: %.2f dB", name, found[0].set, np.mean([row.si_psnr for row in found]))
+            log.info("%s, %s: %.2f dB", name, found[0].set, *mean(found, "si_psnr"))
     if name != NOISY:
         cost = cost_of(name, best, arguments.data, arguments.model, arguments.peers)
         write_costs(arguments.results, read_costs(arguments.results) | {name: cost})
@@ -90,7 +91,7 @@ def choose(method: Method, images: list[Loaded]) -> int:
 
 
 def measure(method: Method, setting: object, data: Path, only: list[str] | None = None) -> Iterator[list[Row]]:
-    """The method's figures of every image of one set after the other."""
+    """The method's metrics of every image of one set after the other."""
     for name, group in itertools.groupby(cases(data), key=lambda case: case.set):
         if only and name not in only:
             continue
@@ -100,8 +101,8 @@ def measure(method: Method, setting: object, data: Path, only: list[str] | None 
         rows = []
         for case in images:
             answer = method.run(case.noisy, setting)
-            figures = [figure(case.truth, answer) for figure in (si_psnr, ssim, micro_ssim)]
-            rows.append(Row(name, case.image, *figures))
+            metrics = [metric(case.truth, answer) for metric in (si_psnr, ssim, micro_ssim)]
+            rows.append(Row(name, case.image, *metrics))
         yield rows
 
 

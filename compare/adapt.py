@@ -1,15 +1,15 @@
 """`python -m compare.adapt`: the shipped networks as they are, and suited to each file, on other microscopes' images.
 
-Without arguments the figures in docs/compare/adapt.csv are drawn up; `--measure` makes them anew.
+Without arguments the metrics in docs/compare/adapt.csv are tabulated; `--measure` makes them anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,14 @@ import torch
 from compare.sets import BACKGROUND, LARGEST, SEEN_BESIDE, cases
 from quietfield.front import load
 from quietfield.machine import keep_memory
-from quietfield.noise.camera import correlate, row_noise
+from quietfield.noise.camera import correlate, expose, row_noise
 from train.data.clean import read_clean
 from train.measure.cases import Case, Loaded
 from train.measure.metrics import si_psnr
-from train.measure.tables import markdown
+from train.measure.results import markdown, mean, of_set, read, sets, write
 
 ROOT = Path(__file__).resolve().parents[1]
-FIGURES = ROOT / "docs" / "compare" / "adapt.csv"
+METRICS = ROOT / "docs" / "compare" / "adapt.csv"
 SETS = ("w2s-raw16", "FMD confocal", "FLIM two-photon")
 # Photo-electrons of the brightest, electrons of read noise, pixels of blur, and spread of the rows in that of the
 # rest: the networks were trained on at least 3, at most 3, at most 1 and at most 0.7.
@@ -35,7 +35,19 @@ NOISES = {
     "clean, correlated": (20, 1.0, 1.2, 0.0),
     "clean, rows": (20, 1.0, 0.0, 1.0),
 }
-COLUMNS = ("set", "image", "noisy", "plain", "auto", "minute", "seconds")
+
+
+@dataclass(frozen=True)
+class Row:
+    """SI-PSNR (dB) of an image as it is, denoised, and denoised with each `--adapt`; and the last one's seconds."""
+
+    set: str
+    image: str
+    noisy: float
+    plain: float
+    auto: float
+    minute: float
+    seconds: float
 
 
 def images(data: Path) -> Iterator[Loaded]:
@@ -49,27 +61,30 @@ def images(data: Path) -> Iterator[Loaded]:
 
 
 def exposed(light: torch.Tensor, noise: tuple[float, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A noisy frame and its truth, (Y, X), float64, of light (Y, X) from 0 to about 1."""
+    """A noisy frame and its ground truth, (Y, X), float64, of light (Y, X) from 0 to about 1.
+
+    Drawn in torch, unlike the other sets: correlated and row noise are those of the training (`expose`).
+    """
     photons, read, blur, rows = noise
     generator = torch.Generator().manual_seed(seed)
     mean = photons * (light[None, None] + BACKGROUND)
-    drawn = torch.poisson(mean, generator=generator) - mean
+    drawn = expose(mean, 1.0, 0.0, 0.0, generator) - mean
     drawn = drawn + read * torch.randn(mean.shape, generator=generator)
     drawn = correlate(drawn, blur) if blur else drawn
     drawn = drawn + rows * drawn.std() * row_noise(mean, 1.0, generator) if rows else drawn
     return (mean + drawn)[0, 0].double().numpy(), mean[0, 0].double().numpy()
 
 
-def measure(model: Path, data: Path) -> Iterator[dict[str, object]]:
-    """SI-PSNR of each image: as it is, denoised, adapted to by itself, and within a minute; and that one's seconds."""
+def measure(model: Path, data: Path) -> Iterator[Row]:
+    """Each image as it is, with the network alone, adapted to by itself, and adapted to within a minute."""
     loaded = load(model)
     for case in images(data):
-        row: dict[str, object] = {"set": case.set, "image": case.image, "noisy": si_psnr(case.truth, case.noisy)}
-        for name, how in (("plain", "off"), ("auto", "auto"), ("minute", "1")):
+        metrics = [si_psnr(case.truth, case.noisy)]
+        for how in ("off", "auto", "1"):
             start = time.perf_counter()
-            row[name] = si_psnr(case.truth, loaded.denoise(case.noisy, adapt=how))
-            row["seconds"] = time.perf_counter() - start
-        yield row
+            metrics.append(si_psnr(case.truth, loaded.denoise(case.noisy, adapt=how)))
+            seconds = time.perf_counter() - start
+        yield Row(case.set, case.image, *[*metrics, seconds])
 
 
 TITLES = (
@@ -77,15 +92,12 @@ TITLES = (
 )  # fmt: skip
 
 
-def table(rows: list[dict[str, str]]) -> str:
+def table(rows: list[Row]) -> str:
     """Means of each set, and the least that any image gains."""
     lines = []
-    sets = list(dict.fromkeys(row["set"] for row in rows))
-    for name in (*sets, "all images"):
-        chosen = [row for row in rows if name in (row["set"], "all images")]
-        values = np.array([[float(row[c]) for c in COLUMNS[2:6]] for row in chosen])
-        gains = values[:, 3] - values[:, 1]
-        cells = [f"{v:.2f}" for v in values.mean(axis=0)]
+    for name, chosen in (*((name, of_set(rows, name)) for name in sets(rows)), ("all images", rows)):
+        gains = np.array([row.minute - row.plain for row in chosen])
+        cells = [f"{value:.2f}" for value in mean(chosen, "noisy", "plain", "auto", "minute")]
         lines.append([name, f"{len(chosen)}", *cells, f"{gains.mean():+.2f}", f"{gains.min():+.2f}"])
     return markdown(TITLES, lines)
 
@@ -93,7 +105,7 @@ def table(rows: list[dict[str, str]]) -> str:
 def main() -> int:
     """Measure if asked to, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", action="store_true", help="make the figures anew")
+    parser.add_argument("--measure", action="store_true", help="measure anew")
     parser.add_argument("--data", type=Path, help="the test images; to measure")
     parser.add_argument("--model", type=Path, default=ROOT / "resources")
     arguments = parser.parse_args()
@@ -101,13 +113,8 @@ def main() -> int:
     if arguments.measure and not arguments.data:
         parser.error("--measure: expected the folder of the test images, found none: give it by --data")
     if arguments.measure:
-        rows = list(measure(arguments.model, arguments.data))
-        with FIGURES.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows([v if isinstance(v := row[c], str) else f"{v:.4f}" for c in COLUMNS] for row in rows)
-    with FIGURES.open(newline="", encoding="utf-8") as file:
-        print(table(list(csv.DictReader(file))))
+        write(METRICS, list(measure(arguments.model, arguments.data)))
+    print(table(read(METRICS, Row)))
     return 0
 
 

@@ -129,7 +129,7 @@ def _wavelet(image: Image, strength: float) -> Image:
 
 
 def ours(folder: Path, eight: bool) -> Method:
-    """The network of a model folder that suits the image, alone or averaged over the eight turns and flips."""
+    """The network of a model folder that suits the image, alone or with test-time augmentation (eight-fold)."""
     model = load_model(folder)
     denoiser = Denoiser.of(model, choose_device())
 
@@ -147,7 +147,7 @@ def _parameters(model: Model | None) -> int:
 
 
 def peer(name: str, folder: Path) -> Method:
-    """A network that `compare.peers` trained."""
+    """A baseline that `compare.peers` trained."""
     network, note = peers.load(name, folder)
     denoise = peers.denoiser_of(network)
 
@@ -171,7 +171,7 @@ NAMES = (*METHODS, *peers.CONFIGS, NOISE2VOID, *OURS_NAMES)
 
 
 def find_method(name: str, model: Path, trained: Path) -> Method:
-    """The method of a name; our networks are those of the folder `model`, the trained peers those of `trained`."""
+    """The method of a name; our networks are those of the folder `model`, the trained baselines those of `trained`."""
     if name in METHODS:
         return METHODS[name]
     if name in peers.CONFIGS:

@@ -18,7 +18,7 @@ from compare.sets import W2S
 
 Image = NDArray[np.float64]
 FEW = 3.0  # minutes of processor time for a set of ten images or less
-MANY = 46.0  # for the training fields of W2S, as long as our own recipes without truth (docs/without-truth.md)
+MANY = 46.0  # for the training fields of W2S, as long as our own recipes without ground truth
 NOTE = f"trained for {FEW:g} minutes on each set, for {MANY:g} on the training fields of W2S"
 PATCH, BATCH = 64, 16  # as CAREamics's guides have them
 MULTIPLE = 4  # pixels: two levels are pooled

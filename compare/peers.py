@@ -1,7 +1,7 @@
-"""Train the learned peers, each on the same crops of W2S for the same time: `python -m compare.peers [PEER ...]`.
+"""Train the learned baselines, each on the same crops of W2S for the same time.
 
-The time is the processor's, not the clock's, so that what else the machine does takes nothing from a peer; the
-learning rate falls along a cosine of the time that is used.
+The command is `python -m compare.peers [BASELINE ...]`. The time is the processor's, not the clock's, so that what
+else the machine does takes nothing from a baseline; the learning rate falls along a cosine of the time that is used.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ CONFIGS = {
 
 
 def network_of(name: str) -> nn.Module:
-    """A peer's network, untrained."""
+    """A baseline's network, untrained."""
     return DnCNN() if name == DNCNN else build(CONFIGS[name])
 
 
@@ -99,7 +99,7 @@ def train(network: nn.Module, config: Config, images: Images, minutes: float) ->
 
 
 def denoiser_of(network: nn.Module) -> Denoiser:
-    """A peer's network in the pipeline that is ours."""
+    """A baseline's network in the pipeline that is ours."""
     return Denoiser(network, NORMALISATION)  # type: ignore[arg-type]
 
 
@@ -116,7 +116,7 @@ def save(path: Path, network: nn.Module, **record: Any) -> None:
 
 
 def load(name: str, folder: Path) -> tuple[nn.Module, str]:
-    """A trained peer, and how it was trained, in words.
+    """A trained baseline, and how it was trained, in words.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def load(name: str, folder: Path) -> tuple[nn.Module, str]:
     """
     path = folder / f"{slug(name)}.pt"
     if not path.is_file():
-        raise ValueError(f"{path}: expected a trained peer, found no file: python -m compare.peers {name!r}")
+        raise ValueError(f"{path}: expected a trained baseline, found no file: python -m compare.peers {name!r}")
     state = torch.load(path, map_location="cpu", weights_only=True)
     network = network_of(name)
     network.load_state_dict(state["weights"])
@@ -136,13 +136,15 @@ def load(name: str, folder: Path) -> tuple[nn.Module, str]:
 def main() -> int:
     """Train those that were named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peers", nargs="*", help=f"of: {', '.join(map(repr, CONFIGS))}; default: all")
+    parser.add_argument(
+        "peers", nargs="*", metavar="BASELINE", help=f"of: {', '.join(map(repr, CONFIGS))}; default: all"
+    )
     parser.add_argument("--data", type=Path, required=True, help="the test images")
     parser.add_argument("--out", type=Path, default=PEERS, metavar="DIR", help="gets the weights")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time for each (default 12)")
     arguments = parser.parse_args()
     if unknown := set(arguments.peers) - set(CONFIGS):
-        parser.error(f"expected peers of {[*CONFIGS]}, found {sorted(unknown)}")
+        parser.error(f"expected baselines of {[*CONFIGS]}, found {sorted(unknown)}")
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     for name in arguments.peers or CONFIGS:
         config = CONFIGS[name]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
-from compare.results import Row
 from compare.sets import W2S
+from train.measure.results import Row, read_table
 
 PUBLISHED = {"VST+BM3D, published": "vst_bm3d", "N2N U-Net trained on FMD, published": "n2n_unet_fmd"}
-FIGURES = ("si_psnr", "ssim")
+METRICS = ("si_psnr", "ssim")
 
 
 def published(name: str, data: Path) -> list[Row]:
@@ -24,7 +23,6 @@ def published(name: str, data: Path) -> list[Row]:
     data : Path
         Folder with `w2s/peers_081_100.csv`.
     """
-    with (data / "w2s" / "peers_081_100.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    means = [float(np.mean([float(row[f"{PUBLISHED[name]}_{figure}"]) for row in rows])) for figure in FIGURES]
+    rows = read_table(data / "w2s" / "peers_081_100.csv")
+    means = [float(np.mean([float(row[f"{PUBLISHED[name]}_{metric}"]) for row in rows])) for metric in METRICS]
     return [Row(W2S, f"mean of {len(rows)}", *means)]

@@ -1,35 +1,22 @@
-"""What was measured: kept as CSV, read again, and drawn up as the table."""
+"""Methods side by side: what each measured, what each costs, and the table of both."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from train.measure.tables import markdown
+from train.measure import results
+from train.measure.results import Row
 
-NAN = float("nan")
 COSTS = "costs.csv"
 PACKAGES = ("numpy", "scipy", "scikit-image", "bm3d", "careamics", "torch")
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one method makes of one image; a figure that is not known is NaN."""
-
-    set: str
-    image: str
-    si_psnr: float
-    ssim: float
-    micro_ssim: float = NAN
 
 
 @dataclass(frozen=True)
@@ -60,86 +47,63 @@ def slug(name: str) -> str:
 
 
 def write(path: Path, how: str, rows: list[Row]) -> None:
-    """Per-image figures below a line that says how they were made."""
+    """Metrics of each image below a line that says how they were made; `train.measure.results.read` reads them."""
     versions = ", ".join(f"{package} {found}" for package in PACKAGES if (found := _version(package)))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        file.write(f"# {how}; {versions}, Python {platform.python_version()}, {torch.get_num_threads()} threads\n")
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([f.name for f in dataclasses.fields(Row)])
-        writer.writerows([_text(value) for value in dataclasses.astuple(row)] for row in rows)
-
-
-def read(path: Path) -> list[Row]:
-    """What `write` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        next(file)
-        return [
-            Row(r["set"], r["image"], *(float(r[k] or NAN) for k in ("si_psnr", "ssim", "micro_ssim")))
-            for r in csv.DictReader(file)
-        ]
+    comment = f"{how}; {versions}, Python {platform.python_version()}, {torch.get_num_threads()} threads"
+    results.write(path, rows, comment=comment)
 
 
 def write_costs(folder: Path, costs: dict[str, Cost]) -> None:
     """The costs of all methods, one a line."""
-    with (folder / COSTS).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["method", *(f.name for f in dataclasses.fields(Cost))])
-        for name in sorted(costs):
-            c = costs[name]
-            peak = "" if math.isnan(c.peak_mib) else f"{c.peak_mib:.0f}"
-            writer.writerow([name, f"{c.megapixels_per_second:.3g}", peak, c.parameters, c.threads])
+    titles = ["method", *(field.name for field in dataclasses.fields(Cost))]
+    rows = []
+    for name, cost in sorted(costs.items()):
+        peak = results.text(cost.peak_mib, ".0f")
+        rows.append([name, f"{cost.megapixels_per_second:.3g}", peak, str(cost.parameters), str(cost.threads)])
+    results.write_table(folder / COSTS, titles, rows)
 
 
 def read_costs(folder: Path) -> dict[str, Cost]:
-    """What `write_costs` wrote; nothing if there is no such file."""
+    """The costs that `write_costs` wrote; none if there is no such file."""
     path = folder / COSTS
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {
-            r["method"]: Cost(
-                float(r["megapixels_per_second"]), float(r["peak_mib"] or NAN), int(r["parameters"]), int(r["threads"])
-            )
-            for r in csv.DictReader(file)
-        }
+    names = [row["method"] for row in results.read_table(path)]
+    return dict(zip(names, results.read(path, Cost), strict=True))
 
 
-def table(results: dict[str, list[Row]], costs: dict[str, Cost]) -> str:
+def table(measured: dict[str, list[Row]], costs: dict[str, Cost]) -> str:
     """The means of each set by method, and what each costs; the best SI-PSNR of each set in bold."""
-    sets = _sets(results)
-    best = {s: np.nanmax([mean(rows, s)[0] for rows in results.values()]) for s in sets}
+    sets = _sets(measured)
+    best = {s: np.nanmax([_mean(rows, s)[0] for rows in measured.values()]) for s in sets}
     titles = ["mean SI-PSNR (dB) / SSIM / MicroSSIM", *sets, "MPix/s", "parameters", "peak memory (MiB)"]
     lines = []
-    for name, rows in results.items():
+    for name, rows in measured.items():
         cells = []
         for s in sets:
-            quality, structure, micro = mean(rows, s)
+            quality, structure, micro = _mean(rows, s)
             text = f"{quality:.2f} / {structure:.3f} / " + ("-" if math.isnan(micro) else f"{micro:.3f}")
             cells.append("" if math.isnan(quality) else f"**{text}**" if quality == best[s] else text)
         lines.append([name, *cells, *_cost_cells(costs.get(name))])
-    return markdown(titles, lines)
+    return results.markdown(titles, lines)
 
 
-def points(results: dict[str, list[Row]], costs: dict[str, Cost]) -> dict[str, dict[str, tuple[float, float]]]:
+def points(measured: dict[str, list[Row]], costs: dict[str, Cost]) -> dict[str, dict[str, tuple[float, float]]]:
     """MPix/s and mean SI-PSNR by set and method; without those whose speed is not known."""
-    found: dict[str, dict[str, tuple[float, float]]] = {s: {} for s in _sets(results)}
-    for name, rows in results.items():
-        for s in dict.fromkeys(r.set for r in rows) if name in costs else ():
-            found[s][name] = costs[name].megapixels_per_second, mean(rows, s)[0]
+    found: dict[str, dict[str, tuple[float, float]]] = {s: {} for s in _sets(measured)}
+    for name, rows in measured.items():
+        for s in results.sets(rows) if name in costs else ():
+            found[s][name] = costs[name].megapixels_per_second, _mean(rows, s)[0]
     return found
 
 
-def mean(rows: list[Row], name: str) -> tuple[float, float, float]:
-    """Mean SI-PSNR, SSIM and MicroSSIM of a set; NaN if one of its images lacks the figure."""
-    chosen = [(r.si_psnr, r.ssim, r.micro_ssim) for r in rows if r.set == name]
-    if not chosen:
-        return NAN, NAN, NAN
-    quality, structure, micro = np.mean(chosen, axis=0)
-    return float(quality), float(structure), float(micro)
+def _mean(rows: list[Row], name: str) -> tuple[float, ...]:
+    """Mean SI-PSNR, SSIM and MicroSSIM of a set; NaN if one of its images lacks the metric."""
+    return results.mean(results.of_set(rows, name), "si_psnr", "ssim", "micro_ssim")
 
 
-def _sets(results: dict[str, list[Row]]) -> list[str]:
-    return list(dict.fromkeys(r.set for rows in results.values() for r in rows))
+def _sets(measured: dict[str, list[Row]]) -> list[str]:
+    return results.sets(row for rows in measured.values() for row in rows)
 
 
 def _cost_cells(cost: Cost | None) -> list[str]:
@@ -148,12 +112,6 @@ def _cost_cells(cost: Cost | None) -> list[str]:
     parameters = f"{cost.parameters / 1e6:.2f} M" if cost.parameters else ""
     memory = "" if math.isnan(cost.peak_mib) else f"{cost.peak_mib:.0f}"
     return [f"{cost.megapixels_per_second:.2g}", parameters, memory]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.4f}"
-    return str(value)
 
 
 def _version(package: str) -> str | None:

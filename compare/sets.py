@@ -1,4 +1,4 @@
-"""The images that denoisers are compared on, each with its truth; no network here was trained on any."""
+"""The images that denoisers are compared on, each with its ground truth; no network here was trained on any."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from demo.simulate import simulate_field
+from quietfield.noise.camera import Camera, expose_array
 from train.config import Config
 from train.data.clean import read_clean
 from train.data.sources import find_images
@@ -17,7 +18,7 @@ from train.data.split import W2S_TEST
 from train.measure.cases import Case, Loaded
 
 PHOTONS = (5, 20, 80, 320)  # photo-electrons of the brightest structures of the clean images
-READ_NOISE = 1.0  # electrons
+CAMERA = Camera(gain=2.0, offset=100.0, read_noise=2.0)  # counts; the read noise is one electron
 BACKGROUND = 0.05  # of the brightest
 SEEN_BESIDE = 4  # bian_membrane2d: a plane beside it, alike by a correlation of 0.66, was trained on
 LARGEST = 512  # pixels: clean images are cut to this side, so that the slow ones get done
@@ -63,15 +64,14 @@ def _case(name: str, image: str, noisy: Path, truth: Path) -> Loaded:
 
 
 def _clean(folder: Path, photons: float) -> Iterator[Loaded]:
-    """The middle plane of each held-out file, as a camera of offset 100 and gain 2 counts would see it."""
+    """The middle plane of each held-out file, as `CAMERA` would see it."""
     for i, planes in enumerate(read_clean(folder, held_out=True)):
         if i == SEEN_BESIDE:
             continue
         light = planes[len(planes) // 2].double().numpy()[:LARGEST, :LARGEST]
         mean = photons * (light + BACKGROUND)
         random = np.random.default_rng([i, int(photons)])
-        electrons = random.poisson(mean) + READ_NOISE * random.standard_normal(mean.shape)
-        yield Case(f"clean, {photons} photons", f"{i}", np.rint(100 + 2 * electrons), mean)
+        yield Case(f"clean, {photons} photons", f"{i}", np.rint(expose_array(mean, CAMERA, random)), mean)
 
 
 def training_crops(data: Path) -> list[Loaded]:

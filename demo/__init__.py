@@ -1,1 +1,1 @@
-"""A picture in one command: a simulated field with truth, or the user's own images."""
+"""A picture in one command: a simulated field with ground truth, or the user's own images."""

@@ -18,7 +18,7 @@ SIDE = 512  # pixels of a larger plane's centre that are shown
 
 @dataclass(frozen=True)
 class Row:
-    """One plane before and after, (Y, X) each, and its truth where it is known."""
+    """One plane before and after, (Y, X) each, and its ground truth where it is known."""
 
     name: str
     noisy: NDArray[Any]

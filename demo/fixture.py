@@ -21,7 +21,7 @@ SLUG = "stacked-images-subject-to-unstructured-noise"
 
 
 def write_fixture(folder: Path = FIXTURE) -> NDArray[np.float64]:
-    """Write all three interfaces; the truth of interface_0 comes back."""
+    """Write all three interfaces; the ground truth of interface_0 comes back."""
     noisy, truth = simulate_field()
     _write(folder / "interface_0" / UNSTRUCTURED / "simulated.tif", noisy)
     socket = {"slug": SLUG, "kind": "Image", "relative_path": UNSTRUCTURED}

@@ -1,4 +1,4 @@
-"""A simulated widefield field of view with known truth: filaments, vesicles and nuclei.
+"""A simulated widefield field of view with known ground truth: filaments, vesicles and nuclei.
 
 Nothing here comes from a real image. The camera is W2S's as measured on its raw frames: variance
 = 13.4 * (mean - 103.4) counts^2, that is Poisson noise of gain 13.4 on an offset of 103.4.
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-GAIN = 13.4  # counts per photo-electron
-OFFSET = 103.4  # counts
+from quietfield.noise.camera import W2S_CAMERA, expose_array
+
+CAMERA = W2S_CAMERA
+GAIN, OFFSET = CAMERA.gain, CAMERA.offset  # counts per photo-electron; counts
 SIDE = 512  # pixels
 PSF_SIGMA = 1.6  # pixels: the focus
 HAZE_SIGMA = 14.0  # pixels: what a widefield microscope adds from out of focus
@@ -21,7 +23,7 @@ Image = NDArray[np.float64]
 
 
 def simulate_field(seed: int = 2020, side: int = SIDE) -> tuple[NDArray[np.uint16], Image]:
-    """One noisy frame and its truth.
+    """One noisy frame and its ground truth.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ def simulate_field(seed: int = 2020, side: int = SIDE) -> tuple[NDArray[np.uint1
     for name, draw in structures.items():
         light += PHOTONS[name] * microscope(draw(random, side))
     truth = OFFSET + GAIN * light
-    noisy = OFFSET + GAIN * random.poisson(light)
+    noisy = expose_array(light, CAMERA, random)
     return np.rint(noisy).clip(0, 65535).astype(np.uint16), truth
 
 

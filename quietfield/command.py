@@ -24,6 +24,7 @@ from quietfield.front import SHIPPED
 from quietfield.machine import choose_device, describe, describe_torch, keep_memory
 from quietfield.network.model import Model, find_model, load_model
 from quietfield.network.predict import Denoiser
+from quietfield.repair.repair import OUTLIERS
 from quietfield.runner import NOTHING_TO_DO, run, stop_in_order
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,13 @@ def add_options(found: argparse.ArgumentParser) -> None:
         choices=NEIGHBOURS,
         default=NEIGHBOURS[0],
         help="auto: planes of a stack that show the same scene help each other; off: each plane by itself",
+    )
+    found.add_argument(
+        "--outliers",
+        choices=OUTLIERS,
+        default=OUTLIERS[0],
+        help="isolated outliers, such as hot pixels and cosmic rays. auto: replaced. keep: put back unchanged. off: "
+        "not looked for (default: %(default)s)",
     )
     found.add_argument(
         "--axes",
@@ -192,7 +200,8 @@ def prepare(arguments: argparse.Namespace, *places: Path) -> tuple[Denoiser, Opt
         log.info("%s", line)
     note = {"networks": ", ".join(f"{part.record.get('name')} ({part.sha256[:12]})" for part in parts(model))}
     form = Form(arguments.dtype, arguments.compress, arguments.axes, note)
-    return Denoiser.of(model, device), Options(adapt, arguments.neighbours, arguments.channels), form
+    options = Options(adapt, arguments.neighbours, arguments.channels, arguments.outliers)
+    return Denoiser.of(model, device), options, form
 
 
 def parts(model: Model) -> tuple[Model, ...]:

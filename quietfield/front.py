@@ -14,8 +14,9 @@ from quietfield.files.arrays import ArrayStack
 from quietfield.machine import choose_device
 from quietfield.network.model import Model, find_model, load_model
 from quietfield.network.predict import Denoiser
-from quietfield.pipeline import check_channels, check_memory, denoise_stack, selected, silent, with_contrast
+from quietfield.pipeline import check_channels, check_memory, denoise_stack, with_contrast
 from quietfield.report import Report
+from quietfield.work import silent
 
 HERE = Path(__file__).resolve().parent
 # In an installed package; in a checkout.
@@ -50,6 +51,7 @@ class ImageDenoiser:
         neighbours: str = ...,
         adapt: str | float = ...,
         channels: Sequence[int] | None = ...,
+        outliers: str = ...,
         progress: Progress | None = ...,
         report: Literal[False] = ...,
     ) -> NDArray[Any]: ...
@@ -63,6 +65,7 @@ class ImageDenoiser:
         neighbours: str = ...,
         adapt: str | float = ...,
         channels: Sequence[int] | None = ...,
+        outliers: str = ...,
         progress: Progress | None = ...,
         report: Literal[True],
     ) -> tuple[NDArray[Any], Report]: ...
@@ -75,6 +78,7 @@ class ImageDenoiser:
         neighbours: str = "auto",
         adapt: str | float = "auto",
         channels: Sequence[int] | None = None,
+        outliers: str = "auto",
         progress: Progress | None = None,
         report: bool = False,
     ) -> NDArray[Any] | tuple[NDArray[Any], Report]:
@@ -84,7 +88,7 @@ class ImageDenoiser:
         ----------
         image : array-like
             (Y, X), or more axes, which `axes` names; real numbers of any type, in any intensity units. A numpy
-            array, a torch tensor, or what numpy makes an array of. NaN and infinities are filled in.
+            array, a torch tensor, or what numpy makes an array of. NaN and infinities stay as they are.
         axes : str, optional
             A letter for each axis, such as "TCYX"; needed for more than two axes.
         neighbours : str
@@ -94,6 +98,8 @@ class ImageDenoiser:
             fine-tuning, up to so many minutes. "off": the network alone.
         channels : sequence of int, optional
             Numbers of the channels to denoise, from 0; the others are copied. All by default.
+        outliers : str
+            Isolated outliers, such as hot pixels. "auto": replaced. "keep": put back unchanged. "off": not looked for.
         progress : callable, optional
             Called with the number of planes done, and of all planes.
         report : bool
@@ -123,15 +129,15 @@ class ImageDenoiser:
         >>> clean.shape, clean.dtype
         ((3, 64, 80), dtype('float32'))
         >>> report.plan.neighbours
-        'off: structure repeats in 0 of the first 1 steps'
+        'off: structure repeats in 0 of 1 steps'
         """
         array, scale = ArrayStack(image, axes), self.denoiser.network.scale
-        options = Options(Adaptation.of(adapt), neighbours, None if channels is None else tuple(channels))
+        options = Options(Adaptation.of(adapt), neighbours, None if channels is None else tuple(channels), outliers)
         check_channels("image", array.stack, options, scale)
         array.stack = with_contrast("image", array.stack)
         check_memory(self.denoiser, "image", array.stack)
         found, planes = denoise_stack(self.denoiser, array.stack, options, progress or silent)
-        answer = array.array_of(selected(array.stack, planes, options), scale)
+        answer = array.array_of(planes, scale)
         return (answer, found) if report else answer
 
     def __repr__(self) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quietfield import __version__
-from quietfield.adapt.plan import Options, Plan, make_plan
+from quietfield.adapt.plan import Options, make_plan
+from quietfield.adapt.probe import Probe
+from quietfield.adapt.series import series_of
 from quietfield.files.answer import Form, write_answer
 from quietfield.files.images import open_stack, open_stacks
 from quietfield.files.stack import Stack
 from quietfield.files.tiff import write_tiff
 from quietfield.machine import available, disk_free
 from quietfield.network.predict import Denoiser
-from quietfield.planes import fill_invalid, invalid
-from quietfield.report import Report
+from quietfield.planes import fill_invalid
+from quietfield.repair.repair import Repair
+from quietfield.report import Part, Report
+from quietfield.work import BLOCK_PIXELS, Progress, Work, in_order, silent
 
 log = logging.getLogger(__name__)
 
-BLOCK_PIXELS = 1024 * 1024
 # Measured with the networks of each scale, on planes of 1024² to 4096²: what is held for each pixel of
 # the planes in work, and on top for each pixel of the tile (with its halo) that the network is at.
 PLANE_BYTES, TILE_BYTES = {1: 92, 2: 180}, {1: 560, 2: 1250}
@@ -36,12 +39,6 @@ NEIGHBOURS_BYTES = (430, 60)
 LEAST_STEPS = 8  # of float32 that the standard deviation of an image must have
 LOOK_SIDE = 1024  # pixels along Y and X of a plane that tell its contrast
 PACE_SIDE = 256  # of the crop that tells how fast a network is here
-
-Progress = Callable[[int, int], None]
-
-
-def silent(done: int, total: int) -> None:
-    """Tell nobody how far it is."""
 
 
 def denoise_file(
@@ -81,7 +78,8 @@ def denoise_file(
         cannot be written.
     """
     start = time.perf_counter()
-    form, options = form or Form(), options or Options()
+    form = form or Form()
+    options = replace(options or Options(), fill_invalid=form.platform)  # whose importer wants numbers
     scale = denoiser.network.scale
     reports: list[Report] = []
     with open_images(source, form) as found:
@@ -92,9 +90,9 @@ def denoise_file(
         check_disk(denoiser, str(source), stacks, target.parent, form)
 
         def planes_of(stack: Stack) -> Iterator[NDArray[Any]]:
-            report, planes = denoise_stack(denoiser, stack, options, progress)
+            report, planes = denoise_stack(denoiser, stack, options, progress, target.parent)
             reports.append(report)
-            return (stack.restored(plane) for plane in selected(stack, planes, options))
+            return (stack.restored(plane) for plane in planes)
 
         if form.platform:
             write_tiff(target, stacks[0], planes_of(stacks[0]), scale)
@@ -140,29 +138,31 @@ def check_channels(name: str, stack: Stack, options: Options, scale: int = 1) ->
         )
 
 
-def selected(stack: Stack, planes: Iterable[NDArray[Any]], options: Options) -> Iterator[NDArray[Any]]:
-    """Denoised planes of the channels that are asked for, and those of others as they are stored."""
-    for index, plane in enumerate(planes):
-        if options.channels is None or stack.channel_of(index) in options.channels:
-            yield plane
-        else:
-            yield stack.plane(index).astype(plane.dtype)
-
-
 def _note(form: Form, options: Options) -> dict[str, str]:
     """What is done, for the answer."""
     adapt = options.adapt
     minutes = f"{adapt.minutes:g} minutes" if adapt.thorough else "auto" if adapt.minutes else "off"
-    words = {"adapt": minutes, "neighbours": options.neighbours, "dtype": form.dtype}
+    words = {"adapt": minutes, "neighbours": options.neighbours, "outliers": options.outliers, "dtype": form.dtype}
     if options.channels is not None:
         words["channels"] = ",".join(map(str, options.channels))
     return {"program": f"quietfield {__version__}", **form.note, **words}
 
 
 def denoise_stack(
-    denoiser: Denoiser, stack: Stack, options: Options, progress: Progress = silent
+    denoiser: Denoiser,
+    stack: Stack,
+    options: Options,
+    progress: Progress = silent,
+    folder: Path | None = None,
 ) -> tuple[Report, Iterator[NDArray[np.float32]]]:
-    """Plan what is done to a stack, and give an iterator over its denoised planes.
+    """Plan what is done to each series of a stack, and give an iterator over its denoised planes.
+
+    Parameters
+    ----------
+    denoiser, stack, options, progress
+        As of `denoise_file`.
+    folder : Path, optional
+        Where planes are kept that are done before it is their turn; by default the system's for temporary files.
 
     Returns
     -------
@@ -171,38 +171,40 @@ def denoise_stack(
     planes : iterator of ndarray
         float32, (scale * Y, scale * X), in the stack's order, intensity units.
     """
-    blocks = stack.blocks(BLOCK_PIXELS)
-    first = next(blocks)
-    check_contrast(first)
-    plan = plan_of(denoiser, stack, first, options).tuned(first)
-    report = Report.of(stack, plan, several=denoiser.general is not None)
-    return report, _run(plan, itertools.chain([first], blocks), report, stack.count, progress)
+    works = plan_stack(denoiser, stack, options, tune=True)
+    report = Report.of(stack, [work.part for work in works], several=denoiser.general is not None)
+    return report, in_order(works, stack, denoiser.network.scale, progress, folder)
 
 
-def plan_of(denoiser: Denoiser, stack: Stack, first: NDArray[Any], options: Options) -> Plan:
-    """What would be done to a stack whose first planes (N, Y, X) are these."""
-    return make_plan(denoiser, stack, first, options, room=lambda chosen: work(chosen, stack, neighbours=True))
+def plan_stack(denoiser: Denoiser, stack: Stack, options: Options, tune: bool = False) -> list[Work]:
+    """What is to be done to each series of a stack; `tune` fine-tunes the networks where that is planned."""
+    every = series_of(stack, options.channels)
+    # The minutes are those of the file.
+    options = replace(options, adapt=replace(options.adapt, minutes=options.adapt.minutes / max(1, len(every))))
+    works = []
+    for series in every:
+        probe = Probe.of(stack, series, Repair(options.outliers))
+        check_contrast(probe.planes)
+        plan = make_plan(
+            denoiser, stack, series, probe, options, room=lambda chosen: work(chosen, stack, neighbours=True)
+        )
+        plan = plan.tuned(probe.planes) if tune else plan
+        part = Part(series.name, plan, options.outliers, options.fill_invalid)
+        works.append(Work(series, part, Repair(options.outliers, options.fill_invalid, probe.always)))
+    return works
 
 
-def _run(
-    plan: Plan, blocks: Iterable[NDArray[Any]], report: Report, count: int, progress: Progress
-) -> Iterator[NDArray[np.float32]]:
-    worker, done = plan.worker(), 0
-    for block in blocks:
-        report.invalid += int(invalid(block).sum())
-        yield from worker(plan.steps.prepare(block))
-        done += len(block)
-        progress(done, count)
-    yield from worker.rest()
-
-
-def estimate(plan: Plan, stack: Stack, first: NDArray[Any]) -> float:
-    """Seconds that a plan may take, from the time that a network takes for a crop of the first plane."""
-    crop = first[:1, :PACE_SIDE, :PACE_SIDE]
-    plan.steps.denoiser(crop)  # the first call of all takes longer
-    start = time.perf_counter()
-    plan.steps.denoiser(crop)
-    return (time.perf_counter() - start) / crop.size * stack.pixels * plan.passes + plan.tuning
+def estimate(works: Sequence[Work], stack: Stack) -> float:
+    """Seconds that plans may take, from the time that their networks take for a crop of a plane."""
+    seconds = 0.0
+    for one in works:
+        crop, plan = stack.plane(one.series.lines[0][0])[None, :PACE_SIDE, :PACE_SIDE], one.part.plan
+        plan.steps.denoiser(crop)  # the first call of all takes longer
+        start = time.perf_counter()
+        plan.steps.denoiser(crop)
+        pixels = len(one.series.planes) * math.prod(stack.plane_shape)
+        seconds += (time.perf_counter() - start) / crop.size * pixels * plan.passes + plan.tuning
+    return seconds
 
 
 def check_memory(denoiser: Denoiser, name: str, stack: Stack) -> None:

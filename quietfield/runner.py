@@ -18,14 +18,13 @@ from quietfield.files.jobs import Existing, Job, find_jobs, is_platform
 from quietfield.machine import peak_memory
 from quietfield.network.predict import Denoiser
 from quietfield.pipeline import (
-    BLOCK_PIXELS,
     check_channels,
     check_disk,
     check_memory,
     denoise_file,
     estimate,
     open_images,
-    plan_of,
+    plan_stack,
     with_contrast,
 )
 from quietfield.report import Report
@@ -156,10 +155,9 @@ def explain(denoiser: Denoiser, job: Job, options: Options, form: Form | None = 
                 check_memory(denoiser, str(job.source), stack)
             stacks = [with_contrast(str(job.source), stack) for stack in found]
             for stack in stacks:
-                first = next(stack.blocks(BLOCK_PIXELS))
-                plan = plan_of(denoiser, stack, first, options)
-                seconds += estimate(plan, stack, first)
-                report = Report.of(stack, plan, several=denoiser.general is not None)
+                works = plan_stack(denoiser, stack, options)
+                seconds += estimate(works, stack)
+                report = Report.of(stack, [one.part for one in works], several=denoiser.general is not None)
                 lines += [report.summary(), *(words for _, words in report.lines())]
             check_disk(denoiser, str(job.source), stacks, job.target.parent, form)
     except Exception as error:

@@ -12,7 +12,8 @@ from pathlib import Path
 def whole(path: Path) -> Iterator[Path]:
     """Give a temporary name beside a file, which becomes the file when all went well, and is removed when not.
 
-    The folder is made if need be.
+    The folder is made if need be. The temporary name is hidden and ends in `.part`, so that nothing takes it for an
+    image; what a killed process left there is removed before anything is written.
 
     Examples
     --------
@@ -25,6 +26,7 @@ def whole(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
+    temporary.unlink(missing_ok=True)
     try:
         yield temporary
         os.replace(temporary, path)

@@ -132,5 +132,5 @@ def test_images_that_are_not_square_keep_their_shape() -> None:
 
 
 def test_a_truth_of_another_shape_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"found frame \(2, 1, 8, 8\) and truth \(2, 1, 16, 12\)"):
+    with pytest.raises(ValueError, match=r"found frame \(2, 1, 8, 8\) and ground truth \(2, 1, 16, 12\)"):
         run(torch.zeros(2, 1, 8, 8), torch.zeros(2, 1, 16, 12))

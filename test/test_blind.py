@@ -97,7 +97,7 @@ def test_a_mask_that_leaves_nothing_is_said() -> None:
     z = torch.zeros((1, 1, 8, 8))
     with pytest.raises(ValueError, match=r"expected images larger than the mask of 1 x 9 pixels .*found \(8, 8\)"):
         noise2void_loss(same, z, BlindSpots(0.5, 0, 4), generator())
-    with pytest.raises(ValueError, match="expected pixels to hide, found none: raise the share"):
+    with pytest.raises(ValueError, match="expected pixels to mask, found none: raise the share"):
         noise2void_loss(same, z, BlindSpots(1e-9), generator())
 
 

@@ -85,7 +85,7 @@ def test_what_is_stored_is_normalised_by_all_pixels(tree: Path, tmp_path: Path) 
 def test_it_is_made_once_and_anew_when_a_source_changes(
     tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     config, folder = Config(), tmp_path / "cache"
     stored = "stored 6 normalised images in"
     open_cache(detect(tree), config, folder)
@@ -197,7 +197,7 @@ def test_a_bad_image_is_left_out_until_it_is_asked_for(
     assert len(read_pairs(detect(tree), ["a"], Config(), tmp_path / "cache")) == 1
     assert "not stored: " in caplog.text
     assert noisy_moments(detect(tree)).count == 2 * 32 * 32
-    for name, message in (("b", r"noisy/b\.tif: expected an image"), ("c", r"noisy/c\.tif: expected the truth")):
+    for name, message in (("b", r"noisy/b\.tif: expected an image"), ("c", r"noisy/c\.tif: expected the ground truth")):
         with pytest.raises(ValueError, match=message):
             read_pairs(detect(tree), [name], Config(), tmp_path / "cache")
     for path in (tree / "clean").iterdir():

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from train.__main__ import main
 from train.ablate import parse_grid
 from train.module import Restoration
 
+ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--channels", "4", "8", "--crop", "32", "--batch", "2", "--validate-every", "2", "--precision", "float32"]
 
 
@@ -116,6 +118,27 @@ def test_prepare_fit_resume_evaluate_export_and_infer(
     answer = tifffile.imread(tmp_path / "o" / "frame.tif")
     assert answer.shape == (40 * scale, 40 * scale)
     assert abs(answer.mean() - frame.mean()) < 0.5 * frame.std()
+
+
+def test_prepare_fails_where_fit_would_stop_and_says_so_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prepare", "--data", pairs(tmp_path), "--no-cache"]
+    assert run(monkeypatch, *words) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("  fit: ready, with ")
+    (tmp_path / "noisy" / "005_0.tif").unlink()
+    assert run(monkeypatch, *words) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("  fit: would stop: ")
+    assert run(monkeypatch, *words, "--learn", "noise2void") == 0
+
+
+def test_verbose_shows_what_is_cached(tmp_path: Path) -> None:
+    words = ["-m", "train", "prepare", "--data", pairs(tmp_path), "--cache", tmp_path / "cache"]
+    command = [sys.executable, *map(str, words)]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stderr
+    assert said == ""
+    said = subprocess.run([*command, "--verbose"], cwd=ROOT, capture_output=True, text=True, check=True).stderr
+    assert "normalised images from" in said
 
 
 def test_evaluate_measures_a_model_folder_too(

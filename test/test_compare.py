@@ -28,13 +28,14 @@ from compare.methods import (
 )
 from compare.peers import CONFIGS, DNCNN, denoiser_of, load, network_of, save, train
 from compare.published import PUBLISHED, published
-from compare.results import NAN, Cost, Row, points, read, read_costs, slug, table, write, write_costs
+from compare.results import Cost, points, read_costs, slug, table, write, write_costs
 from compare.sets import PHOTONS, W2S, cases, to_learn_from, training_crops
 from demo.simulate import GAIN, OFFSET, simulate_field
 from train.data.pairs import Images, Pair
 from train.data.split import W2S_TEST
 from train.measure.cases import Case
 from train.measure.metrics import si_psnr
+from train.measure.results import NAN, Row, read
 
 
 def test_gain_and_offset_are_found_blindly() -> None:
@@ -78,7 +79,7 @@ def test_the_best_setting_is_chosen() -> None:
 def test_figures_are_kept_as_measured(tmp_path: Path) -> None:
     rows = [Row("a", "1", 30.1234, 0.8, 0.75), Row("b, c", "2", 20.0, 0.5, 0.25)]
     write(tmp_path / "x.csv", "python -m compare 'a method'; setting 1.2", rows)
-    assert read(tmp_path / "x.csv") == rows
+    assert read(tmp_path / "x.csv", Row) == rows
     assert "'a method'; setting 1.2; numpy" in (tmp_path / "x.csv").read_text().splitlines()[0]
     costs = {"a, b": Cost(1.5, 12, 3, 2), "c": Cost(0.25, 7, 0, 1)}
     write_costs(tmp_path, costs)
@@ -87,7 +88,7 @@ def test_figures_are_kept_as_measured(tmp_path: Path) -> None:
 
 def test_a_figure_that_is_not_known_is_none_when_it_is_read_again(tmp_path: Path) -> None:
     write(tmp_path / "x.csv", "", [Row("a", "1", 30.0, 0.8)])
-    assert np.isnan(read(tmp_path / "x.csv")[0].micro_ssim)
+    assert np.isnan(read(tmp_path / "x.csv", Row)[0].micro_ssim)
     write_costs(tmp_path, {"x": Cost(1, NAN, 3, 2)})
     assert np.isnan(read_costs(tmp_path)["x"].peak_mib)
 
@@ -164,7 +165,7 @@ def test_a_peer_learns_within_its_time_and_is_loaded_again(
 
 
 def test_a_peer_that_is_not_trained_is_named_with_the_command_that_trains_it(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"dncnn.pt: expected a trained peer.*python -m compare.peers 'DnCNN'"):
+    with pytest.raises(ValueError, match=r"dncnn.pt: expected a trained baseline.*python -m compare.peers 'DnCNN'"):
         find_method(DNCNN, tmp_path, tmp_path)
 
 

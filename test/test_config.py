@@ -3,16 +3,35 @@
 import argparse
 import dataclasses
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from train.config import Config, from_record
+from quietfield.network import unet
+from train.config import BLOCKS, NORMS, SKIPS, Config, from_record
 from train.files import read_toml, to_toml
 from train.learn.schedule import build_schedule
 from train.options import Row, table
 from train.recipes import RECIPES, add_arguments, configuration, recipes
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_a_mistyped_option_is_told_without_waiting_for_torch() -> None:
+    """Importing it takes more than a second; so its choices are written twice, and held equal."""
+    assert (BLOCKS, NORMS, SKIPS) == (unet.BLOCKS, unet.NORMS, unet.SKIPS)
+    script = (
+        "import sys; sys.argv = ['train', 'fit', '--data', '.', '--out', 'o', '--nonsense']\n"
+        "from train.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted({'torch', 'lightning', 'numpy'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "unrecognized arguments: --nonsense" in result.stderr
+    assert result.stdout == "[]\n"
 
 
 def parse(*words: str) -> Config:

@@ -163,7 +163,7 @@ def test_pairs_that_are_none_are_named(tree: Path) -> None:
     whole = clean.read_bytes()
     for content, message in (
         (b"", r"clean/007_0\.tif: expected an image, found a file that cannot be read"),
-        (None, r"noisy/007_0\.tif: expected the truth of this name, found no file: add it, or remove this one"),
+        (None, r"noisy/007_0\.tif: expected the ground truth of this name, found no file: add it, or remove this one"),
     ):
         clean.write_bytes(content) if content is not None else clean.unlink()
         with pytest.raises(ValueError, match=message):
@@ -171,7 +171,7 @@ def test_pairs_that_are_none_are_named(tree: Path) -> None:
     for shape in ((9, 9), (96, 192), (48, 48)):
         tifffile.imwrite(clean, np.zeros(shape, np.uint8))
         with pytest.raises(
-            ValueError, match=rf"clean/007_0\.tif: expected a truth of .* found \({shape[0]}, {shape[1]}"
+            ValueError, match=rf"clean/007_0\.tif: expected a ground truth of .* found \({shape[0]}, {shape[1]}"
         ):
             read_pairs(detect(tree), ["007"], Config())
     tifffile.imwrite(clean, np.zeros((96, 96, 3), np.uint8), photometric="rgb")
@@ -199,7 +199,7 @@ def test_nan_in_a_truth_is_an_error_and_in_a_frame_is_filled(tree: Path, caplog:
     tifffile.imwrite(tree / "clean" / "007_0.tif", truth.astype(np.float32))
     with pytest.raises(
         ValueError,
-        match=r"clean/007_0\.tif: expected a truth without NaN, found 5 .* leave field 007 out \(--exclude\)",
+        match=r"clean/007_0\.tif: expected a ground truth without NaN, found 5 .* leave field 007 out \(--exclude\)",
     ):
         read_pairs(detect(tree), ["007"], Config())
 
@@ -335,7 +335,7 @@ def test_whole_images_and_images_that_are_too_small() -> None:
         ValueError, match=r"000_0: expected an image of at least the crop's 40 pixels, found \(32, 32\)"
     ):
         draw_batch(pairs, range(2), Sampling(40), generator())
-    with pytest.raises(ValueError, match=r"expected a truth [12] times as large, as of 00\d_0, found"):
+    with pytest.raises(ValueError, match=r"expected a ground truth [12] times as large, as of 00\d_0, found"):
         draw_batch([pairs[0], pair(1, scale=2, side=32)], range(2), Sampling(16), generator())
 
 
@@ -416,7 +416,7 @@ def test_numpy_data_set_in_a_loader_with_channels_and_twice_the_pixels(tmp_path:
         (
             (8, 6, 5),
             (7, 5),
-            r"high\.npy: expected a truth of the frame's shape or twice that, found \(7, 5\) and \(6, 5\)",
+            r"high\.npy: expected a ground truth of the frame's shape or twice that, found \(7, 5\) and \(6, 5\)",
         ),
         ((8, 2, 6, 5), (6, 5), r"high\.npy: expected 2 channels as in .*low\.npy, found 1"),
         ((2, 6, 5), (6, 5), r"low\.npy: expected at least 3 frames, found 2"),

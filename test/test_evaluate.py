@@ -14,13 +14,15 @@ import pytest
 import tifffile
 from PIL import Image
 
+from compare import adapt
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
+from train.measure import results, superres
 from train.measure.cases import Case, cases_of
 from train.measure.evaluate import Result, evaluate
 from train.measure.metrics import affine_fit, psnr_affine, rmse, si_psnr, ssim, st_snr
-from train.measure.reports import FIGURES, save, summary, write_csv
+from train.measure.reports import METRICS, save, summary, write_csv
 
 SCRIPT = Path(__file__).with_name("evaluate") / "evaluate.py"
 
@@ -170,9 +172,9 @@ def test_what_cannot_be_measured_is_named(tmp_path: Path) -> None:
     holed[0, :5] = np.nan
     (tmp_path / "x.tif").write_bytes(b"no image")
     for case, message in (
-        (Case("set", "x", frames[0], truth[:20]), r"expected the truth of x, \(24, 24\), found \(20, 24\)"),
-        (Case("set", "x", frames[0], holed), "x: expected a truth of numbers, found 5 of 576 pixels NaN"),
-        (Case("set", "x", frames[0], None), r"expected a truth, or frames .* found \(24, 24\)"),
+        (Case("set", "x", frames[0], truth[:20]), r"expected the ground truth of x, \(24, 24\), found \(20, 24\)"),
+        (Case("set", "x", frames[0], holed), "x: expected a ground truth of numbers, found 5 of 576 pixels NaN"),
+        (Case("set", "x", frames[0], None), r"expected a ground truth, or frames .* found \(24, 24\)"),
         (Case("set", "x", frames[0], np.ones((24, 24))), "x: .*constant"),
         (Case("set", "x", tmp_path / "x.tif", truth), r"x\.tif: expected an image"),
         (Case("set", "x", tmp_path / "y.tif", truth), r"y\.tif"),
@@ -194,7 +196,7 @@ def test_what_is_written_is_what_was_measured(tmp_path: Path) -> None:
     with (tmp_path / "out" / "evaluation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["set"], row["image"], float(row["si_psnr"]), row["psnr"]) for row in rows][3] == ("s", "3_1", 23, "")
-    assert {f"{prefix}{name}" for name in FIGURES for prefix in ("", "noisy_")} < set(rows[0])
+    assert {f"{prefix}{name}" for name in METRICS for prefix in ("", "noisy_")} < set(rows[0])
     assert (tmp_path / "out" / "evaluation.png").read_bytes()[:4] == b"\x89PNG"
     lines = summary(results).splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["s", "s, channel 0", "s, channel 1"]
@@ -202,3 +204,36 @@ def test_what_is_written_is_what_was_measured(tmp_path: Path) -> None:
     assert "9 -> 3" in lines[2]
     write_csv([dataclasses.replace(r, mpix_per_s=7.0) for r in results], tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "out" / "evaluation.csv").read_text()
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    """Any dataclass, below a comment, with a field left out and one that is not known; an older file lacks a column."""
+    rows = [Result("a, b", "1", 2, 10.5, 0.1, 20, 0.5, mpix_per_s=7.0), Result("c", "2", 0, 1, 0.25, 3, 0.75, rmse=4)]
+    results.write(tmp_path / "new" / "x.csv", rows, without=["mpix_per_s"], formats={"rmse": "g"}, comment="by hand")
+    first, *lines = (tmp_path / "new" / "x.csv").read_text().splitlines()
+    assert first == "# by hand"
+    assert lines[1] == '"a, b",1,2,10.5000,0.1000,20,0.5000,,,,,,,,'
+    again = results.read(tmp_path / "new" / "x.csv", Result)
+    for row, kept in zip(rows, again, strict=True):
+        assert dataclasses.astuple(kept)[:7] == dataclasses.astuple(row)[:7]
+        assert math.isnan(kept.mpix_per_s)
+    assert [row.image for row in results.of_set(again, "c")] == ["2"]
+    assert results.mean(again, "si_psnr", "ssim") == (11.5, 0.625)
+    assert np.isnan(results.mean(again, "rmse")).all()
+    assert np.isnan(results.mean([], "si_psnr")).all()
+    results.write_table(tmp_path / "old.csv", ["set", "image", "si_psnr", "ssim"], [["s", "1", "30", ""]])
+    (row,) = results.read(tmp_path / "old.csv", results.Row)
+    assert (row.si_psnr, math.isnan(row.ssim), math.isnan(row.micro_ssim)) == (30, True, True)
+
+
+def test_every_file_of_results_is_read_and_written_to_the_byte(tmp_path: Path) -> None:
+    docs = Path(__file__).resolve().parents[1] / "docs"
+    for path, kind, options in (
+        (docs / "evaluation.csv", Result, {"without": ["mpix_per_s"]}),
+        (docs / "super-resolution.csv", superres.Result, {"formats": {"photons": "g"}}),
+        (docs / "compare" / "this-network.csv", results.Row, {}),
+        (docs / "compare" / "adapt.csv", adapt.Row, {}),
+    ):
+        results.write(tmp_path / path.name, results.read(path, kind), **options)
+        kept = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+        assert (tmp_path / path.name).read_text().splitlines() == kept

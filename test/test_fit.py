@@ -4,6 +4,7 @@ import copy
 import csv
 import dataclasses
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from quietfield.network.model import load_model
-from quietfield.network.normalise import Normalisation
+from quietfield.network.normalise import Normalisation, normalise
 from quietfield.network.predict import Denoiser
 from train.checkpoint import load_checkpoint, load_network, run_normalisation
 from train.config import Config, from_record
@@ -26,7 +27,7 @@ from train.data.sources import drawn_pairs
 from train.export import export
 from train.fit import Machine, choose_accelerator, choose_precision, count_steps, fit
 from train.learn.objectives import LEAST_NOISE, balanced
-from train.learn.units import statistics
+from train.learn.units import normalised, statistics
 from train.measure.metrics import si_psnr
 from train.module import Restoration, build
 from train.recipes import RECIPES
@@ -405,9 +406,9 @@ def test_a_gpu_that_is_absent_is_named() -> None:
     ("changes", "message"),
     [
         ({"synthetic": 0.5}, "synthetic: expected clean images for it, found none: give --clean"),
-        ({"scale": 2}, r"expected a truth 2 times as large as the frame, found \(96, 96\)"),
-        ({"redraw": 0.5, "scale": 2}, "redraw: expected a truth with the frame's pixels"),
-        ({"balance": 0.5, "scale": 2}, "balance: expected a truth with the frame's pixels"),
+        ({"scale": 2}, r"expected a ground truth 2 times as large as the frame, found \(96, 96\)"),
+        ({"redraw": 0.5, "scale": 2}, "redraw: expected a ground truth with the frame's pixels"),
+        ({"balance": 0.5, "scale": 2}, "balance: expected a ground truth with the frame's pixels"),
         ({"crop": 200}, "002_0|001_0.*200"),
     ],
 )
@@ -418,7 +419,7 @@ def test_what_does_not_go_together_is_named(tmp_path: Path, changes: dict[str, A
 
 def test_a_truth_without_contrast_is_named_before_the_run(tmp_path: Path) -> None:
     flat = dataclasses.replace(pair(2), truth=np.full((96, 96), 7, np.float32))
-    with pytest.raises(ValueError, match="002_0: expected a truth to validate on, found the same value everywhere"):
+    with pytest.raises(ValueError, match="002_0: expected a ground truth to validate on, found one value everywhere"):
         fit(TINY, Images([pair(1)], [flat]), tmp_path)
 
 
@@ -478,13 +479,39 @@ def test_a_network_and_its_forerunner_can_be_averaged(tmp_path: Path) -> None:
     again = load_model(tmp_path / "again").network.state_dict()
     assert all(torch.equal(value, again[key]) for key, value in blended.network.state_dict().items())
     with pytest.raises(ValueError, match=r"blend: expected a share from 0 to 1, found 1\.5"):
-        export(second, tmp_path / "model", "blend", blend=(first, 1.5))
+        export(second, tmp_path / "bad", "blend", blend=(first, 1.5))
     other = fit(dataclasses.replace(TINY, steps=1, channels=(16, 24)), images(), tmp_path / "other")
     with pytest.raises(ValueError, match=r"other.*: expected channels=\(16, 32\), found \(16, 24\)"):
-        export(second, tmp_path / "model", "blend", blend=(other, 0.5))
+        export(second, tmp_path / "bad", "blend", blend=(other, 0.5))
     export(other, tmp_path / "other-model", "other")
     with pytest.raises(ValueError, match=r"blend: expected weights of the same network, found another one's"):
-        export(second, tmp_path / "model", "blend", blend=(tmp_path / "other-model", 0.5))
+        export(second, tmp_path / "bad", "blend", blend=(tmp_path / "other-model", 0.5))
+    assert not (tmp_path / "bad").exists()
+
+
+def test_a_model_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
+    checkpoint = fit(dataclasses.replace(TINY, steps=1), images(), tmp_path / "run")
+    export(checkpoint, tmp_path / "model", "first")
+    with pytest.raises(ValueError, match="model: expected no model here, found one: give --overwrite"):
+        export(checkpoint, tmp_path / "model", "second")
+    assert load_model(tmp_path / "model").record["name"] == "first"
+    export(checkpoint, tmp_path / "model", "second", overwrite=True)
+    assert load_model(tmp_path / "model").record["name"] == "second"
+
+
+def test_a_run_begins_with_one_line_and_a_warning_if_there_is_cause(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    config = dataclasses.replace(TINY, steps=2, validate_every=2)
+    shared = dataclasses.replace(images(), shares="1 to train on, 1 to validate on", warning="odd names")
+    fit(config, shared, tmp_path)
+    fit(dataclasses.replace(config, steps=4), images(), tmp_path, resume=True)
+    said = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "train.fit"]
+    line = "CPU, precision 32-true, 2 steps, fields of view: 1 to train on, 1 to validate on"
+    assert said[:2] == [("WARNING", "odd names"), ("INFO", line)]
+    assert said[3] == ("INFO", "CPU, precision 32-true, resumed at step 2 of 4")
+    assert len(said) == 5, "and one at the end of each run"
 
 
 def test_without_biases_the_network_is_homogeneous() -> None:
@@ -520,8 +547,6 @@ def test_errors_count_in_units_of_the_noise() -> None:
 @pytest.mark.parametrize("kind", ["plane", "noise", "dataset"])
 def test_crops_are_normalised_as_planes_are(kind: str) -> None:
     """Oracle: what the container does."""
-    from quietfield.network.normalise import Normalisation
-
     normalisation = Normalisation(kind, 3.0, 7.0)
     noisy = torch.rand(3, 1, 20, 30, generator=torch.Generator().manual_seed(0)) * 500 + 100
     centre, scale = statistics(noisy, normalisation)
@@ -530,6 +555,10 @@ def test_crops_are_normalised_as_planes_are(kind: str) -> None:
     assert np.allclose(scale[:, 0].numpy(), expected[1], rtol=1e-6)
     flat = torch.full((1, 1, 8, 8), 5.0)
     assert kind == "dataset" or float(statistics(flat, normalisation)[1]) == 1
+    for crop in (noisy, flat):
+        planes = crop[:, 0].numpy()
+        z = normalise(planes, *normalisation.statistics(planes))
+        assert np.allclose(normalised(crop, crop, normalisation)[0][:, 0].numpy(), z, atol=1e-5)
 
 
 def test_the_report_is_what_the_report_describes() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from train.config import Config
 from train.data.layouts import Layout, detect, open_image
 from train.data.prepare import compact, prepare, report, survey, verdict
+from train.data.sources import find_images
 
 RANDOM = np.random.default_rng(0)
 FIELDS = ("001", "002", "081")
@@ -143,14 +144,14 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
         detect(tmp_path)
     pairs(tmp_path)
     shutil.rmtree(tmp_path / "clean")
-    with pytest.raises(ValueError, match="expected the truth of noisy/ in one of clean, "):
+    with pytest.raises(ValueError, match="expected the ground truth of noisy/ in one of clean, "):
         detect(tmp_path)
 
 
 def test_folders_that_leave_a_choice_are_named(tmp_path: Path) -> None:
     pairs(tmp_path)
     (tmp_path / "gt").mkdir()
-    with pytest.raises(ValueError, match=r"one of truths, found noisy/, clean/, gt/"):
+    with pytest.raises(ValueError, match=r"one of ground truths, found noisy/, clean/, gt/"):
         detect(tmp_path)
     (tmp_path / "gt").rmdir()
     save(tmp_path / "noisy" / "001_0.png", counts(8, 8))
@@ -249,8 +250,8 @@ def test_bad_files_are_reported_with_their_reasons_and_stop_nothing(tmp_path: Pa
     assert "001_0.npy: expected an image, found a file that cannot be read" in text
     assert "NaN: 34 pixels in avg1/081_0.npy (34)" in text
     assert "NaN: 2 pixels in avg400/002_0.npy (2)" in text
-    assert "002_0.npy: 2 pixels of the truth are not finite" in text
-    assert "001_1.npy: expected a truth of the frame's shape or twice that, found (30, 32) and (32, 32)" in text
+    assert "002_0.npy: 2 pixels of the ground truth are not finite" in text
+    assert "001_1.npy: expected a ground truth of the frame's shape or twice that, found (30, 32) and (32, 32)" in text
     assert "unpaired files: 2" in text
     assert "    avg1/002_1.npy" in text
 
@@ -283,19 +284,42 @@ def test_prepare_goes_on_past_bad_files_and_refuses_a_folder_of_nothing_else(tmp
 def test_prepare_says_whether_fit_takes_the_pairs(tmp_path: Path) -> None:
     pairs(tmp_path)
     config = Config(exclude=(), split="fields", validation=0.3)
-    assert verdict(tmp_path, config, None).startswith("ready, with ")
-    assert verdict(tmp_path, Config(learn="noise2void"), None) == ""
+    ready, words = verdict(tmp_path, config, None)
+    assert ready
+    assert words.startswith("ready, with ")
+    assert verdict(tmp_path, Config(learn="noise2void"), None) == (True, "")
     first = sorted((tmp_path / "clean").iterdir())[0]
     tifffile.imwrite(first, np.kron(tifffile.imread(first), np.ones((2, 2), np.float32)))
-    assert "would stop: " in verdict(tmp_path, config, None)
-    assert "crop it, or remove the pair" in verdict(tmp_path, config, None)
+    ready, words = verdict(tmp_path, config, None)
+    assert not ready
+    assert words.startswith("would stop: ")
+    assert "crop it, or remove the pair" in words
     first.unlink()
-    assert "expected the truth of this name, found no file" in verdict(tmp_path, config, None)
+    assert "expected the ground truth of this name, found no file" in verdict(tmp_path, config, None)[1]
+
+
+def test_a_name_that_breaks_the_pattern_is_told_with_what_follows(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    assert detect(tmp_path).odd == ""
+    for kind in ("noisy", "clean"):
+        save(tmp_path / kind / "081_2 (copy).tif", counts(32, 32))
+    layout = detect(tmp_path)
+    assert len(layout.fields) == 7
+    (line,) = (line for line in report(survey(layout)).splitlines() if line.startswith("  names: "))
+    assert "found 1 of 7 that are not (081_2 (copy)): so each file is a field of view of its own" in line
+    assert "rename these files, or remove them" in line
+    config = Config(exclude=(), validation=0.3)
+    assert find_images(tmp_path, config).warning == layout.odd
+    for path in tmp_path.glob("*/0*_?.tif"):
+        path.rename(path.with_name(f"cell {path.name}"))
+    assert detect(tmp_path).odd == "", "names of one's own are no mistake"
 
 
 def test_prepare_says_what_is_to_be_done_with_clean_images(tmp_path: Path) -> None:
     save(tmp_path / "a.tif", counts(16, 16))
-    assert "as noisy/ and clean/: noise is drawn (--synthetic 1)" in prepare(tmp_path, Config(), tmp_path / "cache")
+    assert "as noisy/ and clean/: learn from synthetic noise (--synthetic 1)" in prepare(
+        tmp_path, Config(), tmp_path / "cache"
+    )
 
 
 def test_colours_and_stacks_of_truths_are_named_with_what_to_do(tmp_path: Path) -> None:
@@ -307,7 +331,7 @@ def test_colours_and_stacks_of_truths_are_named_with_what_to_do(tmp_path: Path) 
     assert found.usable == 4
     assert "noisy/001_0.tif: expected (Y, X) or (F, Y, X), found colours, (32, 32, 3): save it as grey" in report(found)
     (reason,) = found.unfit
-    assert "clean/001_1.tif: expected a truth of one plane (Y, X), found (5, 32, 32): save each plane" in reason
+    assert "clean/001_1.tif: expected a ground truth of one plane (Y, X), found (5, 32, 32): save each plane" in reason
 
 
 def test_images_of_one_line_fit_and_a_lone_number_is_named(tmp_path: Path) -> None:
@@ -318,7 +342,7 @@ def test_images_of_one_line_fit_and_a_lone_number_is_named(tmp_path: Path) -> No
     found = survey(detect(tmp_path))
     assert found.usable == 1
     (reason,) = found.unfit
-    assert "clean/number.npy: expected a truth of one plane (Y, X), found ()" in reason
+    assert "clean/number.npy: expected a ground truth of one plane (Y, X), found ()" in reason
 
 
 def test_names_are_listed_compactly() -> None:

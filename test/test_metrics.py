@@ -44,7 +44,7 @@ def test_affine_fit_is_least_squares() -> None:
 def test_a_constant_prediction_has_a_figure_and_a_constant_truth_has_none() -> None:
     ramp = np.arange(64.0).reshape(8, 8)
     assert np.isfinite(si_psnr(ramp, np.ones((8, 8))))
-    with pytest.raises(ValueError, match="truth is constant"):
+    with pytest.raises(ValueError, match="ground truth is constant"):
         si_psnr(np.ones((8, 8)), ramp)
     with pytest.raises(ValueError, match=r"\(8, 8\) and prediction \(4, 4\)"):
         si_psnr(ramp, np.ones((4, 4)))
@@ -55,7 +55,7 @@ def test_rmse_by_hand() -> None:
     truth, prediction = np.array([[3, 9], [9, 0]], np.uint8), np.array([[6, 9], [9, 4]], np.uint8)
     assert rmse(truth, prediction) == 2.5
     assert rmse(prediction, truth) == 2.5
-    with pytest.raises(ValueError, match=r"truth \(2, 2\) and prediction \(4,\)"):
+    with pytest.raises(ValueError, match=r"ground truth \(2, 2\) and prediction \(4,\)"):
         rmse(truth, prediction.ravel())
 
 

@@ -1,5 +1,6 @@
 """Noise is drawn as a camera would, and found again: from frames, from an image, and in real files."""
 
+import doctest
 import math
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+import quietfield.noise.camera as camera_module
 from quietfield.noise.blindspots import BlindSpots
 from quietfield.noise.camera import (
     W2S_CAMERA,
@@ -18,13 +20,13 @@ from quietfield.noise.camera import (
     average_frames,
     correlate,
     expose,
+    expose_array,
     multiplied,
-    photon_transfer,
     poisson_frame,
     row_noise,
 )
 from quietfield.noise.diagnosis import Diagnosis, diagnose, glance
-from quietfield.noise.transfer import fit_line, transfer_of_frames, transfer_of_images
+from quietfield.noise.transfer import fit_line, photon_transfer, transfer_of_frames, transfer_of_images
 from train import pictures
 from train.learn.selfsupervised import noise2void_loss
 from train.noise import report
@@ -65,6 +67,21 @@ def test_a_frame_has_the_camera_s_moments() -> None:
     assert mean == pytest.approx(OFFSET + gain * photons, abs=0.2)
     assert variance == pytest.approx(gain**2 * photons + read**2, rel=0.01)
     assert third == pytest.approx(gain**3 * photons, rel=0.05)
+
+
+def test_the_cameras_in_numpy_and_in_torch_are_one() -> None:
+    """Of one mean: equal mean, variance and third moment; without read noise, whole photo-electrons."""
+    camera, photons = Camera(13.4, OFFSET, 20.0), 9.0
+    shape = (1000, 1000)
+    mean = torch.full(shape, OFFSET + camera.gain * photons)
+    drawn = moments(expose(mean, camera.gain, camera.offset, camera.read_noise, generator()))
+    array = expose_array(np.full(shape, photons), camera, np.random.default_rng(0))
+    assert (array.shape, array.dtype) == (shape, np.float64)
+    for ours, theirs, share in zip(moments(torch.from_numpy(array)), drawn, (0.001, 0.01, 0.05), strict=True):
+        assert ours == pytest.approx(theirs, rel=share)
+    counts = expose_array(np.full(shape, photons), Camera(2.0, 100.0), np.random.default_rng(0))
+    assert not ((counts - 100) % 2).any()
+    assert doctest.testmod(camera_module) == (0, 2)
 
 
 def test_a_camera_for_each_crop_and_darkness_below_the_offset() -> None:

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from quietfield.machine import keep_memory
-
 from . import recipes
 from .config import from_record
 from .files import to_toml
@@ -28,13 +26,19 @@ INSTALL = "pip install 'quietfield[train]'"
 
 
 def main() -> int:
-    """Run one command; a mistake in what it was given is one line and exit code 1."""
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    """Run one command; a mistake in what it was given is one line and exit code 1.
+
+    torch and Lightning are imported when the command runs, so that a mistyped option is told at once.
+    """
     parser = _parser()
     arguments = parser.parse_args()
-    keep_memory()
+    _log(arguments.verbose)
+    if arguments.run is not _recipes:
+        from quietfield.machine import keep_memory
+
+        keep_memory()
     try:
-        arguments.run(arguments)
+        code: int = arguments.run(arguments) or 0
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
@@ -47,7 +51,14 @@ def main() -> int:
     except KeyboardInterrupt as error:
         number = signal.Signals(error.args[0] if error.args else signal.SIGINT)
         return _fail(parser, arguments, f"interrupted by {number.name}", 128 + number)
-    return 0
+    return code
+
+
+def _log(verbose: bool) -> None:
+    """Send the log to the terminal; with `verbose`, what matters in a search for a mistake alone is in it, too."""
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    for name in (__package__ or "train", "quietfield"):
+        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.NOTSET)
 
 
 def _fail(parser: argparse.ArgumentParser, arguments: Arguments, message: str, code: int = 1) -> int:
@@ -64,7 +75,7 @@ def _program() -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=_program(), description="Prepare, train, measure and export a denoiser.")
     commands = parser.add_subparsers(dest="command", required=True)
-    verbs: list[tuple[str, Callable[[Arguments], None], Callable[[argparse.ArgumentParser], None], str]] = [
+    verbs: list[tuple[str, Callable[[Arguments], int | None], Callable[[argparse.ArgumentParser], None], str]] = [
         ("prepare", _prepare, _prepare_options, "say what a folder holds, and prepare its images for training"),
         ("recipes", _recipes, _recipes_options, "list the named configurations, or write one as a file for --config"),
         ("fit", _fit, _fit_options, "train a network"),
@@ -84,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(run=run)
         add_options(added)
+        added.add_argument("--verbose", action="store_true", help="log what is cached and chosen, too")
     return parser
 
 
@@ -127,6 +139,7 @@ def _evaluate_options(c: argparse.ArgumentParser) -> None:
 def _export_options(c: argparse.ArgumentParser) -> None:
     c.add_argument("--checkpoint", type=Path, required=True, metavar="FILE")
     c.add_argument("--model", type=Path, required=True, metavar="DIR", help="gets model.json and weights.pt")
+    c.add_argument("--overwrite", action="store_true", help="replace the model in --model, if there is one")
     c.add_argument("--name", default="U-Net")
     c.add_argument("--autocast", choices=["float16", "bfloat16"], help="half precision on CUDA")
     c.add_argument("--note", default="", help="what the record should say of earlier stages")
@@ -201,13 +214,16 @@ def _machine(arguments: Arguments) -> Any:
     return Machine(a.accelerator, a.devices, a.nodes, a.workers, a.resident, a.compile)
 
 
-def _prepare(arguments: Arguments) -> None:
+def _prepare(arguments: Arguments) -> int:
+    """1 if `fit` would stop."""
+    config = recipes.configuration(arguments)
     from .data.prepare import prepare, verdict
 
-    config = recipes.configuration(arguments)
     print(prepare(arguments.data, config, arguments.cache))
-    if words := verdict(arguments.data, config, arguments.cache):
+    ready, words = verdict(arguments.data, config, arguments.cache)
+    if words:
         print(f"  fit: {words}")
+    return 0 if ready else 1
 
 
 def _recipes(arguments: Arguments) -> None:
@@ -220,14 +236,12 @@ def _recipes(arguments: Arguments) -> None:
 
 
 def _fit(arguments: Arguments) -> None:
+    config = None if arguments.resume else recipes.configuration(arguments)  # a mistake in it is told at once
     from .checkpoint import resumed
     from .data.sources import find_images
     from .fit import fit
 
-    if arguments.resume:
-        config = resumed(arguments.out, changes(arguments), recipes.base(arguments))
-    else:
-        config = recipes.configuration(arguments)
+    config = config or resumed(arguments.out, changes(arguments), recipes.base(arguments))
     images = find_images(arguments.data, config, arguments.clean, arguments.cache)
     options = {"resume": arguments.resume, "max_minutes": arguments.max_minutes, "initial": arguments.initial}
     fit(config, images, arguments.out, machine=_machine(arguments), **options)
@@ -270,7 +284,7 @@ def _export(arguments: Arguments) -> None:
     a = arguments
     blend = (a.blend, a.share) if a.blend else None
     options = {"autocast": a.autocast, "note": a.note, "blend": blend, "general": a.general, "adapt": a.adapt}
-    export(a.checkpoint, a.model, a.name, **options)
+    export(a.checkpoint, a.model, a.name, overwrite=a.overwrite, **options)
 
 
 def _thin(arguments: Arguments) -> None:
@@ -282,9 +296,10 @@ def _thin(arguments: Arguments) -> None:
 
 
 def _ablate(arguments: Arguments) -> None:
+    config = recipes.configuration(arguments)
     from .ablate import ablate, parse_grid, table
 
-    config, grid = recipes.configuration(arguments), parse_grid(arguments.grid, arguments.each)
+    grid = parse_grid(arguments.grid, arguments.each)
     sources = {"clean": arguments.clean, "cache": arguments.cache}
     machine = _machine(arguments)
     outcomes = ablate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import itertools
 import logging
@@ -24,7 +23,7 @@ from .data.pairs import Images
 from .data.sources import find_images
 from .fit import Machine, choose_accelerator, fit
 from .learn.schedule import MONITOR
-from .measure.tables import markdown
+from .measure.results import markdown, write_table
 from .module import Diverged, build
 
 log = logging.getLogger(__name__)
@@ -137,7 +136,7 @@ def _timed(denoise: Denoiser, plane: Any) -> float:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Markdown, best first; at the end those without a figure."""
+    """Markdown, best first; at the end those without a metric."""
     rows = []
     for o in sorted(outcomes, key=lambda o: -o.si_psnr if math.isfinite(o.si_psnr) else math.inf):
         cells = (f"{o.si_psnr:.2f}", f"{o.steps:,}", f"{o.parameters / 1e6:.2f} M", f"{o.megapixels_per_second:.2f}")
@@ -150,7 +149,5 @@ def table(outcomes: list[Outcome]) -> str:
 def write(outcomes: list[Outcome], out: Path) -> None:
     """`ablation.md` and `ablation.csv`."""
     (out / "ablation.md").write_text(table(outcomes) + "\n", encoding="utf-8")
-    with (out / "ablation.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([f.name for f in dataclasses.fields(Outcome)])
-        writer.writerows(dataclasses.astuple(o) for o in outcomes)
+    names = [field.name for field in dataclasses.fields(Outcome)]
+    write_table(out / "ablation.csv", names, (map(str, dataclasses.astuple(o)) for o in outcomes))

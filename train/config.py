@@ -6,10 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from quietfield.network.model import ARGUMENTS
-from quietfield.network.unet import BLOCKS, NORMS, SKIPS
-
 from .declare import MANY, option, option_of
+
+# Those of `quietfield.network.unet`, written again (and held equal by a test): the command line is read without torch.
+BLOCKS, NORMS, SKIPS = ("plain", "residual"), ("none", "batch"), ("concatenated", "added")
 
 NETWORK, DATA, NOISE, AUGMENTATION = "network", "data", "noise", "augmentation"
 OBJECTIVE, OPTIMISATION, RUN = "objective", "optimisation", "run"
@@ -253,6 +253,8 @@ class Config:
     @property
     def network(self) -> dict[str, Any]:
         """The arguments of `quietfield.network.unet.UNet`."""
+        from quietfield.network.model import ARGUMENTS
+
         return {name: getattr(self, name) for name in ARGUMENTS}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from quietfield.adapt.plan import Adaptation
-from quietfield.network.model import ModelError, load_model, save_model
+from quietfield.network.model import RECORD, ModelError, load_model, save_model
 from quietfield.network.unet import UNet
 
 from .checkpoint import load_checkpoint, load_network
@@ -37,6 +37,7 @@ def export(
     blend: tuple[Path, float] | None = None,
     general: Path | None = None,
     adapt: str = "off",
+    overwrite: bool = False,
 ) -> None:
     """Write the weights of a checkpoint and the record of how they came about.
 
@@ -58,15 +59,19 @@ def export(
         Model folder for images outside of the domain of this one; it is copied into `folder`.
     adapt : str
         What `inference.py` does to suit each file unless it is told otherwise (`quietfield.adapt.plan.Adaptation.of`).
+    overwrite : bool
+        Replace the model that is in `folder`.
 
     Raises
     ------
     ModelError
         If there is no model in `general`, or of another scale.
     ValueError
-        If a checkpoint cannot be read, or the two are not of one network.
+        If a checkpoint cannot be read, the two are not of one network, or there is a model in `folder`.
     """
     Adaptation.of(adapt)
+    if (folder / RECORD).exists() and not overwrite:
+        raise ValueError(f"{folder}: expected no model here, found one: give --overwrite, or another --model")
     run = load_checkpoint(checkpoint)["run"]
     network = load_network(checkpoint)
     if blend:
@@ -78,12 +83,17 @@ def export(
     record = {**_record(run, network), "name": name, "autocast": autocast, "adapt": adapt}
     record["training"]["note"] = note
     if general:
-        if (scale := load_model(general).network.scale) != network.scale:
-            raise ModelError(f"{general}: expected a network of scale {network.scale}, found {scale}")
-        shutil.copytree(general, folder / GENERAL, dirs_exist_ok=True)
+        _take_along(general, folder, network.scale)
         record["general"] = GENERAL
     save_model(folder, network, run["normalisation"], record)
     log.info("%s: the model", folder)
+
+
+def _take_along(general: Path, folder: Path, scale: int) -> None:
+    """Copy the model for images outside of the domain into the folder of another."""
+    if (found := load_model(general).network.scale) != scale:
+        raise ModelError(f"{general}: expected a network of scale {scale}, found {found}")
+    shutil.copytree(general, folder / GENERAL, dirs_exist_ok=True)
 
 
 def _record(run: dict[str, Any], network: UNet) -> dict[str, Any]:

@@ -121,39 +121,53 @@ def fit(
         If it was interrupted, with the number of the signal; the checkpoint is that of the last step.
     """
     machine = machine or Machine()
-    accelerator = choose_accelerator(machine)
+    steps, path = count_steps(config, images), out / CHECKPOINT
+    state = _checked(config, images, machine, path, resume=resume, max_minutes=max_minutes, initial=initial)
+    if state and state["run"]["step"] >= steps:
+        log.info("%s: all of the %d steps are done: give more --steps", path, steps)
+        return path
+    accelerator = _set_up(config, machine, out)
+    module = _module(config, images, machine, steps=steps, state=state, initial=initial)
+    end = EndOfRun(steps, max_minutes)
+    trainer = _trainer(config, machine, accelerator, end, out)
+    _train(module, trainer, end, path, state)
+    return path
+
+
+def _checked(
+    config: Config,
+    images: Images,
+    machine: Machine,
+    path: Path,
+    *,
+    resume: bool,
+    max_minutes: float,
+    initial: Path | None,
+) -> dict[str, Any] | None:
+    """The checkpoint to go on from, if any; all that would stop the run is told before time is spent on it."""
     _check(config, images, machine)
-    steps = count_steps(config, images)
-    path = out / CHECKPOINT
     state = load_checkpoint(path, config) if resume else None
     if not max_minutes >= 0:
         raise ValueError(f"max-minutes: expected 0 or more, found {max_minutes:g}")
     _check_start(path, state, config, images, initial)
-    if state and state["run"]["step"] >= steps:
-        log.info("%s: all of the %d steps are done: give more --steps", path, steps)
-        return path
+    return state
+
+
+def _set_up(config: Config, machine: Machine, out: Path) -> str:
+    """What a run needs before it is built: its folder, the seed, torch's threads; and the accelerator's name."""
+    accelerator = choose_accelerator(machine)
     make_folder(out, "--out")
     _quiet()
     torch.manual_seed(config.seed)
     if machine.processes > 1 and accelerator == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // machine.devices))
-    module = _module(config, images, machine, steps=steps, state=state)
-    if state is None and initial is not None:
-        load_initial(module.network, initial, config)
-    end = EndOfRun(steps, max_minutes)
-    trainer = _trainer(config, machine, end, out)
-    with end.on_interrupt():
-        trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
-    log.info("step %d of %d: %s", trainer.global_step, steps, path)
-    if end.interrupted:
-        raise KeyboardInterrupt(end.interrupted)
-    return path
+    return accelerator
 
 
 def _module(
-    config: Config, images: Images, machine: Machine, *, steps: int, state: dict[str, Any] | None
+    config: Config, images: Images, machine: Machine, *, steps: int, state: dict[str, Any] | None, initial: Path | None
 ) -> Restoration:
-    """What is trained: new, or as a checkpoint left it."""
+    """What is trained: new, with the weights of `initial`, or as a checkpoint left it."""
     normalisation = run_normalisation(state["run"]) if state else fit_normalisation(config, images)
     module = Restoration(
         config,
@@ -166,20 +180,29 @@ def _module(
     )
     if state:
         module.first_batch = state["run"]["batches"]
-        log.info("resumed at step %d", state["run"]["step"])
+    elif initial is not None:
+        load_initial(module.network, initial, config)
     return module
 
 
-def _trainer(config: Config, machine: Machine, end: EndOfRun, out: Path) -> lightning.Trainer:
-    accelerator = choose_accelerator(machine)
-    precision = choose_precision(config.precision, accelerator)
-    log.info("%s, precision %s, %d steps, %d processes", accelerator, precision, end.steps, machine.processes)
+def _announce(trainer: lightning.Trainer, images: Images, steps: int, state: dict[str, Any] | None) -> None:
+    """Say in one line what begins, and in another what may be wrong with the images."""
+    if images.warning:
+        log.warning("%s", images.warning)
+    parts = [type(trainer.accelerator).__name__.removesuffix("Accelerator"), f"precision {trainer.precision}"]
+    parts += [f"{trainer.world_size} processes"] if trainer.world_size > 1 else []
+    parts += [f"resumed at step {state['run']['step']} of {steps}" if state else f"{steps} steps"]
+    parts += [f"fields of view: {images.shares}"] if images.shares else []
+    log.info(", ".join(parts))
+
+
+def _trainer(config: Config, machine: Machine, accelerator: str, end: EndOfRun, out: Path) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator=accelerator,
         devices=machine.devices,
         num_nodes=machine.nodes,
         strategy="ddp" if machine.processes > 1 else "auto",
-        precision=precision,  # type: ignore[arg-type]
+        precision=choose_precision(config.precision, accelerator),  # type: ignore[arg-type]
         max_steps=end.steps,
         max_epochs=-1,
         val_check_interval=config.validate_every * config.accumulate,
@@ -195,6 +218,18 @@ def _trainer(config: Config, machine: Machine, end: EndOfRun, out: Path) -> ligh
         use_distributed_sampler=False,
         benchmark=accelerator == "gpu" and config.crop > 0,
     )
+
+
+def _train(
+    module: Restoration, trainer: lightning.Trainer, end: EndOfRun, path: Path, state: dict[str, Any] | None
+) -> None:
+    """Train to the end of the run, or until it is interrupted; either leaves a checkpoint at `path`."""
+    _announce(trainer, module.images, end.steps, state)
+    with end.on_interrupt():
+        trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
+    log.info("step %d of %d: %s", trainer.global_step, end.steps, path)
+    if end.interrupted:
+        raise KeyboardInterrupt(end.interrupted)
 
 
 def count_steps(config: Config, images: Images) -> int:
@@ -253,18 +288,18 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         raise ValueError("crop 0 (whole images) does not go with --synthetic: give --crop")
     if machine.resident and not Resident.suits(config):
         raise ValueError(
-            "resident: expected to learn from the first frame of each image and its truth, found "
+            "resident: expected to learn from the first frame of each image and its ground truth, found "
             f"{written('learn', config.learn)} {written('frames', config.frames)} "
             f"{written('average', config.average)}: leave --resident out"
         )
     if config.redraw and config.scale > 1:
-        raise ValueError("redraw: expected a truth with the frame's pixels, found scale 2: give --redraw 0")
+        raise ValueError("redraw: expected a ground truth with the frame's pixels, found scale 2: give --redraw 0")
     if config.balance and config.scale > 1:
-        raise ValueError("balance: expected a truth with the frame's pixels, found scale 2: give --balance 0")
+        raise ValueError("balance: expected a ground truth with the frame's pixels, found scale 2: give --balance 0")
     for pair in images.validation if config.supervised else ():
         if np.ptp(pair.ground_truth) == 0:
             raise ValueError(
-                f"{pair.name}: expected a truth to validate on, found the same value everywhere: remove the image"
+                f"{pair.name}: expected a ground truth to validate on, found one value everywhere: remove the image"
             )
     check_scale((*images.training, *images.validation), config.scale)
 
@@ -330,7 +365,7 @@ def _tensorboard(out: Path) -> TensorBoardLogger | bool:
     try:
         import tensorboard  # noqa: F401
     except ImportError:
-        log.info("tensorboard is not installed: log.csv and curve.png alone")
+        log.debug("tensorboard is not installed: log.csv and curve.png alone")
         return False
     return TensorBoardLogger(out, name="tensorboard", version="")
 

@@ -87,7 +87,7 @@ class Restoration(lightning.LightningModule):
     measured : dict
         What was measured since the validation before.
     pictures : list of (str, ndarray, ndarray, ndarray)
-        Name, frame, answer and truth, or None, of a few validation images, (Y, X).
+        Name, frame, answer and ground truth, or None, of a few validation images, (Y, X).
     """
 
     def __init__(
@@ -112,7 +112,8 @@ class Restoration(lightning.LightningModule):
         self.losses: list[Tensor] = []
         self.measured: dict[str, float] = {}
         self.pictures: list[tuple[str, Array, Array, Array | None]] = []
-        self.sums = torch.zeros(2, 3, dtype=torch.float64)  # of the validation images, and of drawn ones
+        # Of the validation images, and of those with synthetic noise.
+        self.sums = torch.zeros(2, 3, dtype=torch.float64)
 
     def configure_optimizers(self) -> Any:
         """Optimiser and scheduler by their names in the configuration."""
@@ -280,7 +281,7 @@ class Restoration(lightning.LightningModule):
 
     @cached_property
     def domain(self) -> Domain:
-        """Of the whole frames, and of the first crops of the stream if it draws noise unlike theirs."""
+        """Of the whole frames, and of the first crops of the stream if its synthetic noise is unlike theirs."""
         images: list[Array] = [p.frames[0] for p in self.images.training[:SAMPLES]]
         if self.config.synthetic or (self.config.redraw and self.config.levels != (1.0, 1.0)):
             images += [crop[0].numpy() for noisy, _ in first_crops(self.images, self.config) for crop in noisy]

@@ -15,7 +15,7 @@ MOST_PIXELS = 2**23  # of a file that are looked at: 32 frames of 512²
 
 
 def report(path: Path, plot_to: Path | None = None, offset: float | None = None) -> str:
-    """Diagnose an image file, as far as it fits into a little memory; draw the noise if asked to.
+    """Diagnose an image file, as far as it fits into a little memory; plot the noise if asked to.
 
     Parameters
     ----------

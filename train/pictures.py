@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 def curve(log: Path, target: Path) -> None:
-    """Loss and, where there is a truth, validation SI-PSNR against the steps, of a run's `log.csv`, as a PNG."""
+    """Loss and, where there is a ground truth, validation SI-PSNR against the steps, of a run's `log.csv`, as a PNG."""
     with log.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     columns = {k: [float(r[k]) for r in rows] for k in rows[0]}
@@ -34,19 +34,20 @@ def curve(log: Path, target: Path) -> None:
     if "validation_si_psnr" in columns:
         right.plot(columns["step"], columns["validation_si_psnr"], marker=".", color="tab:green")
     else:
-        right.text(0.5, 0.5, "learnt without a truth:\nthe losses are no figures of quality", ha="center", va="center")
+        words = "learnt without a ground truth:\nthe losses are no metrics of quality"
+        right.text(0.5, 0.5, words, ha="center", va="center")
     right.set(xlabel="optimiser steps", ylabel="validation SI-PSNR (dB)")
     figure.tight_layout()
     figure.savefig(target, dpi=110)
 
 
 def montage(pictures: list[tuple[str, Array, Array, Array | None]], target: Path) -> None:
-    """Centre crops of frame, answer, truth and residual (frame - answer), a row for each image, as a PNG.
+    """Centre crops of frame, answer, ground truth and residual (frame - answer), a row for each image, as a PNG.
 
     Parameters
     ----------
     pictures : list of (str, ndarray, ndarray, ndarray or None)
-        Name, frame (Y, X), answer and truth (sY, sX) of each image; without a truth its place stays empty.
+        Name, frame (Y, X), answer and ground truth (sY, sX) of each image; without the latter, its place stays empty.
     target : Path
         The PNG.
     """
@@ -61,7 +62,7 @@ def montage(pictures: list[tuple[str, Array, Array, Array | None]], target: Path
         residual: Array = large - answer
         reach = float(np.percentile(np.abs(residual), 99)) or 1.0
         images = ((large, low, high), (answer, low, high), (truth, low, high), (residual, -reach, reach))
-        titles = (f"{name}: frame", "output", "truth", "residual")
+        titles = (f"{name}: frame", "output", "ground truth", "residual")
         for axes, title, (image, least, most) in zip(row, titles, images, strict=True):
             axes.set_axis_off()
             if image is None:

@@ -33,7 +33,8 @@ RECIPES: dict[str, tuple[str, Config]] = {
         ),
     ),
     "recorrupted": (
-        "without ground truth: noise is drawn like that of each image, and the image predicted behind it; white noise",
+        "without ground truth: each image gets synthetic noise like its own, and is predicted behind it; for "
+        "white noise",
         Config(learn="recorrupted", channels=(32, 32, 64), steps=1500, batch=8, ema=0.99, validate_every=250),
     ),
     "corrected": (

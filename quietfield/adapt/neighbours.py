@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from quietfield.adapt.series import LEAST, Series
 from quietfield.files.stack import Stack
 from quietfield.network.predict import Denoiser
-from quietfield.noise.transfer import transfer_of_images
+from quietfield.noise.line import NoiseLine
 from quietfield.planes import fill_invalid, middle
 
 Array = NDArray[np.float32]
@@ -26,44 +28,9 @@ CHANCE = 0.07  # share of a still scene's pixels that are taken for changed
 FALL = 2.0  # how fast weights fall beyond that
 ALIKE = 0.5  # correlation of denoised planes that show one scene
 SAMPLE, SAMPLES = 512, 4  # side of the crops that are looked at, and on how many the network's error is measured
-LEAST = (3, 5)  # planes along time or depth; along an axis without a name, for few of those are rather channels
 SMALLEST = 32  # side of planes
-MOST_PIXELS = 2**28  # of a stack
+MOST_PIXELS = 2**28  # of a series
 CLASSES = 30  # of equal numbers of pixels, by contrast
-
-
-@dataclass(frozen=True)
-class NoiseLine:
-    """The noise's variance as a straight line over the mean.
-
-    Attributes
-    ----------
-    slope, intercept, floor
-        Of the line, and the least that is believed, intensity units (squared).
-    """
-
-    slope: float
-    intercept: float
-    floor: float
-
-    @staticmethod
-    def of(noisy: NDArray[Any]) -> NoiseLine:
-        """By photon transfer of planes (N, Y, X); level where the noise does not grow with the signal."""
-        transfer = transfer_of_images(noisy)
-        usual = float(np.median(transfer.variance))
-        slope, intercept = (transfer.slope, transfer.intercept) if transfer.camera else (0.0, usual)
-        return NoiseLine(slope, intercept, max(0.2 * usual, 1e-12))
-
-    def variance(self, denoised: Array) -> Array:
-        """Of the noise at each pixel."""
-        result: Array = np.maximum(self.slope * denoised + self.intercept, self.floor).astype(np.float32)
-        return result
-
-    def contrast(self, denoised: Array) -> Array:
-        """Logarithm of how steep planes (N, Y, X) are around each pixel, in the noise."""
-        slopes = [ndimage.gaussian_filter1d(denoised, 1.0, axis=axis, order=1) ** 2 for axis in (1, 2)]
-        result: Array = np.log(_box(slopes[0] + slopes[1], NEAR) / self.variance(denoised) + 1e-12)
-        return result
 
 
 @dataclass(frozen=True)
@@ -85,7 +52,7 @@ class ErrorTable:
     @staticmethod
     def of(noise: NoiseLine, one: Array, two: Array) -> ErrorTable:
         """Of two answers (N, Y, X) to the same scene."""
-        contrast = noise.contrast(one).ravel()
+        contrast = _contrast(noise, one).ravel()
         error = (_box((one - two) ** 2, NEAR) / 2 / noise.variance(one)).ravel()
         classes = np.array_split(np.argsort(contrast), CLASSES)
         levels, left = (np.array([v[c].mean(dtype=np.float64) for c in classes]) for v in (contrast, error))
@@ -94,7 +61,7 @@ class ErrorTable:
 
     def expected(self, denoised: Array) -> Array:
         """Variance of the network's error at each pixel of planes (N, Y, X)."""
-        share = np.interp(self.noise.contrast(denoised), self.contrast, self.error)
+        share = np.interp(_contrast(self.noise, denoised), self.contrast, self.error)
         return self.noise.variance(denoised) * share.astype(np.float32)
 
 
@@ -151,6 +118,13 @@ class Chance:
         return result
 
 
+def _contrast(noise: NoiseLine, denoised: Array) -> Array:
+    """Logarithm of how steep planes (N, Y, X) are around each pixel, in the noise."""
+    slopes = [ndimage.gaussian_filter1d(denoised, 1.0, axis=axis, order=1) ** 2 for axis in (1, 2)]
+    result: Array = np.log(_box(slopes[0] + slopes[1], NEAR) / noise.variance(denoised) + 1e-12)
+    return result
+
+
 def _answered_twice(denoiser: Denoiser, noisy: NDArray[Any], scene: Array, noise: NoiseLine) -> tuple[Array, Array]:
     """Two answers to denoised planes (N, Y, X) with noise.
 
@@ -177,26 +151,21 @@ def _around(near: Array, limit: float) -> Array:
     return _box(np.minimum(near / limit, 1), AROUND)
 
 
-def reason_against(stack: Stack) -> str:
-    """Why a stack's planes are no neighbours, by its shape and axes alone; empty if they may be."""
-    known = len(stack.axes) == len(stack.shape)
-    sizes = dict(zip(stack.axes, stack.shape, strict=True)) if known else {}
-    if max(sizes.get("C", 1), sizes.get("S", 1)) > 1 or stack.samples > 1:
-        return f"the planes are channels (axes {stack.axes}, shape {stack.shape})"
-    named = max(sizes.get("T", 1), sizes.get("Z", 1)) > 1
-    least = LEAST[0 if named else 1]
-    if stack.count < least:
-        where = "along time or depth" if named else "of an axis without a name"
-        return f"{stack.count} planes, at least {least} {where} are needed"
+def reason_against(stack: Stack, series: Series) -> str:
+    """Why the planes of a series are no neighbours, by its shape and axes alone; empty if they may be."""
+    length, least = len(series.lines[0]), LEAST[series.named]
+    if length < least:
+        where = "along time or depth" if series.named or not series.along else "of an axis without a name"
+        return f"{length} plane{'s' * (length != 1)}, at least {least} {where} are needed"
     if min(stack.plane_shape) < SMALLEST:
         return f"planes smaller than {SMALLEST} pixels"
-    if stack.pixels > MOST_PIXELS:
-        return f"{stack.pixels / 1e6:.0f} MPix would take too long, {MOST_PIXELS / 1e6:.0f} at most"
+    if (pixels := len(series.planes) * math.prod(stack.plane_shape)) > MOST_PIXELS:
+        return f"{pixels / 1e6:.0f} MPix would take too long, {MOST_PIXELS / 1e6:.0f} at most"
     return ""
 
 
 def look(denoiser: Denoiser, planes: NDArray[Any]) -> tuple[Chance | None, str]:
-    """Whether the first planes of a stack show one scene.
+    """Whether planes that follow each other show one scene.
 
     Parameters
     ----------
@@ -219,8 +188,8 @@ def look(denoiser: Denoiser, planes: NDArray[Any]) -> tuple[Chance | None, str]:
         denoised.append(denoiser(noisy[step : step + 1])[0])
         repeated += structure_repeats(*denoised[-2:])
         if 2 * (repeated + steps - step) <= steps:  # whatever the rest is like
-            return None, f"structure repeats in {repeated} of the first {step} steps"
-    return Chance.of(denoiser, noisy, np.stack(denoised)), f"structure repeats in {repeated} of the first {steps} steps"
+            return None, f"structure repeats in {repeated} of {step} steps"
+    return Chance.of(denoiser, noisy, np.stack(denoised)), f"structure repeats in {repeated} of {steps} steps"
 
 
 def structure_repeats(one: Array, other: Array) -> bool:

@@ -1,4 +1,4 @@
-"""What is done to a file: decided once, from its first planes, by functions that look and change nothing."""
+"""What is done to a series: decided once, from some of its planes, by functions that look and change nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from quietfield.adapt.ensemble import TURNS, self_ensemble
 from quietfield.adapt.neighbours import FIRST, Chance, OneByOne, Together, look, reason_against
-from quietfield.adapt.stripes import without_stripes
+from quietfield.adapt.probe import Probe
+from quietfield.adapt.series import Series
+from quietfield.adapt.stripes import are_offsets, without_stripes
 from quietfield.adapt.tune import tune
 from quietfield.files.stack import Stack
 from quietfield.machine import available
@@ -21,6 +23,7 @@ from quietfield.network.predict import Denoiser
 from quietfield.noise.blindspots import BlindSpots
 from quietfield.noise.diagnosis import PATTERN_REACH, SMALLEST, Diagnosis, diagnose, glance
 from quietfield.planes import fill_invalid, middle
+from quietfield.repair.repair import OUTLIERS, Repair
 
 Planes = NDArray[Any]
 
@@ -81,13 +84,21 @@ class Options:
         "auto": neighbouring planes of a stack are used where they show one scene; "off": each plane is by itself.
     channels : tuple of int or None
         Numbers of the channels that are denoised; the others are copied. None: all are denoised.
+    outliers : str
+        Isolated outliers, such as hot pixels. "auto": replaced. "keep": put back unchanged. "off": not looked for.
+    fill_invalid : bool
+        Whether the answer has numbers in the place of NaN and infinities.
     """
 
     adapt: Adaptation = OFF
     neighbours: str = NEIGHBOURS[0]
     channels: tuple[int, ...] | None = None
+    outliers: str = OUTLIERS[0]
+    fill_invalid: bool = False
 
     def __post_init__(self) -> None:
+        if self.outliers not in OUTLIERS:
+            raise ValueError(f"outliers: expected {', '.join(OUTLIERS)}, found {self.outliers!r}")
         if self.neighbours not in NEIGHBOURS:
             raise ValueError(f"neighbours: expected {' or '.join(NEIGHBOURS)}, found {self.neighbours!r}")
 
@@ -130,7 +141,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done to all planes of a file, and why.
+    """What is done to all planes of a series, and why.
 
     Attributes
     ----------
@@ -145,7 +156,7 @@ class Plan:
     unlike : tuple of str
         What the image has that is unlike the training images of the network.
     noise : Diagnosis or None
-        Of the middle of the first planes; None where nothing can be said.
+        Of the middle of some planes; None where nothing can be said.
     adapted : tuple of str
         What is done to suit the file, and what is not.
     neighbours : str
@@ -178,7 +189,7 @@ class Plan:
         return OneByOne(self.steps.answer)
 
     def tuned(self, planes: Planes) -> Plan:
-        """The same with the network fine-tuned to the first planes (N, Y, X), where that is planned and surely gains.
+        """The same with the network fine-tuned to some planes (N, Y, X), where that is planned and surely gains.
 
         Whatever befalls it, the file is still to be denoised: then the network stays as it is, and `adapted` says why.
         """
@@ -198,27 +209,36 @@ class Plan:
 
 
 def make_plan(
-    denoiser: Denoiser, stack: Stack, first: Planes, options: Options, room: Callable[[Denoiser], int] = lambda _: 0
+    denoiser: Denoiser,
+    stack: Stack,
+    series: Series,
+    probe: Probe,
+    options: Options,
+    *,
+    room: Callable[[Denoiser], int] = lambda _: 0,
 ) -> Plan:
-    """Decide what is done to a file. Nothing is changed, and nothing is kept but the plan.
+    """Decide what is done to a series. Nothing is changed, and nothing is kept but the plan.
 
     Parameters
     ----------
     denoiser : Denoiser
         The network, and with it the general one for images beyond its domain.
     stack : Stack
-        The file.
-    first : ndarray
-        (N, Y, X), any real dtype, intensity units: its first planes.
+        The image.
+    series : Series
+        Of it.
+    probe : Probe
+        What was looked at of the series.
     options : Options
         What the user chose.
     room : callable
         Bytes that neighbouring planes need with a denoiser; if they are not there, neighbours are not used.
     """
-    # One network for all of a stack: planes that changed from one to the other would flicker.
-    chosen, unlike = denoiser.suited(first)
-    steps, pace, adapted = _stripes(chosen, first, stack.pixels, options.adapt)
-    chance, neighbours = _neighbours(steps, stack, denoiser.general, options, room)
+    # One network for all of a series: planes that changed from one to the other would flicker.
+    chosen, unlike = denoiser.suited(probe.planes)
+    pixels = len(series.planes) * math.prod(stack.plane_shape)
+    steps, pace, adapted = _stripes(chosen, probe.planes, pixels, options.adapt)
+    chance, neighbours = _neighbours(steps, stack, series, probe, denoiser.general, options, room)
     steps, tuning, thorough = _thorough(steps, pace, options.adapt, _passes(steps, chance))
     return Plan(
         steps,
@@ -226,7 +246,7 @@ def make_plan(
         chance=chance,
         tuning=tuning,
         unlike=tuple(unlike),
-        noise=glance(first),
+        noise=glance(probe.planes),
         adapted=(*adapted, *thorough),
         neighbours=neighbours,
     )
@@ -248,7 +268,7 @@ def _stripes(denoiser: Denoiser, planes: Planes, pixels: int, how: Adaptation) -
         reason = f"no plane of {SMALLEST} pixels a side or more that is not constant"
         return plain, 0.0, (f"not adapted: {reason}",)
     began, pace = time.monotonic(), 0.0
-    rows, columns = _patterns([diagnose(plane) for plane in middles])
+    rows, columns = _patterns(middles)
     steps = Steps(denoiser, rows, columns)
     if steps.striped or how.thorough:
         denoiser(middles[0][None])
@@ -279,18 +299,24 @@ def _thorough(steps: Steps, pace: float, how: Adaptation, passes: int) -> tuple[
 
 
 def _neighbours(
-    steps: Steps, stack: Stack, second: Denoiser | None, options: Options, room: Callable[[Denoiser], int]
+    steps: Steps,
+    stack: Stack,
+    series: Series,
+    probe: Probe,
+    second: Denoiser | None,
+    options: Options,
+    room: Callable[[Denoiser], int],
 ) -> tuple[Chance | None, str]:
     """Whether the neighbouring planes are used, and words on it."""
     if options.neighbours == "off":
         return None, "off: as asked"
-    if reason := reason_against(stack):
+    if reason := reason_against(stack, series):
         return None, f"off: {reason}"
     if second is None or steps.denoiser.network.scale != 1:
         return None, "off: the model has no network for means of planes"
     if (needed := room(steps.denoiser)) > (free := available()):
         return None, f"off: they need about {needed >> 20} MiB of memory, found {free >> 20} MiB"
-    planes = next(stack.blocks(FIRST * math.prod(stack.plane_shape)))
+    planes = probe.beside(stack, series, FIRST, Repair(options.outliers, always=probe.always))
     chance, words = look(steps.denoiser, steps.prepare(planes))
     return chance, f"{'used' if chance else 'off'}: {words}"
 
@@ -303,9 +329,14 @@ def _middles(planes: Planes) -> Iterator[NDArray[np.float64]]:
             yield crop
 
 
-def _patterns(found: list[Diagnosis]) -> tuple[bool, bool]:
-    """Whether most planes have rows, and columns, that share noise."""
-    columns, rows = (2 * sum(d.patterns[axis] for d in found) > len(found) for axis in range(2))
+def _patterns(planes: list[NDArray[np.float64]]) -> tuple[bool, bool]:
+    """Whether most planes have rows, and columns, that share noise, and no structure that runs along them."""
+    found = [diagnose(plane).patterns for plane in planes]
+    columns, rows = (
+        2 * sum(there[axis] and are_offsets(plane, 1 - axis) for plane, there in zip(planes, found, strict=True))
+        > len(planes)
+        for axis in range(2)
+    )
     return rows, columns
 
 

@@ -8,8 +8,44 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from quietfield.network.normalise import noise_std
+
+FINE = 0.26  # cycles a pixel, beyond which an optic passes next to nothing: a period of four pixels
+SMOOTH_UP_TO = 0.1  # cycles a pixel, up to which the means of rows are those of the image
+FINE_SHARE = 0.4  # of the power above that, which is fine where rows differ by offsets; of white ones 0.6
+STRONG = 2.0  # standard deviations of the noise: offsets are not far above it
+SKEWED = 1.0  # of offsets: they are no more above the image than below it
 SMOOTH = 4.0  # rows: what is left of stripes in a denoised plane is gone when it is smoothed so far across them
 BROAD = 16.0  # rows: what changes as slowly as this from row to row may be the image
+
+
+def are_offsets(plane: NDArray[Any], across: int) -> bool:
+    """Whether what rows (across = axis 0) or columns (1) of a plane share is an offset of a camera, and no structure.
+
+    Offsets change from row to row faster than anything that passed an optic, are above the image as often as below
+    it, and not far above the noise. Lines, gratings and kymographs are blurred, bright, or strong.
+
+    Parameters
+    ----------
+    plane : ndarray
+        (Y, X), any real dtype, finite.
+    across : int
+        The axis along which offsets change.
+    """
+    x = np.asarray(plane, np.float64)
+    profile = x.mean(axis=1 - across)
+    # Second differences keep the image's slow changes from leaking into all frequencies.
+    rough = np.diff(profile, 2) * np.hanning(len(profile) - 2)
+    frequency = np.fft.rfftfreq(len(rough))[1:]
+    power = np.abs(np.fft.rfft(rough)[1:]) ** 2 / (2 * np.sin(np.pi * frequency)) ** 4
+    power *= 2 / len(rough) / (np.hanning(len(rough)) ** 2).sum()
+    seen = frequency > SMOOTH_UP_TO
+    total, fine = float(power[seen].sum()), float(power[frequency > FINE].sum())
+    offsets = profile - ndimage.gaussian_filter1d(profile, 2.0)
+    spread = float(offsets.std())
+    skewness = float(((offsets - offsets.mean()) ** 3).mean()) / spread**3 if spread > 0 else 0.0
+    noise = float(noise_std(x[None])[0, 0, 0])
+    return fine > FINE_SHARE * total and abs(skewness) < SKEWED and total**0.5 < STRONG * noise
 
 
 def without_stripes(planes: NDArray[Any], clean: NDArray[Any], rows: bool, columns: bool) -> NDArray[np.float64]:

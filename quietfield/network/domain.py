@@ -90,7 +90,8 @@ def traits(plane: NDArray[Any]) -> dict[str, float]:
 def _poisson(image: NDArray[np.float64]) -> dict[str, float]:
     """Growth and skewness of the noise, from each pixel's difference from its four neighbours.
 
-    The differences have 20 times the noise's variance, and 60 times its third moment.
+    The differences have 20 times the noise's variance, and 60 times its third moment. The growth is a trait to
+    tell images apart by, not a camera's gain: `quietfield.noise.transfer` measures that.
     """
     inside = image[1:-1, 1:-1]
     beside = image[:-2, 1:-1] + image[2:, 1:-1] + image[1:-1, :-2] + image[1:-1, 2:]

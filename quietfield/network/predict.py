@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from quietfield.network.domain import Domain
+from quietfield.network.layers import Layer, layers
 from quietfield.network.model import Model
 from quietfield.network.normalise import Normalisation, normalise, undo
+from quietfield.network.sparse import binned, enlarged, sparse_side
 from quietfield.network.tiling import tiles
 from quietfield.network.unet import UNet
 from quietfield.planes import fill_invalid
@@ -116,9 +118,30 @@ class Denoiser:
             float32, (N, scale * Y, scale * X) by the network's scale, the same intensity units.
         """
         x = fill_invalid(planes)
-        centre, scale = self.normalisation.statistics(x)
-        z = normalise(x, centre, scale)
-        return undo(self._tiled(z), centre, scale)
+        cut = [layers(plane) for plane in x]
+        sides = [sparse_side(plane) for plane in x]
+        if all(len(found) == side == 1 for found, side in zip(cut, sides, strict=True)):
+            return self._answer(x)
+        answers = [
+            self._layered(found)
+            if side == 1
+            else enlarged(self._answer(binned(plane, side)[None])[0], side, plane.shape)
+            for plane, found, side in zip(x, cut, sides, strict=True)
+        ]
+        return np.stack(answers)
+
+    def _layered(self, cut: list[Layer]) -> NDArray[np.float32]:
+        """The answer to one plane, from those to its layers."""
+        scale, answer = self.network.scale, np.float32(0)
+        for layer in cut:
+            own = self._answer(layer.plane[None])[0]
+            answer = answer + (own if layer.weight is None else layer.weight.repeat(scale, 0).repeat(scale, 1) * own)
+        return np.asarray(answer)
+
+    def _answer(self, planes: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Of finite planes (N, Y, X)."""
+        centre, scale = self.normalisation.statistics(planes)
+        return undo(self._tiled(normalise(planes, centre, scale)), centre, scale)
 
     def _tiled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
         multiple, scale = self.network.multiple, self.network.scale

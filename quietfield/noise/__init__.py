@@ -1,1 +1,1 @@
-"""Cameras and their noise: drawn, and measured."""
+"""Cameras and their noise: synthetic noise, and noise that is measured."""

@@ -1,4 +1,4 @@
-"""Pixels that are hidden from a network, which it is then asked for: it can tell their image, not their noise."""
+"""Masked pixels, which a network is asked for and does not see: it can tell their image, not their noise."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-HIDDEN = 0.2  # share of the pixels that a mask hides, at most
-NEIGHBOURHOOD = 2  # pixels to each side whose median stands in for a hidden pixel
+HIDDEN = 0.2  # share of the pixels that are masked, at most
+NEIGHBOURHOOD = 2  # pixels to each side whose median stands in for a masked pixel
 
 
 @dataclass(frozen=True)
 class BlindSpots:
-    """Which pixels are hidden from the network, and what is hidden along with each.
+    """Which pixels are masked, and what is masked along with each.
 
     Attributes
     ----------
     share : float
-        Of the pixels that are hidden and asked for.
+        Of the pixels that are masked and asked for.
     reach_y, reach_x : int
-        Pixels to each side, along Y and along X, of the rectangle that is hidden with it: as far as noise is shared.
+        Pixels to each side, along Y and along X, of the rectangle that is masked with it: as far as noise is shared.
     """
 
     share: float = 0.02
@@ -31,11 +31,11 @@ class BlindSpots:
 
     @property
     def pixels(self) -> int:
-        """Hidden for each that is asked for."""
+        """Masked for each that is asked for."""
         return (2 * self.reach_y + 1) * (2 * self.reach_x + 1)
 
     def sparse(self) -> BlindSpots:
-        """The same, but so few that not too much is hidden with them."""
+        """The same, but so few that not too much is masked with them."""
         return replace(self, share=min(self.share, HIDDEN / self.pixels))
 
     def draw(self, z: Tensor, generator: torch.Generator) -> Tensor:
@@ -45,8 +45,8 @@ class BlindSpots:
     def hide(self, z: Tensor, asked: Tensor) -> Tensor:
         """The images (N, 1, Y, X) without the pixels that are asked for, and those within reach.
 
-        A pixel that is hidden alone shows the median of those around it (N2V2; Hoeck et al., 2022). Where
-        rectangles are hidden (structured Noise2Void; Broaddus et al., 2020), each pixel of them shows the mean of
+        A pixel that is masked alone shows the median of those around it (N2V2; Hoeck et al., 2022). Where
+        rectangles are masked (structured Noise2Void; Broaddus et al., 2020), each pixel of them shows the mean of
         what is left around, the nearest first.
         """
         if self.pixels == 1:

@@ -1,4 +1,4 @@
-"""The camera's noise: measured from a pair (photon transfer), and drawn anew from the truth."""
+"""The camera's noise: synthetic noise on an image without any. `quietfield.noise.transfer` measures it."""
 
 from __future__ import annotations
 
@@ -42,38 +42,10 @@ class Camera:
 W2S_CAMERA = Camera(13.4, 103.4)
 
 
-def photon_transfer(noisy: NDArray[Any], truth: NDArray[Any]) -> tuple[float, float]:
-    """Gain and offset of a camera with Poisson noise: variance = gain * (mean - offset).
-
-    Parameters
-    ----------
-    noisy, truth : ndarray
-        One frame and its noise-free image in the same units and shape.
-
-    Returns
-    -------
-    gain : float
-        Intensity units per photo-electron.
-    offset : float
-        Intensity units of no light.
-
-    Raises
-    ------
-    ValueError
-        If the variance does not grow with the mean: such noise is not Poisson noise.
-    """
-    mean = np.asarray(truth, dtype=np.float64).ravel()
-    variance = (np.asarray(noisy, dtype=np.float64).ravel() - mean) ** 2
-    centred = mean - mean.mean()
-    power = float((centred**2).sum())
-    gain = float((centred * variance).sum()) / power if power > 0 else 0.0
-    if not gain > 0:
-        raise ValueError(f"photon transfer: expected a variance that grows with the mean, found a slope of {gain:.3g}")
-    return gain, float(mean.mean() - variance.mean() / gain)
-
-
 def expose(mean: Tensor, gain: Number, offset: Number, read_noise: Number, generator: torch.Generator) -> Tensor:
     """Draw a camera frame: offset + gain * Poisson((mean - offset) / gain) + read noise.
+
+    For training, on the device and with a camera for each crop; `expose_array` is its twin in numpy.
 
     Parameters
     ----------
@@ -96,6 +68,39 @@ def expose(mean: Tensor, gain: Number, offset: Number, read_noise: Number, gener
     return frame
 
 
+def expose_array(light: NDArray[Any], camera: Camera, random: np.random.Generator) -> NDArray[np.float64]:
+    """Draw a camera frame in numpy: offset + gain * Poisson(light) + read noise.
+
+    The twin of `expose` for test images: it computes in float64 and starts from photo-electrons, so that the same
+    seed gives the same frame on every machine. Training draws by `expose`, on the device.
+
+    Parameters
+    ----------
+    light : ndarray
+        Real, any shape, photo-electrons from 0: the frame without noise.
+    camera : Camera
+        Gain, offset and read noise. Without read noise, only the Poisson numbers are drawn.
+    random : Generator
+        Source of the randomness: the Poisson numbers of all pixels first, then the read noise.
+
+    Returns
+    -------
+    ndarray
+        The shape of `light`, intensity units, not rounded.
+
+    Examples
+    --------
+    >>> frame = expose_array(np.full((64, 64), 50.0), Camera(2.0, 100.0), np.random.default_rng(0))
+    >>> round(frame.mean()), round(frame.var())
+    (200, 207)
+    """
+    electrons: NDArray[Any] = random.poisson(light)
+    if camera.read_noise > 0:
+        electrons = electrons + camera.read_noise / camera.gain * random.standard_normal(electrons.shape)
+    frame: NDArray[np.float64] = camera.offset + camera.gain * electrons
+    return frame
+
+
 def poisson_frame(
     truth: Tensor, gain: Number, offset: Number, generator: torch.Generator, multiplies: Tensor | None = None
 ) -> Tensor:
@@ -106,7 +111,7 @@ def poisson_frame(
     truth, gain, offset, generator
         As of `expose`.
     multiplies : Tensor, optional
-        bool, broadcasts against the truth: where the camera multiplies electrons (an EMCCD), `multiplied`.
+        bool, broadcasts against the ground truth: where the camera multiplies electrons (an EMCCD), `multiplied`.
     """
     frame = expose(truth, gain, offset, 0.0, generator)
     if multiplies is None:

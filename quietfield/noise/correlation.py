@@ -13,7 +13,7 @@ SECOND, FOURTH = np.array([1.0, -2.0, 1.0]), np.array([1.0, -4.0, 6.0, -4.0, 1.0
 LAGS = 8  # pixels
 BLOCK = 32  # side of the patches, at least, that are measured one by one, and of which the median counts
 BLURRED = 0.3  # correlation of neighbours, along both axes, above which fourth differences see too little of the noise
-LEAST_PASSED = 0.005  # share of the noise's power below which it is not reckoned back
+LEAST_PASSED = 0.005  # share of the noise's power below which it is not estimated from what is left
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ GLANCE = 2**18  # pixels that `glance` looks at: 512² of one plane, 256² of fo
 GLANCED = 4  # planes of them, at most
 WHITE, PATTERN = 0.05, 0.01  # correlation, and share of the power, that are worth a word
 # For a mask. A pixel that shares c of the noise tells c² of its power: 1 %. What rows share, all of a row
-# tells, and nothing would hide that but all of the row: this is far enough to have the neighbours' noise out.
+# tells, and nothing would mask that but all of the row: this is far enough to have the neighbours' noise out.
 SHARED, PATTERN_REACH = 0.1, 16
 
 
@@ -65,7 +65,7 @@ class Diagnosis:
 
     @property
     def _chance(self) -> float:
-        """What correlation white noise may show in so few pixels, in one of a hundred stacks (from drawn noise)."""
+        """What correlation white noise may show in so few pixels, in one of a hundred stacks (from synthetic noise)."""
         planes, height, width = self.shape
         return 7 / math.sqrt(planes * (height - 4) * (width - 4))
 
@@ -79,10 +79,10 @@ class Diagnosis:
         )
 
     def mask(self) -> BlindSpots:
-        """What to hide with a pixel so that its noise cannot be told from its neighbours'.
+        """What to mask with a pixel so that its noise cannot be told from its neighbours'.
 
         As far as the correlation along an axis is more than 0.1; far along rows or columns that share noise;
-        nothing of white noise. The more is hidden with a pixel, the fewer are.
+        nothing of white noise. The more is masked with a pixel, the fewer are.
         """
         farthest, shared = (min(self.shape[1:]) - 1) // 2, max(SHARED, self._chance)
         axes = zip((self.correlation.along_y, self.correlation.along_x), self.patterns, strict=True)
@@ -105,7 +105,7 @@ class Diagnosis:
         )
 
     def text(self) -> str:
-        """All figures in words."""
+        """All that was measured, in words."""
         t, camera = self.transfer, self.transfer.camera
         kind = "frames of one scene" if self.repeated else "each by itself"
         if not self.repeated and self.repeats > 0:

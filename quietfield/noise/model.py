@@ -1,4 +1,4 @@
-"""White noise as it can be drawn again: its level, how that grows with the signal, and its skewness."""
+"""White noise, as a model for synthetic noise: its level, how that grows with the signal, and its skewness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photon transfer without a truth: the camera, from repeated frames or from single images."""
+"""Photon transfer: the camera, from a frame and its ground truth, from repeated frames, or from single images."""
 
 from __future__ import annotations
 
@@ -41,6 +41,39 @@ class Transfer:
     scatter: float
     camera: Camera | None
     read_noise_known: bool
+
+
+def photon_transfer(noisy: NDArray[Any], truth: NDArray[Any]) -> tuple[float, float]:
+    """Gain and offset of a camera with Poisson noise, from one frame and its ground truth.
+
+    Every pixel is a point of the line variance = gain * (mean - offset), with equal weight: the squared error of
+    a single pixel is too noisy for the robust fit of classes (`fit_line`).
+
+    Parameters
+    ----------
+    noisy, truth : ndarray
+        One frame and its ground truth in the same units and shape.
+
+    Returns
+    -------
+    gain : float
+        Intensity units per photo-electron.
+    offset : float
+        Intensity units of no light.
+
+    Raises
+    ------
+    ValueError
+        If the variance does not grow with the mean: such noise is not Poisson noise.
+    """
+    mean = np.asarray(truth, dtype=np.float64).ravel()
+    variance = (np.asarray(noisy, dtype=np.float64).ravel() - mean) ** 2
+    centred = mean - mean.mean()
+    power = float((centred**2).sum())
+    gain = float((centred * variance).sum()) / power if power > 0 else 0.0
+    if not gain > 0:
+        raise ValueError(f"photon transfer: expected a variance that grows with the mean, found a slope of {gain:.3g}")
+    return gain, float(mean.mean() - variance.mean() / gain)
 
 
 def transfer_of_frames(stack: NDArray[Any], offset: float | None = None) -> Transfer:

@@ -1,4 +1,4 @@
-"""Crops turned, mirrored, bent and given other intensities, the truth always as its frame."""
+"""Crops turned, mirrored, bent and given other intensities, the ground truth always as its frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KNOT_SPACING = 32
 
 
 def augment(noisy: Tensor, truth: Tensor, config: Config, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Change each crop of a batch at random, and its truth alike.
+    """Change each crop of a batch at random, and its ground truth alike.
 
     All decisions are drawn on the CPU, so that they are the same on every device; the pixels are
     moved where they are. A switch that is off draws nothing.
@@ -37,13 +37,13 @@ def augment(noisy: Tensor, truth: Tensor, config: Config, generator: torch.Gener
     Raises
     ------
     ValueError
-        If the truth is not as large as the frame, or a whole number of times.
+        If the ground truth is not as large as the frame, or a whole number of times.
     """
     scale = truth.shape[-1] // noisy.shape[-1]
     if truth.shape != (*noisy.shape[:2], scale * noisy.shape[2], scale * noisy.shape[3]):
         raise ValueError(
-            "augment: expected a truth as large as the frame or a whole number of times, "
-            f"found frame {tuple(noisy.shape)} and truth {tuple(truth.shape)}"
+            "augment: expected a ground truth as large as the frame or a whole number of times, "
+            f"found frame {tuple(noisy.shape)} and ground truth {tuple(truth.shape)}"
         )
     count = len(noisy)
     if config.flips or config.turns:

@@ -100,10 +100,10 @@ def open_cache(layout: Layout, config: Config, folder: Path, moments: Moments | 
     home = folder / "-".join([layout.kind, place, *(str(getattr(config, name)) for name in FIELDS)])
     mark = fingerprint(layout, config)
     if (cache := _load(home, mark)) is not None:
-        log.info("normalised images from %s", home)
+        log.debug("normalised images from %s", home)
         return cache
     if home.is_dir():
-        log.info("%s: the sources have changed since it was made: it is made anew", home)
+        log.debug("%s: the sources have changed since it was made: it is made anew", home)
         shutil.rmtree(home, ignore_errors=True)
     _check_room(layout, config, folder)
     return _store(layout, config, home, moments or noisy_moments(layout), mark)
@@ -162,7 +162,7 @@ def _store(layout: Layout, config: Config, home: Path, moments: Moments, mark: s
             return other
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    log.info("stored %d normalised images in %s", len(cache.dtypes), home)
+    log.debug("stored %d normalised images in %s", len(cache.dtypes), home)
     return dataclasses.replace(cache, folder=home)
 
 
@@ -173,7 +173,7 @@ def _store_item(cache: Cache, item: Item, kind: str, config: Config) -> str | No
     except ValueError as error:
         log.warning("not stored: %s", error)
         return str(error)
-    # A stack of which random frames are taken would be as large again: only its truth is stored.
+    # A stack of which random frames are taken would be as large again: only its ground truth is stored.
     images = {"truth": truth} if config.frames == "random" else {"noisy": frames, "truth": truth}
     for role, image in images.items():
         np.save(cache.folder / f"{item.name}.{role}.npy", cache._normalised(image))
@@ -191,7 +191,7 @@ def _check_room(layout: Layout, config: Config, folder: Path) -> None:
 
 
 def _size(item: Item, kind: str, config: Config) -> int:
-    """Bytes that are stored of an image: a frame and a truth, or the truth alone."""
+    """Bytes that are stored of an image: a frame and a ground truth, or the ground truth alone."""
     try:
         path = target_of(item, kind, config)
         roles = [path or item.noisy] if config.frames == "random" else [item.noisy, path or item.noisy]

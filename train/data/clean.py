@@ -24,10 +24,10 @@ from .layouts import SUFFIXES, is_image
 HELD_OUT_EVERY = 4
 # Reconstructions whose pixels are finer than a microscope's: 2x2 of them are binned.
 FINE = ("biosr-mt",)
-# How many times the spread of its own noise a clean image's drawn noise has at least: with less, to keep
+# How many times the spread of its own noise a clean image's synthetic noise has at least: with less, to keep
 # the own noise would be learnt as if it were the finest structure.
 OWN_NOISE = 2.5
-BACKGROUND = 0.05  # of the brightest, taken to lie under the darkest parts when the noise is drawn
+BACKGROUND = 0.05  # of the brightest, taken to lie under the darkest parts when synthetic noise is added
 PARTS = (30, 90)  # percentiles of brightness: what is below the first is dark, above the second bright
 
 
@@ -41,7 +41,7 @@ class Clean:
 
     @cached_property
     def most(self) -> list[float]:
-        """Of each plane, photo-electrons of the brightest pixel above which drawn noise is not much more than its own.
+        """Of each plane, the most photo-electrons of its brightest pixel at which synthetic noise hides its own.
 
         In its dark and in its bright parts, whichever allow less; fine structure that is taken for noise lowers
         it as well. `good_for`, where it is known.
@@ -64,7 +64,7 @@ def read_named(folder: Path, held_out: bool = False, scale: int = 1) -> list[Cle
     held_out : bool
         Give the files that are kept for measuring (every fourth of each folder), else the others.
     scale : int
-        1 bins the super-resolved ones (`FINE`) to a microscope's pixels, 2 keeps them as truth.
+        1 bins the super-resolved ones (`FINE`) to a microscope's pixels, 2 keeps them as ground truth.
 
     Returns
     -------

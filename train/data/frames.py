@@ -1,4 +1,4 @@
-"""The frames and the truth that a configuration picks of an image's files."""
+"""The frames and the ground truth that a configuration picks of an image's files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Config
-from .layouts import Item, open_planes
+from .layouts import ROLES, Item, open_planes
 from .statistics import mean_frame
 
 Loaded = tuple[NDArray[Any], NDArray[Any]]
 
 
 def target_of(item: Item, kind: str, config: Config) -> Path | None:
-    """The file that the truth comes from; none means the mean of the stack.
+    """The file that the ground truth comes from; none means the mean of the stack.
 
     Raises
     ------
@@ -27,17 +27,22 @@ def target_of(item: Item, kind: str, config: Config) -> Path | None:
     path = item.files.get(role)
     if path is None and (role == "sim" or kind != "w2s-raw"):
         present = next(iter(item.files.values()))
-        raise ValueError(f"{present}: expected the {role} of this name, found no file: add it, or remove this one")
+        raise ValueError(
+            f"{present}: expected the {ROLES[role]} of this name, found no file: add it, or remove this one"
+        )
     return path
 
 
 def one_plane(shape: tuple[int, ...]) -> str:
-    """What is to be said of a truth that is a stack."""
-    return f"expected a truth of one plane (Y, X), found {shape}: save each plane and its truth as files of their own"
+    """What is to be said of a ground truth that is a stack."""
+    return (
+        f"expected a ground truth of one plane (Y, X), found {shape}: save each plane and its ground truth as files "
+        "of their own"
+    )
 
 
 def read_images(item: Item, kind: str, config: Config) -> Loaded:
-    """The frames and the truth of an image, in the units of their files.
+    """The frames and the ground truth of an image, in the units of their files.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def read_images(item: Item, kind: str, config: Config) -> Loaded:
     if average > len(stack):
         raise ValueError(f"{item.noisy}: expected at least {average} frames to average, found {len(stack)}")
     if path is None and len(stack) < 2:
-        raise ValueError(f"{item.noisy}: expected a stack whose mean is the truth, found one frame")
+        raise ValueError(f"{item.noisy}: expected a stack whose mean is the ground truth, found one frame")
     truth = mean_frame(stack) if path is None else open_planes(path)
     truth = truth[0] if truth.ndim == 3 and len(truth) == 1 else truth
     if truth.ndim != 2:

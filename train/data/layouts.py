@@ -17,6 +17,8 @@ NOISY_NAMES = ("noisy", "low", "input", "raw", "lq", "lr", "wf")
 TRUTH_NAMES = ("clean", "high", "target", "gt", "hq", "hr", "truth", "sim")
 AVERAGES = (1, 2, 4, 8, 16)  # the levels of noise that W2S is published in
 W2S_NAME = re.compile(r"(\d{3})_(\d)")  # field of view and channel
+ROLES = {"noisy": "noisy", "truth": "ground truth", "sim": "SIM image"}  # of files, in words
+MOST_NAMES = 3  # in a sentence, then the rest is counted
 PAIRED = "two folders of equal names, as noisy/ and clean/"
 EXPECTED = (
     "expected raw/NNN/wf_channelC.npy, or avg1/NNN_C.npy and avg400/, or two folders of images of equal names "
@@ -35,7 +37,7 @@ class Item:
     channel : int
         0 where the name says none.
     noisy, truth, sim : Path, optional
-        A frame or a stack of them, (Y, X) or (F, Y, X); its truth, (Y, X) or (2Y, 2X); and the SIM
+        A frame or a stack of them, (Y, X) or (F, Y, X); its ground truth, (Y, X) or (2Y, 2X); and the SIM
         image, (2Y, 2X). None where there is no such file.
     """
 
@@ -60,7 +62,7 @@ class Layout:
     Attributes
     ----------
     kind : str
-        "w2s-raw" (the truth is the mean of the stack itself), "w2s-normalised", "pairs" or "clean".
+        "w2s-raw" (the ground truth is the mean of the stack itself), "w2s-normalised", "pairs" or "clean".
     root : Path
         The folder that holds them, which may lie below the one that was named.
     items : tuple of Item
@@ -78,6 +80,23 @@ class Layout:
     def w2s(self) -> bool:
         """Whether the names are W2S's, so that its split and its overlapping fields are meant."""
         return self.kind != "clean" and all(W2S_NAME.fullmatch(item.name) for item in self.items)
+
+    @property
+    def odd(self) -> str:
+        """A sentence on the few names that are not `001_0`, where most are; empty if there are none such.
+
+        A single one makes every file a field of view of its own.
+        """
+        names = [item.name for item in self.items]
+        others = [name for name in names if not W2S_NAME.fullmatch(name)]
+        if self.kind not in ("pairs", "w2s-normalised") or not 0 < len(others) <= len(names) / 2:
+            return ""
+        more = f" and {len(others) - MOST_NAMES} more" if len(others) > MOST_NAMES else ""
+        return (
+            f"{self.root}: expected all names like 001_0 (field of view, channel), found {len(others)} of {len(names)} "
+            f"that are not ({', '.join(others[:MOST_NAMES])}{more}): so each file is a field of view of its own, and "
+            "channels of one field can be on both sides of the split; rename these files, or remove them"
+        )
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -113,7 +132,8 @@ def detect(data: Path, average: int = 1) -> Layout:
         level = [child for folder in level for child in _folders(folder)]
     for child in _folders(data):
         if child.name.lower() in NOISY_NAMES and any(_images(child)):
-            raise ValueError(f"{data}: expected the truth of {child.name}/ in one of {', '.join(TRUTH_NAMES)}: add it")
+            known = ", ".join(TRUTH_NAMES)
+            raise ValueError(f"{data}: expected the ground truth of {child.name}/ in one of {known}: add it")
     clean = [path for path in sorted(data.rglob("*")) if is_image(path)]
     names = [path.relative_to(data).with_suffix("").as_posix() for path in clean]
     if not clean:
@@ -140,7 +160,7 @@ def _paired(folder: Path, average: int) -> Layout | None:
         return None
     if len(noisy) > 1 or len(truth) > 1:
         found = ", ".join(f"{child.name}/" for child in noisy + truth)
-        raise ValueError(f"{folder}: expected one folder of noisy images and one of truths, found {found}")
+        raise ValueError(f"{folder}: expected one folder of noisy images and one of ground truths, found {found}")
     files = {"noisy": dict(_images(noisy[0])), "truth": dict(_images(truth[0]))}
     return _layout("pairs", folder, files, {"noisy", "truth"}) if files["noisy"] or files["truth"] else None
 
@@ -222,7 +242,7 @@ def open_planes(path: Path) -> NDArray[Any]:
 
 
 def scale_of(name: object, frame: tuple[int, ...], truth: tuple[int, ...]) -> int:
-    """Pixels of a truth to one of its frame along a side, by their shapes (Y, X): 1 or 2.
+    """Pixels of a ground truth to one of its frame along a side, by their shapes (Y, X): 1 or 2.
 
     Raises
     ------
@@ -233,6 +253,6 @@ def scale_of(name: object, frame: tuple[int, ...], truth: tuple[int, ...]) -> in
         if tuple(scale * side for side in frame) == tuple(truth):
             return scale
     raise ValueError(
-        f"{name}: expected a truth of the frame's shape or twice that, found {truth} and {frame}: crop them alike, or "
-        "remove the pair"
+        f"{name}: expected a ground truth of the frame's shape or twice that, found {truth} and {frame}: crop them "
+        "alike, or remove the pair"
     )

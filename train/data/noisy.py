@@ -1,4 +1,4 @@
-"""Noisy images alone, to learn from without a truth."""
+"""Noisy images alone, to learn from without a ground truth."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MODELLED = 8  # planes of a file that tell its noise
 
 
 def find_noisy(data: Path, config: Config) -> Images:
-    """What a run without truth learns from and is validated on.
+    """What a run without ground truth learns from and is validated on.
 
     Parameters
     ----------
     data : Path
-        One image or stack, a folder of them, or any layout of pairs, of which the truth is not opened.
+        One image or stack, a folder of them, or any layout of pairs, of which the ground truth is not opened.
         W2S's test fields and excluded fields are left out by their names.
     config : Config
         Its split.

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from quietfield.noise.camera import photon_transfer
+from quietfield.noise.transfer import photon_transfer
 
 from ..config import Config
 from .cache import open_cache
@@ -82,11 +82,15 @@ class Images:
     training, validation : list of Pair
         Of different fields of view.
     clean : list of Clean
-        Images that noise is drawn on for the share `synthetic` of the batches.
+        Images that get synthetic noise, for the share `synthetic` of the batches.
     drawn : list of Pair
-        Others of these, with drawn noise, to look at besides; the best step is chosen without them.
+        Others of these, with synthetic noise, to look at besides; the best step is chosen without them.
     source : str
         What they are, for the record.
+    shares : str
+        How many fields of view serve for what, for the log.
+    warning : str
+        What may be wrong with the names of the files; empty if nothing is.
     """
 
     training: list[Pair]
@@ -94,6 +98,8 @@ class Images:
     clean: list[Clean] = field(default_factory=list)
     drawn: list[Pair] = field(default_factory=list)
     source: str = ""
+    shares: str = ""
+    warning: str = ""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Images:
         """Itself: nobody changes it, and what averages weights copies all that trains, files mapped into memory too."""
@@ -101,7 +107,7 @@ class Images:
 
     @property
     def split(self) -> dict[str, list[str]]:
-        """The fields of view of both, and the clean images that noise is drawn on, for the record."""
+        """The fields of view of both, and the clean images that get synthetic noise, for the record."""
         return {
             "training_fields": sorted({p.field for p in self.training}),
             "validation_fields": sorted({p.field for p in self.validation}),
@@ -120,7 +126,7 @@ def read_pairs(layout: Layout, fields: Collection[str], config: Config, cache: P
     fields : collection of str
         Fields of view, as `split_fields` names them.
     config : Config
-        `frames`, `average` and `target` pick what is read; with `match` each truth is mapped onto
+        `frames`, `average` and `target` pick what is read; with `match` each ground truth is mapped onto
         its frame by least squares: with a quarter of a million pixels the noise averages out of the
         two coefficients, and the intensities are then right even where each image was stretched on
         its own.
@@ -131,7 +137,7 @@ def read_pairs(layout: Layout, fields: Collection[str], config: Config, cache: P
     ------
     ValueError
         If there is nothing for these fields, or a file has no partner, cannot be read, does not fit
-        its partner, or holds NaN where the truth is; it names the file.
+        its partner, or holds NaN where the ground truth is; it names the file.
     OSError
         If the disk has no room for the cache.
     """
@@ -151,7 +157,8 @@ def _pair(item: Item, kind: str, config: Config, frames: NDArray[Any], truth: ND
     if missing := int(np.count_nonzero(~np.isfinite(truth))):
         out = f"leave field {item.field} out (--exclude) or " if W2S_NAME.fullmatch(item.name) else ""
         raise ValueError(
-            f"{path}: expected a truth without NaN, found {missing} pixels that are not finite: {out}remove the file"
+            f"{path}: expected a ground truth without NaN, found {missing} pixels that are not finite: {out}remove the "
+            "file"
         )
     frames = filled(frames, item)
     answer = truth.astype(np.float64)
@@ -202,7 +209,7 @@ def binned(image: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
 
 
 def matched(truth: NDArray[np.float64], frame: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
-    """The truth, (sY, sX), mapped by the line that brings its pixels nearest to the frame's, (Y, X)."""
+    """The ground truth, (sY, sX), mapped by the line that brings its pixels nearest to the frame's, (Y, X)."""
     small = binned(truth, scale)
     centred = small - small.mean()
     power = float((centred**2).sum())
@@ -334,7 +341,7 @@ def _check_window(pair: Pair, one: Pair, crop: int) -> None:
     sides = pair.frames.shape[-2:]
     if pair.scale != one.scale:
         raise ValueError(
-            f"{pair.name}: expected a truth {one.scale} times as large, as of {one.name}, found {pair.scale}"
+            f"{pair.name}: expected a ground truth {one.scale} times as large, as of {one.name}, found {pair.scale}"
         )
     if crop and min(sides) < crop:
         raise ValueError(
@@ -360,6 +367,6 @@ def check_scale(pairs: Sequence[Pair], scale: int) -> None:
     if wrong := [p for p in pairs if p.scale != scale]:
         advice = f"give --scale {wrong[0].scale}" if len(wrong) == len(pairs) else "crop it, or remove the pair"
         raise ValueError(
-            f"{wrong[0].name}: expected a truth {scale} times as large as the frame, found "
+            f"{wrong[0].name}: expected a ground truth {scale} times as large as the frame, found "
             f"{wrong[0].ground_truth.shape} for {wrong[0].frames.shape}: {advice}"
         )

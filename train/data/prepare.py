@@ -11,7 +11,7 @@ from pathlib import Path
 from ..config import Config
 from .cache import FIELDS, open_cache
 from .frames import one_plane
-from .layouts import PAIRED, Item, Layout, detect, open_image, open_planes, scale_of
+from .layouts import PAIRED, ROLES, Item, Layout, detect, open_image, open_planes, scale_of
 from .pairs import check_scale
 from .sources import find_images
 from .split import split_fields
@@ -51,7 +51,7 @@ class Survey:
     unreadable : tuple of str
         Why each file that could not be read could not.
     unfit : tuple of str
-        Why each pair that could be read cannot be trained on: shapes, or NaN in the truth.
+        Why each pair that could be read cannot be trained on: shapes, or NaN in the ground truth.
     usable : int
         Images that can be trained on.
     """
@@ -88,7 +88,7 @@ def survey(layout: Layout) -> Survey:
             moments[role] = moments.get(role, Moments()).merge(seen)
             if seen.nan:
                 nan.setdefault(role, []).append(f"{_relative(path, layout)} ({seen.nan})")
-                reasons += [f"{path}: {seen.nan} pixels of the truth are not finite"] if role != "noisy" else []
+                reasons += [f"{path}: {seen.nan} pixels of the ground truth are not finite"] if role != "noisy" else []
         reasons += _mismatches(item, found)
         unfit += reasons
         usable += not reasons and _complete(found, layout.kind)
@@ -126,13 +126,14 @@ def report(found: Survey) -> str:
     for role, summary in found.summaries.items():
         m = summary.moments
         lines += [
-            f"  {role}: {sum(summary.shapes.values())} files, shapes {_counts(summary.shapes)}, "
+            f"  {ROLES[role]}: {sum(summary.shapes.values())} files, shapes {_counts(summary.shapes)}, "
             f"{_counts(summary.dtypes)}",
             f"    {m.count} pixels from {m.low:.6g} to {m.high:.6g}, mean {m.mean:.6g}, standard deviation {m.std:.6g}",
             f"    NaN: {m.nan} pixels{_listed(summary.nan, ' in ')}",
         ]
     channels = sorted({item.channel for item in layout.items})
     lines.append(f"  fields of view: {len(layout.fields)} ({compact(layout.fields)})")
+    lines += [f"  names: {layout.odd}"] if layout.odd else []
     lines.append(f"  channels: {', '.join(map(str, channels))}")
     lone = [_relative(path, layout) for path in layout.unpaired]
     for title, names in (
@@ -162,7 +163,7 @@ def prepare(data: Path, config: Config, cache: Path | None) -> str:
     if not found.usable:
         raise ValueError(f"{data}: expected images to train on, found none that are usable\n{lines[0]}")
     if layout.kind == "clean":
-        return "\n".join([*lines, f"  no pairs, which are {PAIRED}: noise is drawn (--synthetic 1)"])
+        return "\n".join([*lines, f"  no pairs, which are {PAIRED}: learn from synthetic noise (--synthetic 1)"])
     try:
         split = split_fields(layout, config)
         for name, fields in dataclasses.asdict(split).items():
@@ -178,16 +179,16 @@ def prepare(data: Path, config: Config, cache: Path | None) -> str:
     return "\n".join(lines)
 
 
-def verdict(data: Path, config: Config, cache: Path | None) -> str:
-    """Whether `fit` would take the pairs of a folder, and if not why; nothing of folders that hold no pairs."""
+def verdict(data: Path, config: Config, cache: Path | None) -> tuple[bool, str]:
+    """Whether `fit` would take the pairs of a folder, and why not; without words for folders that hold no pairs."""
     if not config.supervised or detect(data, config.average).kind == "clean":
-        return ""
+        return True, ""
     try:
         images = find_images(data, config, None, cache)
         check_scale((*images.training, *images.validation), config.scale)
     except ValueError as error:
-        return f"would stop: {error}"
-    return f"ready, with {len(images.training)} images to train on and {len(images.validation)} to validate on"
+        return False, f"would stop: {error}"
+    return True, f"ready, with {len(images.training)} images to train on and {len(images.validation)} to validate on"
 
 
 def compact(names: tuple[str, ...]) -> str:

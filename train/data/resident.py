@@ -83,7 +83,7 @@ class _Line:
 
 
 class Resident:
-    """The frames, truths and clean images of a run on a device, as `Map` says.
+    """The frames, ground truths and clean images of a run on a device, as `Map` says.
 
     Parameters
     ----------

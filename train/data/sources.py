@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 
@@ -24,8 +23,6 @@ SOURCES = {
     "clean": "clean images with synthetic noise",
 }
 
-log = logging.getLogger(__name__)
-
 
 def find_images(data: Path, config: Config, clean: Path | None = None, cache: Path | None = None) -> Images:
     """What a run on a folder learns from and is validated on.
@@ -33,7 +30,7 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     Parameters
     ----------
     data : Path
-        Any of the layouts that `train.data.layouts.detect` knows; to learn without a truth, see `find_noisy`.
+        Any of the layouts that `train.data.layouts.detect` knows; to learn without a ground truth, see `find_noisy`.
     config : Config
         Its split, its shares, its frames and its target.
     clean : Path, optional
@@ -52,12 +49,11 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
     if layout.kind == "clean":
         if config.synthetic < 1:
             raise ValueError(
-                f"{data}: expected noisy images with their truth ({PAIRED}), found images alone: name the folders so, "
-                "or, if all images are clean, give --synthetic 1 to learn from drawn noise"
+                f"{data}: expected noisy images with their ground truth ({PAIRED}), found images alone: name the "
+                "folders so, or, if all images are clean, give --synthetic 1 to learn from synthetic noise"
             )
         return _from_clean(data, config)
     split = split_fields(layout, config)
-    log.info("fields of view: %s", split.summary(layout.fields))
     training = read_pairs(layout, split.training, config, cache) if config.synthetic < 1 else []
     validation = read_pairs(layout, split.validation, config, cache)
     drawn_on: list[Clean] = []
@@ -67,7 +63,15 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
             raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
         drawn_on, unseen = split_clean(clean, config.validation, config.seed, config.scale)
         drawn_on += phantoms(config.phantoms, config.seed)
-    return Images(training, validation, drawn_on, drawn_pairs(unseen, config), _source(layout, bool(drawn_on)))
+    return Images(
+        training,
+        validation,
+        drawn_on,
+        drawn_pairs(unseen, config),
+        source=_source(layout, bool(drawn_on)),
+        shares=split.summary(layout.fields),
+        warning=layout.odd,
+    )
 
 
 def _from_clean(data: Path, config: Config) -> Images:
@@ -87,4 +91,4 @@ def drawn_pairs(images: list[Clean], config: Config) -> list[Pair]:
 
 def _source(layout: Layout, synthetic: bool) -> str:
     text = SOURCES[layout.kind]
-    return f"{text}; clean images of other microscopes with drawn noise" if synthetic else text
+    return f"{text}; clean images of other microscopes with synthetic noise" if synthetic else text

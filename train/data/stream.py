@@ -28,7 +28,7 @@ SAMPLES = 256  # crops, and frames, that tell what a network is trained on
 
 @dataclass(frozen=True)
 class Crops:
-    """One batch as it is drawn on the CPU; what is random noise is drawn on the device, by `expose`."""
+    """One batch as it is drawn on the CPU; synthetic noise is added on the device, by `expose`."""
 
     index: int
     noisy: Tensor  # (N, 1, Y, X), intensity units
@@ -116,7 +116,7 @@ def cut(plan: Plan, resident: Resident, config: Config) -> Crops:
 
 
 def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
-    """Draw the noise that is to be drawn, and augment, on the device of the crops.
+    """Add the synthetic noise, and augment, on the device of the crops.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
 
 
 def _redrawn(crops: Crops, config: Config, generator: torch.Generator) -> Tensor:
-    """The frames, of a share of which the noise is drawn anew; a camera that is not known keeps its frame."""
+    """The frames, a share of them with synthetic noise; a camera that is not known keeps its frame."""
     if config.redraw == 0:
         return crops.noisy
     gain, offset = (crops.camera[:, i].view(-1, 1, 1, 1) for i in range(2))
@@ -146,7 +146,7 @@ def _redrawn(crops: Crops, config: Config, generator: torch.Generator) -> Tensor
         low, high = (math.log(frames) for frames in config.levels)
         draw = torch.rand(gain.shape, generator=generator, device=gain.device)
         gain = gain / (low + (high - low) * draw).exp()
-    # Where the truth is darker than the offset that was measured, that was too high.
+    # Where the ground truth is darker than the offset that was measured, that was too high.
     offset = torch.minimum(offset.where(known, 0.0), crops.truth.amin(dim=(2, 3), keepdim=True))
     multiplies = crops.camera[:, 2].view(-1, 1, 1, 1) > MULTIPLIES
     drawn = poisson_frame(crops.truth, gain.where(known, 1.0), offset, generator, multiplies)

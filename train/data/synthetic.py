@@ -75,14 +75,14 @@ def degrade(
     truth : Tensor
         float32, (N, 1, Y, X), from 0 to about 1.
     generator : torch.Generator
-        Source of the randomness, on the truth's device.
+        Source of the randomness, on the ground truth's device.
     scale : int
-        1 for a frame of the truth's pixels (`camera`), 2 for one of half as many in Y and in X (`wide_field`).
+        1 for a frame of the ground truth's pixels (`camera`), 2 for one of half as many in Y and in X (`wide_field`).
     dose : float, optional
         Photo-electrons, the same for all; else each has its own. For scale 1 of the brightest pixel, for
         scale 2 in the mean.
     sigma : float, optional
-        For scale 2, width of the point spread function in pixels of the truth, the same for all.
+        For scale 2, width of the point spread function in pixels of the ground truth, the same for all.
     cameras : Cameras, optional
         What cameras there are; without, any that W2S or other microscopes may have.
     most : Tensor, optional
@@ -113,7 +113,7 @@ def camera(
     cameras: Cameras = ANY_CAMERA,
     most: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """A frame of the truth's own pixels; parameters as those of `degrade`.
+    """A frame of the ground truth's own pixels; parameters as those of `degrade`.
 
     The background is up to half of the brightest pixel; blurred noise is blurred by 0.4 to 1 pixel, and rows
     have 0.1 to 0.7 times the spread of the rest of the noise.
@@ -152,7 +152,7 @@ def wide_field(
     """What a wide-field microscope sees of a super-resolved image: blurred, half the pixels, shot noise.
 
     A Gaussian point spread function, 2x2 binning, and Poisson noise without read noise, which is what
-    was measured of W2S. Beyond its border the truth is taken as mirrored: a margin would be truer for
+    was measured of W2S. Beyond its border the ground truth is taken as mirrored: a margin would be truer for
     the outermost two or three pixels of the frame, but they are no truer at the border of a whole
     image, and the crop stays the one that was drawn.
 
@@ -161,11 +161,11 @@ def wide_field(
     truth : Tensor
         float32, (N, 1, 2Y, 2X), from 0 to about 1.
     generator : torch.Generator
-        Source of the randomness, on the truth's device.
+        Source of the randomness, on the ground truth's device.
     photons : tuple of float
         Least and most photo-electrons a pixel in the mean, drawn evenly in their logarithm.
     sigma : tuple of float
-        Least and largest width of the point spread function, in pixels of the truth.
+        Least and largest width of the point spread function, in pixels of the ground truth.
 
     Returns
     -------
@@ -214,7 +214,7 @@ def validation_pairs(
     Returns
     -------
     list of tuple of ndarray
-        noisy (Y, X) and truth (scale * Y, scale * X), float32, photo-electrons per pixel of the noisy one.
+        noisy (Y, X) and ground truth (scale * Y, scale * X), float32, photo-electrons per pixel of the noisy one.
     """
     pairs = []
     for i, planes in enumerate(images):

@@ -1,4 +1,4 @@
-"""Losses by name, alone or two mixed; all take the answer and the truth in network units."""
+"""Losses by name, alone or two mixed; all take the answer and the ground truth in network units."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def build_loss(name: str, mix: float = 0.1) -> Loss:
     Returns
     -------
     callable
-        Takes answer and truth, float32, (N, 1, Y, X), and gives a scalar.
+        Takes answer and ground truth, float32, (N, 1, Y, X), and gives a scalar.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def charbonnier(y: Tensor, target: Tensor, softness: float = 1e-3) -> Tensor:
 
 
 def ssim(y: Tensor, target: Tensor) -> Tensor:
-    """1 - SSIM, with each truth's own max - min as range."""
+    """1 - SSIM, with each ground truth's own max - min as range."""
     value = structural_similarity_index_measure(*_scaled(y, target), data_range=1.0)
     return 1 - _tensor(value)
 
@@ -79,18 +79,18 @@ def _tensor(value: Tensor | tuple[Tensor, Tensor]) -> Tensor:
 
 
 def _scaled(y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in units in which each truth runs from 0 to 1."""
+    """Both in units in which each ground truth runs from 0 to 1."""
     low, high = target.amin(dim=(2, 3), keepdim=True), target.amax(dim=(2, 3), keepdim=True)
     span = (high - low).clamp(min=1e-6)
     return (y - low) / span, (target - low) / span
 
 
 class Perceptual:
-    """Mean squared difference of what the shipped network's encoder sees in the answer and in the truth.
+    """Mean squared difference of what the shipped network's encoder sees in the answer and in the ground truth.
 
     After Johnson et al. (2016), whose VGG features come from photographs and need a download; these come
     from micrographs and are installed with the package. Each level counts alike: its difference is divided by the
-    mean square of the truth's features.
+    mean square of the ground truth's features.
     """
 
     def __init__(self, folder: Path | None = None) -> None:

@@ -127,7 +127,7 @@ def balanced(y: Tensor, x: Tensor, target: Tensor, power: float) -> tuple[Tensor
 
 
 def noise_like(noisy: Tensor, camera: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise like that of the crops, drawn anew, in their units.
+    """Synthetic noise like that of the crops, in their units.
 
     Parameters
     ----------

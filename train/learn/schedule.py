@@ -14,7 +14,7 @@ MONITOR, LOSS = "validation_si_psnr", "validation_loss"
 
 
 def monitored(config: Config) -> tuple[str, str]:
-    """What tells the best step, and whether its "max" or "min" does; without a truth there is no figure of quality."""
+    """What tells the best step, and whether its "max" or "min" does; without a ground truth no metric does."""
     return (MONITOR, "max") if config.supervised else (LOSS, "min")
 
 

@@ -1,6 +1,6 @@
 """Losses of a network on noisy images alone.
 
-All are in network units and take batches (N, 1, Y, X). None is a quality figure: each has the noise
+All are in network units and take batches (N, 1, Y, X). None is a metric of quality: each has the noise
 itself in it, which differs from image to image.
 """
 
@@ -18,12 +18,12 @@ Network = Callable[[Tensor], Tensor]
 
 
 def noise2void_loss(network: Network, z: Tensor, spots: BlindSpots, generator: torch.Generator) -> Tensor:
-    """Predict hidden pixels from those around them (Noise2Void; Krull et al., 2019).
+    """Predict masked pixels from those around them (Noise2Void; Krull et al., 2019).
 
     Raises
     ------
     ValueError
-        If no pixel is left to hide, or none to see.
+        If no pixel is left to mask, or none to see.
     """
     sides = zip(z.shape[2:], (spots.reach_y, spots.reach_x), strict=True)
     if any(side <= 2 * max(reach, NEIGHBOURHOOD) for side, reach in sides):
@@ -33,7 +33,7 @@ def noise2void_loss(network: Network, z: Tensor, spots: BlindSpots, generator: t
         )
     asked = spots.draw(z, generator)
     if not bool(asked.any()):
-        raise ValueError(f"noise2void: expected pixels to hide, found none: raise the share {spots.share:g}")
+        raise ValueError(f"noise2void: expected pixels to mask, found none: raise the share {spots.share:g}")
     return spots.errors(network, z, asked).square().mean()
 
 

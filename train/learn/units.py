@@ -20,7 +20,12 @@ def white_variance(crops: Tensor) -> Tensor:
 
 
 def statistics(noisy: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
-    """What `Normalisation.statistics` gives, on the device: centre and scale (1 if constant), (N, 1, 1, 1)."""
+    """Centre and scale of crops, (N, 1, 1, 1), float32: `Normalisation.statistics` in torch, on the device.
+
+    The formula stands twice: inference sums in numpy and training in torch, which round differently, and neither
+    may change. `test_crops_are_normalised_as_planes_are` holds both equal. Of a constant crop, the scale is 1 here
+    and 0 there, since a division by it needs no exception on a GPU.
+    """
     x = noisy.double()
     if normalisation.kind == "dataset":
         shape = (len(x), 1, 1, 1)

@@ -1,1 +1,1 @@
-"""How good a model is: figures, tables and pictures of whole images."""
+"""How good a model is: metrics, tables and pictures of whole images."""

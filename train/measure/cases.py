@@ -1,4 +1,4 @@
-"""What to measure on: a noisy image and its truth, whatever files they are in."""
+"""What to measure on: a noisy image and its ground truth, whatever files they are in."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def w2s_cases(data: Path) -> list[Listed]:
 def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> list[Listed]:
     """Cases of the images of a folder (`train.data.layouts`), for a model that enlarges so much.
 
-    Without a truth of its own, an image is measured against the mean of its stack; a model that enlarges, against
-    the SIM image.
+    Without a ground truth of its own, an image is measured against the mean of its stack; a model that enlarges,
+    against the SIM image.
 
     Raises
     ------
@@ -102,8 +102,10 @@ def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> lis
         if item.noisy is not None and (truth is not None or scale == 1):
             cases.append(Case(name, item.name, item.noisy, truth, item.channel))
     if not cases:
-        wanted = "noisy images and their truth" if scale == 1 else f"noisy images and truths {scale} times as large"
-        raise ValueError(f"evaluate: expected {wanted}, found none in {name}: name other data")
+        size = f", {scale} times as large" if scale > 1 else ""
+        raise ValueError(
+            f"evaluate: expected noisy images and their ground truth{size}, found none in {name}: name other data"
+        )
     return cases
 
 
@@ -141,27 +143,29 @@ def find_cases(data: Path, config: Config, on: str | None = None) -> list[Listed
 
 
 def read_case(case: Listed, scale: int = 1) -> tuple[Image, Image]:
-    """The frame or frames of a case, and the truth of the same planes.
+    """The frame or frames of a case, and the ground truth of the same planes.
 
     Raises
     ------
     ValueError
-        If a file is missing or unreadable, the shapes do not match, or the truth holds NaN.
+        If a file is missing or unreadable, the shapes do not match, or the ground truth holds NaN.
     """
     noisy = case.noisy if isinstance(case.noisy, np.ndarray) else open_planes(case.noisy)
     names = [str(f) if isinstance(f, Path) else case.image for f in (case.noisy, case.truth)]
     if case.truth is None:
         if noisy.ndim != 3 or len(noisy) < 2:
-            raise ValueError(f"{names[0]}: expected a truth, or frames (F, Y, X) to average, found {noisy.shape}")
+            raise ValueError(f"{names[0]}: expected a ground truth, or frames (F, Y, X), found {noisy.shape}")
         truth = np.asarray(noisy.mean(axis=0, dtype=np.float64))
     else:
         truth = np.asarray(case.truth if isinstance(case.truth, np.ndarray) else open_planes(case.truth))
     frame = np.asarray(noisy[0] if noisy.ndim > truth.ndim else noisy)
     expected = (*frame.shape[:-2], *(scale * side for side in frame.shape[-2:]))
     if truth.ndim not in (2, 3) or truth.shape != expected:
-        raise ValueError(f"{names[1]}: expected the truth of {names[0]}, {expected}, found {truth.shape}")
+        raise ValueError(f"{names[1]}: expected the ground truth of {names[0]}, {expected}, found {truth.shape}")
     if bad := int((~np.isfinite(truth)).sum()):
-        raise ValueError(f"{names[1]}: expected a truth of numbers, found {bad} of {truth.size} pixels NaN or infinite")
+        raise ValueError(
+            f"{names[1]}: expected a ground truth of numbers, found {bad} of {truth.size} pixels NaN or infinite"
+        )
     return frame, truth
 
 

@@ -21,19 +21,18 @@ from quietfield.planes import fill_invalid
 
 from .cases import Image, Listed, as_file, read_case
 from .metrics import affine_fit, micro_ssim, psnr_affine, rmse, si_psnr, ssim, st_snr
+from .results import NAN
 
 log = logging.getLogger(__name__)
-
-NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of one image, before (`noisy_`) and after; of a stack, their means over its planes.
+    """The metrics of one image, before (`noisy_`) and after; of a stack, their means over its planes.
 
     SI-PSNR, and PSNR and SSIM after the least-squares affine fit (dB, dB, none), MicroSSIM, RMSE and
     stSNR (dB; NaN unless it is a stack). The last two are of the answer as it is, in the frame's
-    intensity units; the truth, whose units may be others, is mapped onto the frame by least squares.
+    intensity units; the ground truth, whose units may be others, is mapped onto the frame by least squares.
     For a model that enlarges, before is the frame's bicubic enlargement. `mpix_per_s` is of the input.
     """
 
@@ -70,7 +69,7 @@ def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) ->
     Raises
     ------
     ValueError
-        If there are no cases, a file is missing or unreadable, the shapes do not match, or a truth
+        If there are no cases, a file is missing or unreadable, the shapes do not match, or a ground truth
         is constant or holds NaN.
     """
     results = []
@@ -89,8 +88,8 @@ def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) ->
             before = enlarge(planes, denoiser.network.scale).reshape(truth.shape)
             try:
                 matched = affine_fit(before, truth)
-                found = {f"noisy_{k}": v for k, v in figures(truth, matched, before, micro).items()}
-                found |= figures(truth, matched, answer, micro)
+                found = {f"noisy_{k}": v for k, v in metrics_of(truth, matched, before, micro).items()}
+                found |= metrics_of(truth, matched, answer, micro)
             except ValueError as error:
                 raise ValueError(f"{case.image}: {error}") from error
             results.append(Result(case.set, case.image, case.channel, **found, mpix_per_s=speed))
@@ -99,12 +98,12 @@ def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) ->
     return results
 
 
-def figures(truth: Image, matched: Image, image: Image, micro: bool = True) -> dict[str, float]:
-    """All figures of an image (Y, X) or stack (T, Y, X); `matched` is the truth in the image's units."""
+def metrics_of(truth: Image, matched: Image, image: Image, micro: bool = True) -> dict[str, float]:
+    """All metrics of an image (Y, X) or stack (T, Y, X); `matched` is the ground truth in the image's units."""
     pairs = list(zip(truth, image, strict=True)) if truth.ndim == 3 else [(truth, image)]
 
-    def mean(figure: Callable[[Image, Image], float]) -> float:
-        return float(np.mean([figure(t, i) for t, i in pairs]))
+    def mean(metric: Callable[[Image, Image], float]) -> float:
+        return float(np.mean([metric(t, i) for t, i in pairs]))
 
     return {
         "si_psnr": mean(si_psnr),
@@ -122,10 +121,3 @@ def enlarge(planes: Image, scale: int) -> Image:
         return planes
     image = torch.from_numpy(planes.astype(np.float64))[None]
     return functional.interpolate(image, scale_factor=scale, mode="bicubic", align_corners=False)[0].numpy()
-
-
-def means(results: list[Result], name: str) -> tuple[float, float, float, float]:
-    """Mean SI-PSNR and SSIM of a set: noisy, noisy, denoised, denoised."""
-    rows = [(r.noisy_si_psnr, r.noisy_ssim, r.si_psnr, r.ssim) for r in results if r.set == name]
-    a, b, c, d = np.mean(rows, axis=0)
-    return float(a), float(b), float(c), float(d)

@@ -1,4 +1,4 @@
-"""Figures of quality, as the challenge and the field define them."""
+"""Metrics of quality, as the challenge and the field define them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def _pair(truth: Array, prediction: Array) -> tuple[NDArray[np.float64], NDArray
     t = np.asarray(truth, dtype=np.float64)
     p = np.asarray(prediction, dtype=np.float64)
     if t.shape != p.shape:
-        raise ValueError(f"metrics: expected equal shapes, found truth {t.shape} and prediction {p.shape}")
+        raise ValueError(f"metrics: expected equal shapes, found ground truth {t.shape} and prediction {p.shape}")
     if np.ptp(t) == 0:
-        raise ValueError("metrics: the truth is constant, so no figure is defined for it")
+        raise ValueError("metrics: the ground truth is constant, so no metric is defined for it")
     return t, p
 
 
@@ -33,7 +33,7 @@ def rmse(truth: Array, prediction: Array) -> float:
     """Root of the mean squared difference, in the units of both."""
     t, p = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if t.shape != p.shape:
-        raise ValueError(f"metrics: expected equal shapes, found truth {t.shape} and prediction {p.shape}")
+        raise ValueError(f"metrics: expected equal shapes, found ground truth {t.shape} and prediction {p.shape}")
     return float(np.sqrt(((t - p) ** 2).mean()))
 
 
@@ -52,7 +52,7 @@ def si_psnr(truth: Array, prediction: Array) -> float:
     Raises
     ------
     ValueError
-        If the shapes differ or the truth is constant.
+        If the shapes differ or the ground truth is constant.
     """
     t, p = _pair(truth, prediction)
     g = (t - t.mean()) / t.std()
@@ -63,7 +63,7 @@ def si_psnr(truth: Array, prediction: Array) -> float:
 
 
 def affine_fit(truth: Array, prediction: Array) -> NDArray[np.float64]:
-    """k * prediction + b with the k and b that come closest to the truth in least squares."""
+    """k * prediction + b with the k and b that come closest to the ground truth in least squares."""
     t, p = _pair(truth, prediction)
     centred = p - p.mean()
     power = float((centred * centred).sum())
@@ -73,7 +73,7 @@ def affine_fit(truth: Array, prediction: Array) -> NDArray[np.float64]:
 
 
 def ssim(truth: Array, prediction: Array) -> float:
-    """Structural similarity of the affinely fitted prediction, with the truth's max - min as range.
+    """Structural similarity of the affinely fitted prediction, with the ground truth's max - min as range.
 
     scikit-image's `structural_similarity` with its defaults (uniform 7x7 windows).
 
@@ -89,9 +89,9 @@ def ssim(truth: Array, prediction: Array) -> float:
 
 
 def psnr_affine(truth: Array, prediction: Array) -> float:
-    """PSNR in dB of the affinely fitted prediction, with the truth's max - min as range.
+    """PSNR in dB of the affinely fitted prediction, with the ground truth's max - min as range.
 
-    With this range it is the SI-PSNR: standardising the truth changes neither the fit nor the ratio.
+    With this range it is the SI-PSNR: standardising the ground truth changes neither the fit nor the ratio.
     """
     return psnr(truth, affine_fit(truth, prediction), float(np.ptp(np.asarray(truth, dtype=np.float64))))
 
@@ -110,7 +110,7 @@ def micro_ssim(truth: Array, prediction: Array) -> float:
     Raises
     ------
     ValueError
-        If the shapes differ, the truth is constant, or the package is not installed.
+        If the shapes differ, the ground truth is constant, or the package is not installed.
     """
     t, p = _pair(truth, prediction)
     try:
@@ -127,18 +127,18 @@ def st_snr(truth: Array, prediction: Array) -> float:
     """Spatio-temporal signal-to-noise ratio in dB, the measure of the calcium imaging challenge (CIDC25).
 
     Half the mean over the frames, and half the mean over the pixels' traces in time, of
-    10 log10(sum(y y) / sum((y - x) (y - x))), y being the truth. Gain and offset count.
+    10 log10(sum(y y) / sum((y - x) (y - x))), y being the ground truth. Gain and offset count.
 
     Parameters
     ----------
     truth, prediction : ndarray
-        (T, Y, X), any real dtype, the same units. Frames and traces in which the truth is zero
+        (T, Y, X), any real dtype, the same units. Frames and traces in which the ground truth is zero
         throughout are left out.
 
     Raises
     ------
     ValueError
-        If the shapes differ or are not (T, Y, X), or the truth is constant.
+        If the shapes differ or are not (T, Y, X), or the ground truth is constant.
     """
     t, p = _pair(truth, prediction)
     if t.ndim != 3:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,9 @@ from ..data.synthetic import DOSES, degrade
 from .cases import Case, Loaded
 from .evaluate import enlarge
 from .metrics import si_psnr, ssim
-from .tables import markdown
+from .results import markdown, mean, write
 
-SIGMA = 2.2  # width of the point spread function, in pixels of the truth: the middle of what is trained with
+SIGMA = 2.2  # width of the point spread function, in pixels of the ground truth: the middle of what is trained with
 SEED = 2
 SIDE = 96  # pixels of the frame that the figure shows
 
@@ -63,8 +62,8 @@ def measure(model: Path, data: Path) -> list[Result]:
     results = []
     for case in cases(data):
         for method, answer in _answers(methods, case.noisy).items():
-            figures = si_psnr(case.truth, answer), ssim(case.truth, answer)
-            results.append(Result(case.image, float(case.set), method, *figures))
+            metrics = si_psnr(case.truth, answer), ssim(case.truth, answer)
+            results.append(Result(case.image, float(case.set), method, *metrics))
     return results
 
 
@@ -77,8 +76,8 @@ def table(results: list[Result]) -> str:
     for method in dict.fromkeys(r.method for r in results):
         cells = []
         for dose in doses:
-            rows = [(r.si_psnr, r.ssim) for r in results if (r.method, r.photons) == (method, dose)]
-            quality, similarity = np.mean(rows, axis=0)
+            rows = [r for r in results if (r.method, r.photons) == (method, dose)]
+            quality, similarity = mean(rows, "si_psnr", "ssim")
             cells.append(f"{quality:.2f} / {similarity:.3f}")
         lines.append([method, *cells])
     return markdown([f"mean SI-PSNR (dB) / SSIM of {images} images", *titles], lines)
@@ -86,26 +85,22 @@ def table(results: list[Result]) -> str:
 
 def write_csv(results: list[Result], path: Path) -> None:
     """Per-image values."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "photons", "method", "si_psnr", "ssim"])
-        for r in results:
-            writer.writerow([r.image, f"{r.photons:g}", r.method, f"{r.si_psnr:.4f}", f"{r.ssim:.4f}"])
+    write(path, results, formats={"photons": "g"})
 
 
 def figure(model: Path, data: Path, target: Path) -> None:
-    """Crops of the first held-out image as a PNG: a row for each dose, a column for each method and the truth."""
+    """Crops of the first held-out image as a PNG: a row for each dose; columns for the methods and the ground truth."""
     from matplotlib.figure import Figure
 
     methods, found = _methods(model), list(cases(data))
     found = [case for case in found if case.image == found[0].image]
-    columns = len(methods) + 3  # and the frame, bicubic, and the truth
+    columns = len(methods) + 3  # and the frame, bicubic, and the ground truth
     picture = Figure(figsize=(2.6 * columns, 2.8 * len(found)))
     panels = picture.subplots(len(found), columns, squeeze=False)
     for row, case in zip(panels, found, strict=True):
         frame = f"frame, {case.set} photo-electrons"
-        images = {frame: np.kron(case.noisy, np.ones((2, 2))), **_answers(methods, case.noisy), "truth": case.truth}
+        shown = np.kron(case.noisy, np.ones((2, 2)))
+        images = {frame: shown, **_answers(methods, case.noisy), "ground truth": case.truth}
         for axes, (title, image) in zip(row, images.items(), strict=True):
             crop = middle(image, 2 * SIDE)
             # Each by its own range: the methods differ in sharpness, and so in how bright a line is.

@@ -1,0 +1,75 @@
+"""What is looked at of a series, before anything is decided: some of its planes, from its beginning to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quietfield.adapt.series import Series
+from quietfield.files.stack import Stack
+from quietfield.network.normalise import noise_std
+from quietfield.planes import middle
+from quietfield.repair.outliers import find_outliers
+from quietfield.repair.repair import Repair
+
+LOOKED = 8  # planes, spread over the series
+KEPT = 4  # of them, those with the most contrast
+LEAST_CONTRAST = 0.5  # of the best one's, that the others have: a blank plane tells nothing
+PERSISTENT = 4  # planes at least, whose mean tells what is an outlier in each of them
+LARGEST = 512  # side of what is kept of each plane, in the middle
+
+Planes = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Planes that tell what a series is like.
+
+    Attributes
+    ----------
+    planes : ndarray
+        (N, Y, X), intensity units, repaired: the middle of those with contrast.
+    best : tuple of int
+        Line and place in it of the one with the most.
+    always : ndarray or None
+        bool, (Y, X) of whole planes: pixels that are outliers in every plane.
+    """
+
+    planes: Planes
+    best: tuple[int, int]
+    always: NDArray[np.bool_] | None
+
+    @staticmethod
+    def of(stack: Stack, series: Series, repair: Repair) -> Probe:
+        """Look at a series of a stack."""
+        length = len(series.lines[0])
+        every = len(series.lines) * length
+        places = dict.fromkeys(int(k) for k in np.linspace(0, every - 1, min(every, LOOKED)))
+        crops, mean = [], np.zeros(1)
+        for k in places:
+            plane = repair(stack.plane(series.lines[k // length][k % length])).plane
+            mean = mean + plane.astype(np.float64) / len(places)
+            crops.append(middle(plane, LARGEST))
+        contrast = np.array([_contrast(crop) for crop in crops])
+        order = np.argsort(-contrast, kind="stable")
+        chosen = sorted(k for k in order[:KEPT] if contrast[k] >= LEAST_CONTRAST * contrast[order[0]])
+        best = list(places)[int(order[0])]
+        always = find_outliers(mean) if len(places) >= PERSISTENT and repair.outliers != "off" else None
+        planes = np.stack([crops[k] for k in chosen])
+        return Probe(planes, (best // length, best % length), always if always is not None and always.any() else None)
+
+    def beside(self, stack: Stack, series: Series, count: int, repair: Repair) -> Planes:
+        """The middle of planes (N, Y, X) that follow each other, at most so many, around the best one."""
+        line = series.lines[self.best[0]]
+        start = min(max(0, self.best[1] - count // 2), max(0, len(line) - count))
+        return np.stack([middle(repair(stack.plane(i)).plane, LARGEST) for i in line[start : start + count]])
+
+
+def _contrast(plane: Planes) -> float:
+    """Spread of a plane in that of its noise: about 1 where there is nothing but noise, 0 where there is nothing."""
+    x = plane.astype(np.float64)
+    spread, noise = float(x.std()), float(noise_std(x[None])[0, 0, 0])
+    return 0.0 if spread <= 1e-12 * abs(float(x.mean())) else spread / max(noise, 1e-9 * spread)

@@ -1,0 +1,90 @@
+"""Planes whose brightness spans more than a network can see at once, cut into layers by brightness.
+
+A network without biases that is centred on a plane's mean denoises a region worse, the farther its level lies from that
+mean in units of its noise. Such a plane is denoised once for each layer: what is brighter or darker is filled from its
+neighbourhood, and the answers are put together, each where its layer is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from quietfield.noise.line import NoiseLine
+from quietfield.repair.fill import filled
+
+Array = NDArray[np.float64]
+
+FAR = 20.0  # standard deviations of a region's noise, that its level is from the mean, where the network loses
+LEAST = 8  # pixels of those that are looked at, that are worth another pass
+STEP = 2  # every second pixel is looked at
+MOST = 4  # layers
+BLEND = 10.0  # standard deviations of the noise, over which one layer passes into the next, at most
+SMALLEST = 32  # pixels of a side, below which a plane is one layer
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a network sees, and how far its answer counts.
+
+    Attributes
+    ----------
+    plane : ndarray
+        (Y, X), intensity units.
+    weight : ndarray or None
+        (Y, X), 0 to 1; the weights of a plane's layers add up to 1. None where it is the only one.
+    """
+
+    plane: NDArray[Any]
+    weight: NDArray[np.float32] | None = None
+
+
+def layers(plane: NDArray[Any]) -> list[Layer]:
+    """The layers of a plane (Y, X), any real dtype, finite; nearly always one, which is the plane itself."""
+    if min(plane.shape) < SMALLEST:
+        return [Layer(plane)]
+    x = plane.astype(np.float64)
+    offset = float(x.mean())
+    x -= offset
+    noise = NoiseLine.robust(x.astype(np.float32))
+    cuts = _cuts(x[::STEP, ::STEP].ravel(), noise)
+    if not cuts:
+        return [Layer(plane)]
+    level = noise.stabilised(ndimage.median_filter(x, 3))
+    found, below = [], np.zeros(plane.shape)  # how far a pixel has passed beyond the cut before
+    edges = [(-np.inf, 0.0), *cuts, (np.inf, 0.0)]
+    for (low, low_width), (high, high_width) in itertools.pairwise(edges):
+        above = np.zeros(plane.shape) if high == np.inf else np.clip((level - high) / (2 * high_width) + 0.5, 0, 1)
+        weight = (1 - above) if low == -np.inf else below - above
+        outside = (level < low - low_width) | (level > high + high_width)
+        found.append(Layer(filled(x, outside) + offset, weight.astype(np.float32)))
+        below = above
+    return found
+
+
+def _cuts(levels: Array, noise: NoiseLine, most: int = MOST) -> list[tuple[float, float]]:
+    """Where levels are cut, and half the width over which layers blend, both in standard deviations of the noise."""
+    off = np.abs(levels - levels.mean()) / np.sqrt(noise.variance(levels.astype(np.float32)))
+    if most < 2 or (off > FAR).sum() < LEAST:
+        return []
+    values = np.sort(noise.stabilised(levels))
+    cut, apart = _best_cut(values)
+    under = noise.stabilised(levels) < cut
+    width = max(1e-9, min(BLEND, apart / 4))
+    lower = _cuts(levels[under], noise, most // 2)
+    upper = _cuts(levels[~under], noise, most // 2)
+    return [*lower, (cut, width), *upper]
+
+
+def _best_cut(values: Array) -> tuple[float, float]:
+    """Between the two groups of sorted values that differ most (Otsu, 1979), and how far their means are apart."""
+    count = np.arange(1, len(values))
+    total = np.cumsum(values)
+    left, right = total[:-1] / count, (total[-1] - total[:-1]) / (len(values) - count)
+    k = int(np.argmax(count * (len(values) - count) * (right - left) ** 2))
+    return float(values[k] + values[k + 1]) / 2, float(right[k] - left[k])

@@ -1,0 +1,209 @@
+"""Areas of one constant value: borders of registration and stitching, saturated areas, burnt-in bars and text.
+
+Such pixels are no measurement. Noise repeats a value now and then; it does not repeat it all over an area.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Mask = NDArray[np.bool_]
+
+SIDES = (
+    2,
+    3,
+    5,
+    9,
+    17,
+    33,
+)  # pixels, of the solid squares that an area is made of: the less its value is rare, the larger
+CHANCE = 1e-3  # solid squares that a plane of noise may have
+AROUND = 8  # pixels, as far as is looked how rare the value is
+VALUES = 8  # of a plane that are looked at, those with the most solid squares
+MORE = 3.0  # times as many squares of 2 x 2 as independent pixels would make: else their value is not looked at
+SHARP = 0.5  # of an area's height above the rest, that a step at its edge has
+RUN = 5  # pixels
+STEPS = 2.0  # of the least difference between values, that an area differs from what is beside it
+
+
+@dataclass(frozen=True)
+class Area:
+    """The pixels of one value that are no measurement.
+
+    Attributes
+    ----------
+    mask : ndarray
+        bool, (Y, X).
+    value : float
+        Of all of them, intensity units.
+    border : bool
+        Whether they lie along the plane's border, and are not just saturated there.
+    brightest : bool
+        Whether nothing is brighter: saturated pixels, or something burnt in.
+    sharp : bool
+        Whether it ends in a step, so that the network must not see it. What is saturated passes into what is bright.
+    """
+
+    mask: Mask
+    value: float
+    border: bool
+    brightest: bool
+    sharp: bool = True
+
+    def words(self) -> str:
+        """What a user sees of a border."""
+        rows, columns = (_full(np.asarray(self.mask.all(axis=axis))) for axis in (1, 0))
+        rest = self.mask.copy()
+        y, x = rest.shape
+        rest[: rows[0]] = rest[y - rows[1] :] = rest[:, : columns[0]] = rest[:, x - columns[1] :] = False
+        parts = [f"{n} {name}" for name, n in (("rows", sum(rows)), ("columns", sum(columns))) if n]
+        if rest.sum() > 0.01 * self.mask.sum():
+            parts = [f"{100 * self.mask.mean():.2g} % of the plane"]
+        return f"a constant border of {' and '.join(parts)} (value {self.value:g})"
+
+
+def _is_sharp(mask: Mask, plane: NDArray[Any], value: float) -> bool:
+    """Whether what is beside an area is nearer to the rest of the plane than to it."""
+    window = _bounds(mask, 2)
+    beside = plane[window][_grown(mask[window], 1) & ~mask[window]].astype(np.float64)
+    rest = float(np.nanmedian(plane[~mask]))
+    return bool(value - np.nanmedian(beside) > SHARP * (value - rest))
+
+
+def _full(lines: Mask) -> tuple[int, int]:
+    """How many lines are full, from the first on and from the last."""
+    empty = np.flatnonzero(~lines)
+    return (int(empty[0]), len(lines) - 1 - int(empty[-1])) if len(empty) else (len(lines), 0)
+
+
+def find_areas(plane: NDArray[Any]) -> list[Area]:
+    """The areas of a constant value; none in a plane that is constant all over.
+
+    Parameters
+    ----------
+    plane : ndarray
+        (Y, X), any real dtype, intensity units; NaN is equal to nothing.
+
+    Returns
+    -------
+    list of Area
+        Values at the plane's border, and inside of it only its darkest and its brightest one.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> plane = numpy.random.default_rng(0).poisson(50, (64, 64))
+    >>> plane[:12] = 0
+    >>> [area.words() for area in find_areas(plane)]
+    ['a constant border of 12 rows (value 0)']
+    """
+    if min(plane.shape) < max(SIDES[:3]):
+        return []
+    solid = _solid(plane)
+    if not solid.any():
+        return []
+    values, counts = np.unique(plane[:-1, :-1][solid], return_counts=True)
+    least, most = plane[np.isfinite(plane)].min(), plane[np.isfinite(plane)].max()
+    if least == most:
+        return []
+    found = []
+    for k in np.argsort(-counts)[:VALUES]:
+        value, same = values[k], plane == values[k]
+        if counts[k] <= MORE * (1 + plane.size * float(same.mean()) ** 4):
+            continue
+        if value not in (least, most) and not _runs_along_border(same):
+            continue
+        area = _area(same, plane, value)
+        if area is None:
+            continue
+        for border, mask in _parts(area):
+            if mask.any() and (border or value in (least, most)):
+                brightest = bool(value == most)
+                full = any(lines.any() for lines in (mask.all(axis=0), mask.all(axis=1)))
+                sharp = not brightest or _is_sharp(mask, plane, float(value))
+                found.append(Area(mask, float(value), border and (full or not brightest), brightest, sharp))
+    return found
+
+
+def _solid(plane: NDArray[Any]) -> Mask:
+    """Where squares of 2 x 2 are of one value, by their first pixel."""
+    right = plane[:, 1:] == plane[:, :-1]
+    result: Mask = right[1:] & right[:-1] & (plane[1:, :-1] == plane[:-1, :-1])
+    return result
+
+
+def _runs_along_border(same: Mask) -> bool:
+    """Whether some pixels of a value follow each other on one of the four sides."""
+    sides = [same[0], same[-1], same[:, 0], same[:, -1]]
+    return any(np.convolve(side, np.ones(RUN), "valid").max() > RUN - 0.5 for side in sides)
+
+
+def _area(same: Mask, plane: NDArray[Any], value: Any) -> Mask | None:
+    """Of the pixels of a value, those of areas that are no chance."""
+    window = _bounds(same, 2 * AROUND)
+    inside = same[window]
+    for side in SIDES:
+        opened = _opened(inside, side)
+        if not opened.any():
+            return None
+        near = _grown(opened, AROUND)
+        rare = near & ~opened
+        share = float(inside[rare].mean()) if rare.any() else 0.0
+        if share ** (side * side) * plane.size < CHANCE:
+            edge = _grown(opened, 1) & ~inside
+            step = _step(plane)
+            if edge.any() and np.median(np.abs(plane[window][edge].astype(np.float64) - float(value))) < STEPS * step:
+                return None  # a smooth picture in few steps has such areas
+            result = np.zeros_like(same)
+            result[window] = ndimage.binary_propagation(opened, mask=inside & near)
+            return result
+    return None
+
+
+def _bounds(mask: Mask, margin: int) -> tuple[slice, slice]:
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    y, x = (slice(max(0, int(found[0]) - margin), int(found[-1]) + 1 + margin) for found in (rows, columns))
+    return y, x
+
+
+def _opened(mask: Mask, side: int) -> Mask:
+    """What squares of a side inside of a mask cover."""
+    corners = ndimage.minimum_filter(mask, side, mode="constant", cval=False, origin=-(side // 2) + (side % 2 == 0))
+    return _cover(corners, side)
+
+
+def _cover(corners: Mask, side: int) -> Mask:
+    result: Mask = ndimage.maximum_filter(
+        corners, side, mode="constant", cval=False, origin=side // 2 - (side % 2 == 0)
+    )
+    return result
+
+
+def _grown(mask: Mask, by: int) -> Mask:
+    result: Mask = ndimage.maximum_filter(mask, 2 * by + 1, mode="constant", cval=False)
+    return result
+
+
+def _step(plane: NDArray[Any]) -> float:
+    """The least difference between values."""
+    values = np.unique(plane.ravel()[:: max(1, plane.size // 2**14)])
+    values = values[np.isfinite(values)].astype(np.float64)
+    return float(np.diff(values).min()) if len(values) > 1 else 0.0
+
+
+def _parts(area: Mask) -> Iterator[tuple[bool, Mask]]:
+    """The part that touches the plane's border, and the part that does not."""
+    labels, count = ndimage.label(area)
+    sides = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    touches = np.zeros(count + 1, bool)
+    touches[sides] = True
+    touches[0] = False
+    border = touches[labels]
+    yield True, border
+    yield False, area & ~border

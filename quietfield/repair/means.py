@@ -1,0 +1,36 @@
+"""A denoiser moves light; it makes none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOLERANCE = 0.0025  # of a plane's light, that the answer may have more or less
+
+
+def with_mean_of(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray[np.float32]:
+    """An answer of the plane's mean; where it was not, and most pixels are dark, none is darker than those.
+
+    Parameters
+    ----------
+    answer : ndarray
+        float32, (Y, X) or larger, intensity units.
+    plane : ndarray
+        (Y, X), any real dtype: what was denoised.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> with_mean_of(numpy.array([[-1, 1, 4]], "float32"), numpy.array([[0, 0, 3]])).tolist()
+    [[0.0, 0.6000000238418579, 2.4000000953674316]]
+    """
+    least, mean = float(plane.min()), float(plane.mean(dtype=np.float64))
+    light = mean - least
+    if not light > 0 or abs(float(answer.mean(dtype=np.float64)) - mean) <= TOLERANCE * light:
+        return answer
+    if np.median(plane) == least:  # counts of photons, most of them none
+        answer = np.maximum(answer, np.float32(least))
+    found = float(answer.mean(dtype=np.float64)) - least
+    return (least + (answer - np.float64(least)) * (light / found)).astype(np.float32)

@@ -1,0 +1,227 @@
+"""Isolated outliers: hot, dead and stuck pixels, cosmic rays, bright and dead lines. Found by the image's own noise.
+
+An optic spreads the light of a point over neighbouring pixels. A pixel (or a cluster of up to 2 x 2) that stands out of
+its surroundings by far more than noise, while its neighbours do not, is no point of the specimen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from quietfield.noise.line import NoiseLine
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Places = NDArray[np.int64]
+
+FAR = 8.0  # standard deviations of the noise, by which an outlier stands out at least
+SHARP = 1.0  # pixels, the least standard deviation of a point of light that an optic makes
+OUT = 64.0  # squared standard deviations, of a pixel near an outlier that is another outlier perhaps
+LINE = 0.5  # of the excess of a pixel, that the pixels on both sides of it have where it is part of a line
+ROUNDS = 3  # as long as outliers hide each other
+SMALLEST = 8  # pixels of a side, below which nothing is said
+LINE_FAR = 8.0  # times as far as others, stands a bright or dead row out, or a column
+LINE_PARTS, LINE_SHARE = 8, 0.9  # in that share of its parts
+LIGHT = 1.3  # times the noise of the rows beside it, a row has that is bright by light
+BESIDE = 0.25  # of its excess, that the rows beside it have at most
+
+
+# What lies around a pixel, as shifts along Y and X.
+NEXT = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+BORDER = [(i, j) for i in range(-2, 3) for j in range(-2, 3) if max(abs(i), abs(j)) == 2]
+AXES, DIAGONALS = [(-2, 0), (2, 0), (0, -2), (0, 2)], [(-2, -2), (-2, 2), (2, -2), (2, 2)]
+STEPS = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (1, -2), (2, 1), (2, -1))
+DIRECTIONS = [[(k * i, k * j) for k in (-2, -1, 1, 2)] for i, j in STEPS]
+REACH = 4  # pixels, of these
+PATCH = [(i, j) for i in range(-2, 3) for j in range(-2, 3)]
+# Where the other pixels of a patch are outside of each of the four squares of 2 x 2 that hold its middle.
+OUTSIDE = np.array(
+    [[not (a in (0, i) and b in (0, j)) for a, b in PATCH] for i in (-1, 1) for j in (-1, 1)], np.float32
+)
+# What a point of light gives them, wherever in the middle pixel it is.
+POINTS = np.array(
+    [
+        [np.exp(-((a - y) ** 2 + (b - x) ** 2) / 2 / SHARP**2) for a, b in PATCH]
+        for y in (-0.5, -0.25, 0, 0.25, 0.5)
+        for x in (-0.5, -0.25, 0, 0.25, 0.5)
+    ],
+    np.float32,
+)
+
+
+def find_outliers(plane: NDArray[Any]) -> Mask:
+    """Where a plane has isolated outliers.
+
+    Parameters
+    ----------
+    plane : ndarray
+        (Y, X), any real dtype, finite, intensity units.
+
+    Returns
+    -------
+    ndarray
+        bool, (Y, X).
+
+    Examples
+    --------
+    >>> import numpy
+    >>> plane = numpy.random.default_rng(0).normal(100, 2, (64, 64))
+    >>> plane[20, 30] += 500
+    >>> numpy.argwhere(find_outliers(plane)).tolist()
+    [[20, 30]]
+    """
+    found = np.zeros(plane.shape, bool)
+    if min(plane.shape) < SMALLEST:
+        return found
+    x = _single(plane)
+    for _ in range(ROUNDS):
+        noise = NoiseLine.robust(x)
+        new = _isolated(x, noise, dark=False) | _isolated(x, noise, dark=True)
+        for axis in (0, 1):
+            new |= _lines(x, axis)
+        new &= ~found
+        if not new.any():
+            break
+        found |= new
+        x = replaced(x, found)
+    return found
+
+
+def _single(plane: NDArray[Any]) -> Array:
+    """In float32 and centred, so that no offset costs digits."""
+    x = np.asarray(plane, np.float64)
+    return (x - np.median(x.ravel()[:: max(1, x.size // 2**13)])).astype(np.float32)
+
+
+def _isolated(plane: Array, noise: NoiseLine, dark: bool) -> Mask:
+    """Where single pixels or small clusters stand out, upwards or downwards, and their surroundings do not."""
+    padded = np.pad(plane, REACH, mode="reflect")
+    sign = -1 if dark else 1
+    rows, columns = _candidates(plane, padded, noise, dark)
+
+    def values(shifts: list[tuple[int, int]]) -> Array:
+        return sign * np.stack([padded[REACH + rows + i, REACH + columns + j] for i, j in shifts], axis=1)
+
+    found = np.zeros(plane.shape, bool)
+    base = np.median(values(BORDER), axis=1)
+    own = sign * plane[rows, columns] - base
+    keep = own > _far(noise, sign * base)
+    rows, columns, base, own = rows[keep], columns[keep], base[keep], own[keep]
+    if len(rows):
+        goes_on = np.max([values(shifts).mean(axis=1) for shifts in DIRECTIONS], axis=0) - base
+        excess = values(PATCH) - base[:, None]
+        chosen = (_misfit_alone(excess, base, noise, sign) < _misfit_light(excess, base, noise, sign)) & (
+            goes_on < LINE * own
+        )
+        found[rows[chosen], columns[chosen]] = True
+    return found
+
+
+def _far(noise: NoiseLine, level: Array) -> Array:
+    """How far above a level noise does not reach: of Gaussian noise, and with the long tail of Poisson noise."""
+    result: Array = (FAR * np.sqrt(noise.variance(level)) + FAR**2 / 4 * noise.photon).astype(np.float32)
+    return result
+
+
+def _candidates(
+    plane: Array, padded: Array, noise: NoiseLine, dark: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A sieve over the whole plane: what stands out of four pixels two steps away, of either four."""
+    y, x = plane.shape
+    most, least = (np.minimum, np.maximum) if dark else (np.maximum, np.minimum)
+
+    def four(shifts: list[tuple[int, int]]) -> Array:
+        views = [padded[REACH + i : REACH + i + y, REACH + j : REACH + j + x] for i, j in shifts]
+        result: Array = most(views[0], views[1])
+        for view in views[2:]:
+            most(result, view, out=result)
+        return result
+
+    level = four(AXES)
+    least(level, four(DIAGONALS), out=level)
+    excess = np.subtract(level, plane, out=level) if dark else np.subtract(plane, level, out=level)
+    rows, columns = np.nonzero(excess > _far(noise, plane.min(keepdims=True))[0, 0])
+    return rows, columns
+
+
+def _misfit_alone(excess: Array, base: Array, noise: NoiseLine, sign: int) -> Array:
+    """How badly the patches (N, 25) around pixels are a flat level outside of a square of 2 x 2, in the noise."""
+    variance = noise.variance(sign * base)[:, None]
+    result: Array = np.min(np.minimum(excess**2 / variance, OUT) @ OUTSIDE.T, axis=1)
+    return result
+
+
+def _misfit_light(excess: Array, base: Array, noise: NoiseLine, sign: int) -> Array:
+    """How badly they are points of light, as sharp as an optic makes them, on a flat level."""
+    least = np.full(len(excess), np.inf, np.float32)
+    for point in POINTS:
+        model = np.maximum(excess @ point / (point @ point), 0)[:, None] * point
+        variance = noise.variance(sign * base)[:, None] + np.float32(noise.photon) * model
+        np.minimum(least, np.minimum((excess - model) ** 2 / variance, OUT).sum(axis=1), out=least)
+    return least
+
+
+def _lines(plane: Array, axis: int) -> Mask:
+    """Whole rows (axis 0) or columns (1), single or in pairs, that are off by an electronic offset, or say nothing.
+
+    An optic spreads a line over its neighbours; and what is off by light has the noise of so much more light.
+    """
+    lines = plane if axis == 0 else plane.T
+    count, length = lines.shape
+    found = np.zeros(plane.shape, bool)
+    if count < 4 * SMALLEST or length < 4 * SMALLEST:
+        return found
+    level = lines.mean(axis=1)
+    padded = np.pad(level, 3, mode="reflect")
+    around = np.median([padded[3 + k : 3 + k + count] for k in (-3, -2, 2, 3)], axis=0)
+    off = level - around
+    usual = float(np.median(np.abs(off - np.median(off)))) / 0.6745
+    chance = float(np.median(lines.std(axis=1))) / length**0.5
+    far = np.flatnonzero(np.abs(off) > LINE_FAR * max(usual, chance, 1e-30))
+    for group in np.split(far, np.flatnonzero(np.diff(far) > 1) + 1):
+        if 0 < len(group) <= 2 and _electronic(lines, group, off):
+            (found if axis == 0 else found.T)[group] = True
+    return found
+
+
+def _electronic(lines: Array, group: NDArray[np.int64], off: Array) -> bool:
+    """Whether lines are off by the same all along, with neighbours that are not, and without the noise of light."""
+    count, beside = len(lines), [group[0] - 1, group[-1] + 1]
+    inside = [k for k in beside if 0 <= k < count]
+    if any(abs(off[k]) > BESIDE * np.abs(off[group]).min() for k in inside):
+        return False
+    near = lines[[k for k in (group[0] - 2, group[-1] + 2) if 0 <= k < count] or inside].mean(axis=0)
+    for k in group:
+        parts = np.array_split(lines[k] - near, LINE_PARTS)
+        same = np.mean([np.median(part) / off[k] > 0.5 for part in parts])
+        # Differences along the line see its noise, and next to nothing of the specimen.
+        own, usual = (float(np.median(np.abs(np.diff(line)))) for line in (lines[k], lines[inside].ravel()))
+        if same < LINE_SHARE or (off[k] > 0 and own > LIGHT * usual):
+            return False
+    return True
+
+
+def replaced(plane: NDArray[Any], mask: Mask) -> Any:
+    """A plane whose masked pixels are the median of their neighbours that are not; the nearest ones where all are."""
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return plane
+    result = plane.copy()
+    values = np.pad(np.where(mask, np.nan, plane), 2, mode="reflect")
+    for shifts in (NEXT, NEXT + BORDER):
+        around = np.sort(np.stack([values[2 + rows + i, 2 + columns + j] for i, j in shifts]), axis=0)
+        known = (~np.isnan(around)).sum(axis=0)
+        there = np.arange(len(rows))
+        low, high = (around[k, there] for k in (np.maximum(known - 1, 0) // 2, known // 2 * (known > 0)))
+        some = known > 1
+        result[rows[some], columns[some]] = ((low + high) / 2)[some]
+        rows, columns = rows[~some], columns[~some]
+        if not len(rows):
+            return result
+    nearest = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
+    result[rows, columns] = plane[tuple(nearest[:, rows, columns])]
+    return result

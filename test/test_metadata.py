@@ -229,6 +229,20 @@ def test_no_size_is_no_inch(tmp_path: Path, tiny: Denoiser) -> None:
         assert tif.pages[0].tags["ResolutionUnit"].value == 1
     denoise_file(tiny, tmp_path / "x.tif", tmp_path / "y.ome.tif", ALONE)
     assert pixels_of(tmp_path / "y.ome.tif").get("PhysicalSizeX") is None
+    denoise_file(tiny, tmp_path / "x.tif", tmp_path / "p.tif", ALONE, form=Form(platform=True))
+    denoise_file(tiny, tmp_path / "p.tif", tmp_path / "y.tif", ALONE)
+    with tifffile.TiffFile(tmp_path / "y.tif") as tif:
+        assert tif.pages[0].tags["ResolutionUnit"].value == 1
+
+
+def test_an_answer_to_an_answer_has_one_note(tmp_path: Path, tiny: Denoiser) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", counts(4, 24, 30), imagej=True, metadata={"axes": "ZYX", "Info": "one"})
+    denoise_file(tiny, tmp_path / "x.tif", tmp_path / "y.tif", ALONE)
+    denoise_file(tiny, tmp_path / "y.tif", tmp_path / "z.tif", ALONE)
+    with tifffile.TiffFile(tmp_path / "z.tif") as tif:
+        assert tif.imagej_metadata["Info"].count("denoised by") == 1
+        assert tif.imagej_metadata["Info"].startswith("one\n")
+        assert tif.pages[0].software.count("quietfield") == 1
 
 
 @pytest.mark.parametrize(

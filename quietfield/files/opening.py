@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from quietfield.files import ome
+from quietfield.files.parts import metadata_in
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,7 @@ def _believed(path: Path, tif: tifffile.TiffFile, xml: str, resources: ExitStack
     """The file read by its OME-XML, or by that of its companion; by its pages alone where that cannot be right."""
     root = ome.parse(xml)
     if root is not None and (other := ome.companion(root, path)) is not None:
-        try:
-            root = ome.parse(other.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
-            root = None
+        root = ome.parse(metadata_in(other))
         if root is None:
             return _by_pages(path, resources, f"its metadata lie in {other}, which cannot be read")
         xml = ome.without_identity(root)

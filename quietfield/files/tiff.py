@@ -181,7 +181,7 @@ class _Reader:
         self.path, self.tif, self.series, self.unit = path, tif, series, unit
         self.plane_shape, self.samples = plane, samples
         self.number, self.last = -1, np.empty(0)
-        self.size = path.stat().st_size
+        self.start, self.size = _run(series), path.stat().st_size
 
     def plane(self, index: int) -> Array:
         """One plane (Y, X)."""
@@ -198,7 +198,7 @@ class _Reader:
 
     def _array(self, number: int) -> Array:
         """An array of the shape `unit`: of those that follow each other in the file, the one of a number."""
-        if (start := _run(self.series)) is not None:
+        if (start := self.start) is not None:
             # One uncompressed run of numbers, of which only those in use are in memory.
             stored = np.dtype(self.series.dtype).newbyteorder(self.tif.byteorder)
             whole, count = stored.itemsize * math.prod(self.series.shape), math.prod(self.unit)

@@ -134,7 +134,7 @@ def check_channels(name: str, stack: Stack, options: Options, scale: int = 1) ->
         asked = ",".join(map(str, options.channels))
         raise ValueError(
             f"{name}: channels: expected numbers from 0 to {stack.channels - 1} for the axes {stack.axes} of shape "
-            f"{stack.shape}, found {asked}"
+            f"{stack.shape}, found {asked}{'' if stack.channels > 1 else ': name the axes by --axes or axes='}"
         )
 
 

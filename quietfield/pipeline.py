@@ -134,7 +134,7 @@ def check_channels(name: str, stack: Stack, options: Options, scale: int = 1) ->
         asked = ",".join(map(str, options.channels))
         raise ValueError(
             f"{name}: channels: expected numbers from 0 to {stack.channels - 1} for the axes {stack.axes} of shape "
-            f"{stack.shape}, found {asked}"
+            f"{stack.shape}, found {asked}{'' if stack.channels > 1 else ': name the axes by --axes or axes='}"
         )
 
 
@@ -202,7 +202,7 @@ def estimate(works: Sequence[Work], stack: Stack) -> float:
         plan.steps.denoiser(crop)  # the first call of all takes longer
         start = time.perf_counter()
         plan.steps.denoiser(crop)
-        pixels = len(one.series.planes) * math.prod(stack.plane_shape)
+        pixels = one.series.count * math.prod(stack.plane_shape)
         seconds += (time.perf_counter() - start) / crop.size * pixels * plan.passes + plan.tuning
     return seconds
 

@@ -48,7 +48,7 @@ class Part:
         if planes > 1:
             yield logging.INFO, f"neighbouring planes {self.plan.neighbours}"
         for words in self.plan.unlike:
-            yield logging.WARNING, f"unlike what the network was trained on: {words}"
+            yield logging.WARNING, f"unlike the training images: {words}"
 
     def _found(self) -> Iterator[tuple[int, str]]:
         found = self.findings

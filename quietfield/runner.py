@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -114,12 +114,14 @@ def run_folder(
     """
     form = form or Form()
     if is_platform(source) if platform is None else platform:
-        form = replace(form, platform=True)
+        if (form.dtype, form.compress) != (Form().dtype, Form().compress):
+            log.warning("--dtype and --compress are for your own folders: the platform takes float32")
+        form = Form(axes=form.axes, platform=True)
         log.info("%s is the challenge's platform's: answers are float32 TIFFs as its importer takes them", source)
     else:
         log.info("%s is your own: answers keep the metadata of the images", source)
     try:
-        jobs, problems = find_jobs(source, output, recursive, existing)
+        jobs, problems = find_jobs(source, output, recursive, existing, tiffs=form.platform)
     except FileNotFoundError as error:
         log.error("%s", error)
         return Outcome(0, (str(error),), nothing=True)

@@ -72,7 +72,7 @@ def in_order(
     works: Sequence[Work], stack: Stack, scale: int = 1, progress: Progress = silent, folder: Path | None = None
 ) -> Iterator[Array]:
     """All planes of a stack in their order: denoised, or as they are where they belong to no series."""
-    lines = {line: one for one in works for line in one.series.lines}
+    lines = {tuple(line): one for one in works for line in one.series.lines}
     if all(line[-1] - line[0] == len(line) - 1 for line in lines):
         planes = _line_by_line(lines, stack)
     elif not any(one.part.plan.chance for one in works):

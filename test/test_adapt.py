@@ -1,7 +1,7 @@
 """What is done to suit a file: stripes are taken out, the answers to eight turns averaged, within the time."""
 
 import re
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from demo.simulate import simulate_field
 from quietfield.adapt.ensemble import self_ensemble
 from quietfield.adapt.plan import AUTO, OFF, Adaptation, Options, Plan, make_plan
+from quietfield.adapt.probe import Probe
+from quietfield.adapt.series import Series
 from quietfield.adapt.stripes import stripes, without_stripes
 from quietfield.files.arrays import ArrayStack
 from quietfield.network.model import load_model
@@ -66,8 +68,9 @@ def test_the_eight_answers_of_something_that_turns_with_the_image_are_one() -> N
 
 
 def decided(planes: NDArray[np.float64], how: str, pixels: int, network: Denoiser | None = None) -> Plan:
-    stack = replace(ArrayStack(planes, "QYX").stack, shape=(pixels // planes[0].size, *planes.shape[1:]))
-    return make_plan(network or denoiser(), stack, planes, Options(Adaptation.of(how), "off"))
+    series, options = Series("", (range(pixels // planes[0].size),), "Q"), Options(Adaptation.of(how), "off")
+    stack, probe = ArrayStack(planes, "QYX").stack, Probe(planes, (0, 0), None)
+    return make_plan(network or denoiser(), stack, series, probe, options)
 
 
 def test_what_suits_a_file() -> None:

@@ -164,6 +164,21 @@ def test_one_image_in_several_files_is_answered_once(
     assert "2 of 4 planes are missing and taken as zeros" in caplog.text
 
 
+def test_a_file_that_names_another_for_its_metadata_is_a_part_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    movie = counts(4, 24, 20)
+    first, second = data_set(tmp_path, {"m": movie}, [[("m", 0), ("m", 1)], [("m", 2), ("m", 3)]])
+    schema = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
+    only = f'<OME {schema} UUID="urn:uuid:1"><BinaryOnly MetadataFile="{first.name}" UUID="urn:uuid:0"/></OME>'
+    tifffile.imwrite(second, movie[2:], description=only.encode(), metadata=None, photometric="minisblack")
+    with open_stack(second) as stack:
+        assert stack.axes == "TYX"
+        assert np.array_equal(np.concatenate(list(stack.blocks(1))), movie)
+    assert [job.source for job in jobs_of([tmp_path], tmp_path / "out")[0]] == [first]
+    assert not caplog.text
+
+
 def test_positions_in_files_of_their_own_are_answered_one_by_one(tmp_path: Path) -> None:
     images = {f"p{i}": counts(3, 24, 20) for i in range(3)}
     paths = data_set(tmp_path, images, [[(name, t) for t in range(3)] for name in images])

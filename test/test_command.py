@@ -8,12 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 import tifffile
 
 import inference
 import quietfield
 from quietfield import command, machine
+from quietfield.adapt.plan import Options
+from quietfield.files.answer import Form
 from quietfield.files.jobs import jobs_of
+from quietfield.network.model import load_model
+from quietfield.network.predict import Denoiser
+from quietfield.runner import run_folder
 
 
 def put(path: Path, side: int = 24) -> Path:
@@ -124,6 +130,59 @@ def test_answers_in_a_folder_of_the_images_are_not_denoised_again(tmp_path: Path
     put(tmp_path / "out" / "x.tif")
     jobs, problems = jobs_of([tmp_path], tmp_path / "out", True, "replace")
     assert ([job.source for job in jobs], problems) == ([image], [])
+
+
+def test_axes_channels_and_types_of_answers(run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image = np.random.default_rng(0).poisson(20, (2, 3, 24, 30)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "x.tif", image, photometric="minisblack")
+    chosen = ("--axes", "tcyx", "--channels", "2,0", "--dtype", "uint16", "--compress", "zlib")
+    assert run(tmp_path / "x.tif", "-o", tmp_path / "out", *chosen) == 0
+    with tifffile.TiffFile(tmp_path / "out" / "x.tif") as tif:
+        assert (tif.series[0].axes, tif.series[0].dtype) == ("TCYX", np.uint16)
+        assert tif.pages[0].compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+        assert np.array_equal(tif.asarray()[:, 1], image[:, 1])
+        assert "networks tiny (" in tif.shaped_metadata[0]["quietfield"]
+        assert "channels 0,2" in tif.shaped_metadata[0]["quietfield"]
+    assert run(tmp_path / "x.tif", "-o", tmp_path / "out2", "--channels", "1") == 1
+    assert "channels: expected numbers from 0 to 0 for the axes QQYX" in caplog.text
+    for wrong in (("--axes", "TYXX"), ("--axes", "XY"), ("--channels", "a"), ("--channels", "-1"), ("--dtype", "int8")):
+        with pytest.raises(SystemExit, match="2"):
+            run(tmp_path / "x.tif", "-o", tmp_path / "out3", *wrong)
+
+
+def test_answers_of_metaimages(run, tmp_path: Path) -> None:
+    image = SimpleITK.GetImageFromArray(np.random.default_rng(0).poisson(20, (24, 30)).astype(np.uint16))
+    image.SetSpacing((0.25, 0.5))
+    SimpleITK.WriteImage(image, str(tmp_path / "in.mha"))
+    assert run(tmp_path / "in.mha", "-o", tmp_path / "out") == 0
+    assert SimpleITK.ReadImage(str(tmp_path / "out" / "in.mha")).GetSpacing() == (0.25, 0.5)
+    assert run(tmp_path / "in.mha", "-o", tmp_path / "named.tif") == 0
+    assert tifffile.imread(tmp_path / "named.tif").shape == (24, 30)
+
+
+@pytest.mark.parametrize("kind", ["mine", "platform", "asked"])
+def test_the_log_tells_what_answers_are_like(
+    tmp_path: Path, tiny_model: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder = tmp_path / "in" / ("images/image-stack-structured-noise" if kind == "platform" else "")
+    put(folder / "x.tif")
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.ones((8, 8), np.float32)), str(folder / "m.mha"))
+    denoiser, asked = Denoiser.of(load_model(tiny_model)), True if kind == "asked" else None
+    form = Form(dtype="uint8")
+    outcome = run_folder(denoiser, tmp_path / "in", tmp_path / "out", Options(), form=form, platform=asked)
+    assert outcome.code == 0
+    found = sorted(path.name for path in (tmp_path / "out").rglob("*.*"))
+    with tifffile.TiffFile(next((tmp_path / "out").rglob("x.tif"))) as tif:
+        page = tif.pages[0]
+        if kind == "mine":
+            assert "is your own: answers keep the metadata" in caplog.text
+            assert (page.dtype, page.tags["ResolutionUnit"].value, found) == (np.uint8, 1, ["m.mha", "x.tif"])
+        else:
+            assert "is the challenge's platform's: answers are float32 TIFFs" in caplog.text
+            assert "--dtype and --compress are for your own folders" in caplog.text
+            assert (page.dtype, page.tags["ResolutionUnit"].value, found) == (np.float32, 2, ["m.tif", "x.tif"])
+            assert "quietfield" not in page.description
 
 
 def test_info_tells_versions_device_and_networks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from quietfield.adapt.plan import Options
 from quietfield.files import answer, headers, ome
 from quietfield.files.answer import Form, Rounding
 from quietfield.files.images import open_stack
-from quietfield.files.metadata import Channel, Quantity
+from quietfield.files.metadata import Channel, Metadata, Position, Quantity
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
@@ -195,7 +195,9 @@ def test_imagej_metadata_that_are_wrong_cost_no_pixels(
     assert IMAGEJ_FAULTS[fault] in caplog.text
     with tifffile.TiffFile(tmp_path / "y.tif") as tif:
         assert tif.series[0].shape == image.shape
+        assert tif.is_imagej == fault.startswith("spacing")
         if tif.is_imagej:
+            assert tif.series[0].axes == "ZYX"
             assert tif.imagej_metadata["unit"] == "\\u00B5m"
 
 
@@ -227,6 +229,20 @@ def test_no_size_is_no_inch(tmp_path: Path, tiny: Denoiser) -> None:
         assert tif.pages[0].tags["ResolutionUnit"].value == 1
     denoise_file(tiny, tmp_path / "x.tif", tmp_path / "y.ome.tif", ALONE)
     assert pixels_of(tmp_path / "y.ome.tif").get("PhysicalSizeX") is None
+    denoise_file(tiny, tmp_path / "x.tif", tmp_path / "p.tif", ALONE, form=Form(platform=True))
+    denoise_file(tiny, tmp_path / "p.tif", tmp_path / "y.tif", ALONE)
+    with tifffile.TiffFile(tmp_path / "y.tif") as tif:
+        assert tif.pages[0].tags["ResolutionUnit"].value == 1
+
+
+def test_an_answer_to_an_answer_has_one_note(tmp_path: Path, tiny: Denoiser) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", counts(4, 24, 30), imagej=True, metadata={"axes": "ZYX", "Info": "one"})
+    denoise_file(tiny, tmp_path / "x.tif", tmp_path / "y.tif", ALONE)
+    denoise_file(tiny, tmp_path / "y.tif", tmp_path / "z.tif", ALONE)
+    with tifffile.TiffFile(tmp_path / "z.tif") as tif:
+        assert tif.imagej_metadata["Info"].count("denoised by") == 1
+        assert tif.imagej_metadata["Info"].startswith("one\n")
+        assert tif.pages[0].software.count("quietfield") == 1
 
 
 @pytest.mark.parametrize(
@@ -357,6 +373,54 @@ def test_other_schemas_and_makers_become_ome_of_2016(tmp_path: Path, tiny: Denoi
     assert (channel.get("Name"), channel.get("Color")) == ("GFP", "16711935")
     assert root.find(f".//{SCHEMA}AcquisitionDate").text == "2024-02-03T04:05:06"
     assert root.find(f".//{SCHEMA}Image").get("Name") == "cells"
+
+
+def test_what_is_made_anew_of_all_that_can_be_known() -> None:
+    found = Metadata(
+        "lsm",
+        x=Quantity(0.001, "inch"),
+        y=Quantity(250, "nm"),
+        z=Quantity(2, "furlong"),
+        interval=Quantity(200, "ms"),
+        channels=(Channel("a<b", (1, 2, 255)),),
+        positions=(Position("P&1", Quantity(1.5, "mm"), Quantity(-2.5, "µm")), Position()),
+        names=("one\x01", "two"),
+        date="yesterday",
+        description="of\x00 day 2",
+    )
+    parts = [ome.Part(found, (3, 2, 8, 8), "TCYX", 2, np.dtype("float64"))]
+    parts += [ome.Part(Metadata(), (5, 8, 8, 3), "QYXS", 1, np.dtype("uint8"))]
+    root = ElementTree.fromstring(ome.write(parts, {"program": "quietfield"}, scale=2))
+    images = root.findall(f"{SCHEMA}Image")
+    assert [image.get("Name") for image in images] == ["one", "two", None]
+    pixels = images[1].find(f"{SCHEMA}Pixels")
+    sizes = [(float(pixels.get(f"PhysicalSize{axis}")), pixels.get(f"PhysicalSize{axis}Unit")) for axis in "XYZ"]
+    assert sizes == [(pytest.approx(12.7), "µm"), (125, "nm"), (2, "pixel")]
+    assert (pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit"), pixels.get("Type")) == ("0.2", "s", "double")
+    assert [channel.get("Name") for channel in pixels.findall(f"{SCHEMA}Channel")] == ["a<b", None]
+    label = images[0].find(f"{SCHEMA}StageLabel")
+    assert dict(label.items()) == {"Name": "P&1", "X": "1.5", "XUnit": "mm", "Y": "-2.5", "YUnit": "µm"}
+    assert images[0].find(f"{SCHEMA}AcquisitionDate") is None
+    assert images[0].find(f"{SCHEMA}Description").text == "of day 2"
+    places = [data.get("IFD") for data in root.iter(f"{SCHEMA}TiffData")]
+    assert places == ["0", "6", "12"]
+    colours = images[2].find(f"{SCHEMA}Pixels")
+    assert [colours.get(f"Size{axis}") for axis in "CT"] == ["3", "5"]
+
+
+def test_images_of_other_files_are_taken_out_with_what_refers_to_them() -> None:
+    def image(number: int, file: str) -> str:
+        data = f'<TiffData><UUID FileName="{file}">urn:uuid:{number}</UUID></TiffData>' if file else "<TiffData/>"
+        return f'<Image ID="Image:{number}"><Pixels>{data}</Pixels></Image>'
+
+    references = '<ImageRef ID="Image:0"/><ImageRef ID="Image:1"/>'
+    text = f'<OME xmlns="{ome.NAMESPACE}"><Dataset ID="Dataset:0">{references}</Dataset>'
+    text += "".join(map(image, range(3), ("a.tif", "b.tif", ""))) + "</OME>"
+    for name, left in (("a.tif", ["Image:0", "Image:2"]), ("c.tif", ["Image:2"])):
+        root = ElementTree.fromstring(text)
+        assert ome.keep(root, name) == 3 - len(left)
+        assert [found.get("ID") for found in root.iter(f"{SCHEMA}Image")] == left
+        assert [found.get("ID") for found in root.iter(f"{SCHEMA}ImageRef")] == [n for n in left if n != "Image:2"]
 
 
 def lsm(path: Path, image: np.ndarray, voxel: float) -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from quietfield import pipeline
+from quietfield import pipeline, work
 from quietfield.adapt import plan
 from quietfield.adapt.neighbours import REACH, Together, look, reason_against
 from quietfield.adapt.plan import Options
+from quietfield.adapt.series import series_of
 from quietfield.files.stack import Stack
 from quietfield.network.predict import Denoiser
 from quietfield.pipeline import denoise_file
@@ -105,17 +106,17 @@ def stack(shape: tuple[int, ...], axes: str, samples: int = 1) -> Stack:
         (stack((12, 64, 64), "QYX"), ""),
         (stack((3, 64, 64), "ZYX"), ""),
         (stack((3, 64, 64), "QYX"), "3 planes, at least 5 of an axis without a name"),
-        (stack((64, 64), "YX"), "1 planes"),
+        (stack((64, 64), "YX"), "1 plane, at least 3 along time or depth"),
         (stack((2, 64, 64), "ZYX"), "2 planes, at least 3 along time or depth"),
-        (stack((3, 64, 64), "CYX"), "channels"),
-        (stack((12, 2, 64, 64), "TCYX"), "channels"),
-        (stack((64, 64, 3), "YXS", 3), "channels"),
+        (stack((3, 64, 64), "CYX"), "1 plane, at least 3 along time or depth"),
+        (stack((12, 2, 64, 64), "TCYX"), ""),
+        (stack((64, 64, 3), "YXS", 3), "1 plane, at least 3 along time or depth"),
         (stack((12, 8, 64), "TYX"), "smaller than 32"),
         (stack((1001, 1024, 1024), "TYX"), "1050 MPix would take too long"),
     ],
 )
 def test_what_is_off_by_shape_and_axes(given: Stack, reason: str) -> None:
-    found = reason_against(given)
+    found = reason_against(given, series_of(given)[0])
     assert reason in found
     assert bool(found) == bool(reason)
 
@@ -124,7 +125,7 @@ def test_planes_of_different_scenes_are_off(denoiser: Denoiser) -> None:
     light = np.stack([np.roll(scene(), (17 * i, 31 * i), axis=(0, 1)) for i in range(6)])
     chance, words = look(denoiser, frames(light))
     assert chance is None
-    assert words == "structure repeats in 0 of the first 3 steps"
+    assert words == "structure repeats in 0 of 3 steps"
 
 
 @pytest.mark.parametrize("planes", [np.zeros((5, 64, 64)), np.full((5, 64, 64), np.nan), frames(np.ones((5, 64, 64)))])
@@ -143,17 +144,17 @@ def test_of_a_file(tmp_path: Path, denoiser: Denoiser, monkeypatch: pytest.Monke
         return tifffile.imread(tmp_path / name), report.plan.neighbours
 
     auto, words = done("auto.tif")
-    assert words == "used: structure repeats in 8 of the first 8 steps"
+    assert words == "used: structure repeats in 8 of 8 steps"
     off, words = done("off.tif", neighbours="off")
     assert words == "off: as asked"
     assert auto.shape == off.shape
     assert not np.allclose(auto, off, rtol=1e-3)
-    monkeypatch.setattr(pipeline, "BLOCK_PIXELS", 64 * 64)
+    monkeypatch.setattr(work, "BLOCK_PIXELS", 64 * 64)
     single, _ = done("single.tif")
     assert np.allclose(single, auto, rtol=1e-4)
-    work = pipeline.work(denoiser, stack((12, 64, 64), "TYX"))
+    needed = pipeline.work(denoiser, stack((12, 64, 64), "TYX"))
     for module in (pipeline, plan):
-        monkeypatch.setattr(module, "available", lambda: work + planes.nbytes)
+        monkeypatch.setattr(module, "available", lambda: needed + planes.nbytes)
     scarce, words = done("scarce.tif")
     assert words.startswith("off: they need about")
     assert np.allclose(scarce, off, rtol=1e-4)

@@ -117,8 +117,9 @@ def test_a_plain_folder_and_a_single_file(tmp_path: Path) -> None:
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     touch(tmp_path / "a.tif")
     touch(tmp_path / "a.mha")
-    jobs, problems = find_jobs(tmp_path, tmp_path / "out")
-    assert [j.source.name for j in jobs] == ["a.mha"]
+    assert [j.target.name for j in find_jobs(tmp_path, tmp_path / "out")[0]] == ["a.mha", "a.tif"]
+    jobs, problems = find_jobs(tmp_path, tmp_path / "out", tiffs=True)
+    assert [(j.source.name, j.target.name) for j in jobs] == [("a.mha", "a.tif")]
     assert "a.tif: its answer would overwrite that of" in problems[0]
     jobs, problems = find_jobs(tmp_path / "a.tif", tmp_path)
     assert not jobs

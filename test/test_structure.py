@@ -19,7 +19,7 @@ WINGS: dict[str, set[str]] = {
     "adapt": {"machine", "planes", "files", "network", "noise", "repair"},
     "report": {"files", "adapt", "repair"},
     "work": {"machine", "files", "adapt", "report", "repair"},
-    "pipeline": {"__version__", "machine", "planes", "files", "network", "adapt", "report", "repair", "work"},
+    "pipeline": {"machine", "planes", "files", "network", "adapt", "report", "repair", "work"},
     "front": {"machine", "files", "network", "adapt", "report", "pipeline", "work"},
     "runner": {"machine", "files", "network", "adapt", "report", "pipeline"},
     "serve": {"runner"},

@@ -153,13 +153,13 @@ def _around(near: Array, limit: float) -> Array:
 
 def reason_against(stack: Stack, series: Series) -> str:
     """Why the planes of a series are no neighbours, by its shape and axes alone; empty if they may be."""
-    length, least = len(series.lines[0]), LEAST[series.named]
+    length, least = len(series.lines[0]), LEAST[series.named or not series.along]
     if length < least:
-        where = "along time or depth" if series.named or not series.along else "of an axis without a name"
+        where = "of an axis without a name" if series.along and not series.named else "along time or depth"
         return f"{length} plane{'s' * (length != 1)}, at least {least} {where} are needed"
     if min(stack.plane_shape) < SMALLEST:
         return f"planes smaller than {SMALLEST} pixels"
-    if (pixels := len(series.planes) * math.prod(stack.plane_shape)) > MOST_PIXELS:
+    if (pixels := series.count * math.prod(stack.plane_shape)) > MOST_PIXELS:
         return f"{pixels / 1e6:.0f} MPix would take too long, {MOST_PIXELS / 1e6:.0f} at most"
     return ""
 

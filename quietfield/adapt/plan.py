@@ -236,7 +236,7 @@ def make_plan(
     """
     # One network for all of a series: planes that changed from one to the other would flicker.
     chosen, unlike = denoiser.suited(probe.planes)
-    pixels = len(series.planes) * math.prod(stack.plane_shape)
+    pixels = series.count * math.prod(stack.plane_shape)
     steps, pace, adapted = _stripes(chosen, probe.planes, pixels, options.adapt)
     chance, neighbours = _neighbours(steps, stack, series, probe, denoiser.general, options, room)
     steps, tuning, thorough = _thorough(steps, pace, options.adapt, _passes(steps, chance))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,14 +23,14 @@ class Series:
     ----------
     name : str
         What tells it from other series of the image, such as "C 1"; empty of the only one.
-    lines : tuple of tuple of int
+    lines : tuple of sequence of int
         Indices of planes in the stack, each line along one axis; planes of a line may help each other.
     along : str
         That axis; empty where each line is one plane.
     """
 
     name: str
-    lines: tuple[tuple[int, ...], ...]
+    lines: tuple[Sequence[int], ...]
     along: str = ""
 
     @property
@@ -38,9 +39,9 @@ class Series:
         return self.along in tuple(ALONG)
 
     @property
-    def planes(self) -> tuple[int, ...]:
-        """Indices of all planes."""
-        return tuple(index for line in self.lines for index in line)
+    def count(self) -> int:
+        """Number of planes."""
+        return sum(len(line) for line in self.lines)
 
 
 def series_of(stack: Stack, channels: tuple[int, ...] | None = None) -> list[Series]:

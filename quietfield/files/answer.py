@@ -31,6 +31,7 @@ OME_TYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "
 IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 IMAGEJ_AXES, MODES = "TZCYXS", ("grayscale", "composite", "color")
 ORIENTATION = 274
+PAGE_BYTES = 512  # that a page may take besides its pixels
 _DATE = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d")
 
 Target = Literal["ome", "imagej", "plain", "metaimage"]
@@ -168,7 +169,8 @@ def write_answer(
         write_metaimage(path, stacks[0], rounded(0), types[0], _sentence(note), scale)
     else:
         size = scale**2 * sum(stack.pixels * dtype.itemsize for stack, dtype in zip(stacks, types, strict=True))
-        big = size > tiff.CLASSIC_TIFF_BYTES
+        pages = sum(stack.count for stack in stacks)
+        big = size + PAGE_BYTES * pages > tiff.CLASSIC_TIFF_BYTES
         settings: dict[str, Any] = {"imagej": True} if target == "imagej" else {"bigtiff": big, "ome": False}
         with whole(path) as temporary, tifffile.TiffWriter(temporary, byteorder="<", **settings) as tif:
             answer = _Answer(tif, stacks, types, form, note, scale)
@@ -185,6 +187,8 @@ def kind_of(path: Path, stacks: Sequence[Stack], types: Sequence[np.dtype[Any]],
         wrong = [dtype for dtype in types if dtype.name not in OME_TYPES]
         if wrong and name.endswith(OME_NAMES):
             raise ValueError(f"{path}: expected a type that OME-TIFF has, found {wrong[0]}: give --dtype float32")
+        if wrong:
+            log.info("%s: OME-TIFF has no %s: written as a plain TIFF", path, wrong[0])
         return "plain" if wrong else "ome"
     if first.kind != "imagej":
         return "plain"
@@ -274,6 +278,8 @@ class _Answer:
             if stack.samples > 1:  # only bytes may be colours there, so others become channels
                 shape, axes = (*shape[:-3], stack.samples, *shape[-3:-1]), axes[:-3] + "CYX"
             options["photometric"] = "miniswhite" if found.photometric == "miniswhite" else "minisblack"
+        if found.orientation != 1:
+            options["extratags"] = [(ORIENTATION, 3, 1, found.orientation, False)]
         if self.scale != 1:
             extra = {key: value for key, value in extra.items() if key not in ("ROI", "Overlays")}
         count = math.prod(size for size, axis in zip(shape, axes, strict=True) if axis in "TZC")
@@ -371,7 +377,7 @@ def _colours(stack: Stack) -> bool:
 def _software(answer: _Answer) -> str:
     """Programs that had a part in an answer, for TIFF's tag, which has only ASCII."""
     before = answer.stacks[0].metadata.software
-    names = [before] if before and not before.startswith("quietfield") else []
+    names = [name for name in before.split("; ") if name and not name.startswith("quietfield")]
     return "; ".join([*names, answer.note["program"]]).encode("ascii", "replace").decode("ascii")
 
 
@@ -385,4 +391,6 @@ def _ascii(text: str) -> str:
 
 
 def _joined(before: str, after: str) -> str:
-    return f"{before.rstrip()}\n{after}" if before.strip() else after
+    """A text with a note behind it, in place of that of an earlier run."""
+    lines = [line for line in before.rstrip().split("\n") if not line.startswith("denoised by quietfield")]
+    return "\n".join([*lines, after]).lstrip("\n")

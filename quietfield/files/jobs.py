@@ -46,12 +46,13 @@ Existing = Literal["keep", "skip", "replace"]
 
 
 def find_jobs(
-    source: Path, output: Path, recursive: bool = False, existing: Existing = "keep"
+    source: Path, output: Path, recursive: bool = False, existing: Existing = "keep", *, tiffs: bool = False
 ) -> tuple[list[Job], list[str]]:
     """Every image to denoise, and a sentence for each that cannot be.
 
     `source` is the platform's input (a folder with images/, and inputs.json or not), whose answers go where the
-    platform wants them and replace older ones; or else a plain folder of images, or one image (`jobs_of`).
+    platform wants them and replace older ones; or else a plain folder of images, or one image (`jobs_of`). The
+    platform's answers are TIFFs, and with `tiffs` all are.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def find_jobs(
         jobs: list[Job] = []
         problems: list[str] = []
         if source.is_file() or _images(source, recursive):
-            jobs, problems = jobs_of([source], output, recursive, existing)
+            jobs, problems = jobs_of([source], output, recursive, existing, tiffs=tiffs)
     else:
         looked = [source / IMAGES / folder for folder in FOLDERS]
         folders, problems = _socket_folders(source)
@@ -87,7 +88,7 @@ def is_platform(source: Path) -> bool:
 
 
 def jobs_of(
-    sources: list[Path], output: Path, recursive: bool = False, existing: Existing = "keep"
+    sources: list[Path], output: Path, recursive: bool = False, existing: Existing = "keep", *, tiffs: bool = False
 ) -> tuple[list[Job], list[str]]:
     """Images and folders of images to denoise, and a sentence for each that cannot be.
 
@@ -102,6 +103,8 @@ def jobs_of(
         Take the images in folders of folders, too.
     existing : str
         What becomes of answers that are already there.
+    tiffs : bool
+        The answers to MetaImages are TIFFs, too.
     """
     pairs: list[tuple[Path, Path]] = []
     problems: list[str] = []
@@ -110,14 +113,14 @@ def jobs_of(
         return [], [f"{output}: expected a folder for the answers of several images, found the name of a file"]
     for source in sources:
         if source.is_file():
-            pairs.append((source, output if named else output / _answer(Path(source.name))))
+            pairs.append((source, output if named else output / _answer(Path(source.name), tiffs)))
         elif source.is_dir():
             # Answers of an earlier run are no images to denoise.
             every = _images(source, recursive)
             files = [file for file in every if output == source or output not in file.parents]
             if len(files) < len(every):
                 log.info("%s: %d images in %s are answers: left out", source, len(every) - len(files), output)
-            pairs += [(file, output / _answer(file.relative_to(source))) for file in files]
+            pairs += [(file, output / _answer(file.relative_to(source), tiffs)) for file in files]
             below = 0 if recursive else len(_images(source, recursive=True)) - len(_images(source))
             hint = f": {below} in its folders are taken with --recursive" if below else ""
             _name_others(source, recursive)
@@ -154,9 +157,9 @@ def _without_conflicts(pairs: list[tuple[Path, Path]], existing: Existing) -> tu
     return list(jobs.values()), problems
 
 
-def _answer(path: Path) -> Path:
+def _answer(path: Path, tiffs: bool) -> Path:
     """The relative path of the answer to an image of that relative path."""
-    return path.with_name(f"{path.stem}{'.mha' if path.suffix.lower() in METAIMAGES else '.tif'}")
+    return path.with_name(f"{path.stem}{'.mha' if path.suffix.lower() in METAIMAGES and not tiffs else '.tif'}")
 
 
 def _socket_folders(source: Path) -> tuple[list[tuple[Path, str]], list[str]]:

@@ -91,6 +91,25 @@ def files_of(pixels: Element) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
+def keep(root: Element, file: str) -> int:
+    """Take out the images of which a file holds no plane, if it is named at all; how many."""
+    images = list(zip(list(children(root, "Image")), pixels_of(root), strict=True))
+    others = [image for image, pixels in images if (files := files_of(pixels)) and file not in files]
+    others = others if len(others) < len(images) else []
+    _remove(root, others)
+    return len(others)
+
+
+def _remove(root: Element, images: Sequence[Element]) -> None:
+    """Take out images, and what refers to them."""
+    dropped = {image.get("ID") for image in images}
+    for image in images:
+        root.remove(image)
+    for element in root.iter() if dropped else ():
+        for reference in [found for found in children(element, "ImageRef") if found.get("ID") in dropped]:
+            element.remove(reference)
+
+
 def companion(root: Element, path: Path) -> Path | None:
     """The file of the metadata where the file at `path` only names it."""
     only = child(root, "BinaryOnly")
@@ -253,13 +272,8 @@ def write(parts: Sequence[Part], note: dict[str, str], scale: int = 1) -> str:
             ElementTree.SubElement(image, _tag("AnnotationRef"), ID=ANNOTATION)
             chosen.append(image)
             page += part.pages
-    dropped = {image.get("ID") for image in every if image not in chosen}
-    for image in [image for image in every if image not in chosen]:
-        root.remove(image)
+    _remove(root, [image for image in every if image not in chosen])
     _annotate(root, note)
-    for element in root.iter():
-        for reference in [found for found in children(element, "ImageRef") if found.get("ID") in dropped]:
-            element.remove(reference)
     ElementTree.register_namespace("", NAMESPACE)
     ElementTree.register_namespace("xsi", INSTANCE)
     return '<?xml version="1.0" encoding="UTF-8"?>' + ElementTree.tostring(root, encoding="unicode")
@@ -339,7 +353,7 @@ def _fill(image: Element, part: Part, page: int, scale: int) -> None:
             pixels.attrib.pop(attribute, None)
             pixels.attrib.pop(f"{attribute}Unit", None)
         elif scale != 1 and attribute != "PhysicalSizeZ":
-            pixels.set(attribute, repr(known.value / scale))
+            pixels.set(attribute, repr(float(pixels.get(attribute, known.value)) / scale))
     if part.metadata.interval is None:
         pixels.attrib.pop("TimeIncrement", None)
         pixels.attrib.pop("TimeIncrementUnit", None)

@@ -14,22 +14,25 @@ log = logging.getLogger(__name__)
 TIFFS = (".tif", ".tiff", ".btf")
 
 
+def metadata_in(path: Path) -> str:
+    """OME-XML of a data set in a file: a companion file, or another TIFF of the set; empty if it cannot be read."""
+    try:
+        if path.suffix.lower() not in TIFFS:
+            return path.read_text(encoding="utf-8")
+        with tifffile.TiffFile(path) as tif:
+            return tif.ome_metadata or ""
+    except Exception:  # a damaged TIFF makes the parser raise anything
+        return ""
+
+
 def parts_of(path: Path) -> frozenset[Path]:
     """The files, this one among them, that hold the images of which this one holds planes."""
     alone = frozenset([path])
     if path.suffix.lower() not in TIFFS:
         return alone
-    try:
-        with tifffile.TiffFile(path) as tif:
-            text = tif.ome_metadata
-    except Exception:  # what is damaged is named when it is opened
-        return alone
-    root = ome.parse(text)
+    root = ome.parse(metadata_in(path))  # what is damaged is named when it is opened
     if root is not None and (other := ome.companion(root, path)) is not None:
-        try:
-            root = ome.parse(other.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
-            return alone
+        root = ome.parse(metadata_in(other))
     if root is None:
         return alone
     names: set[str] = {path.name}

@@ -22,25 +22,56 @@ RARE = 0.005  # share of the training images below a range, and above it: they m
 
 @dataclass(frozen=True)
 class Trait:
-    """How a figure is told: its name, what a range is widened by, and what an image outside of it is in for."""
+    """What a range is widened by, and what to tell the owner of an image that lies below it, or above."""
 
-    name: str
     margin: float
     below: str
     above: str
 
 
-UNKNOWN = "it was not measured on such images"
+CHECK = "compare the answer with the image"
 TRAITS = {
-    "noise": Trait("noise (of the contrast)", 0.03, "it may be smoothed needlessly", "fine structure may be lost"),
-    "correlation_x": Trait("correlation of the noise in X", 0.05, "noise may be left", "noise may be left"),
-    "correlation_y": Trait("correlation of the noise in Y", 0.05, "noise may be left", "noise may be left"),
-    "rows": Trait("spread of the rows", 0.15, UNKNOWN, "noise of whole rows may be left"),
-    "columns": Trait("spread of the columns", 0.15, UNKNOWN, "noise of whole columns may be left"),
-    "fine": Trait("fine structure", 0.015, UNKNOWN, "fine structure may be smeared"),
-    "growth": Trait("growth of the noise with the signal", 0.1, UNKNOWN, UNKNOWN),
-    "skewness": Trait("skewness of the noise", 0.1, UNKNOWN, UNKNOWN),
-    "saturated": Trait("share of saturated pixels", 0.01, "nothing to fear", "the brightest structures stay cut off"),
+    "noise": Trait(
+        0.03,
+        "there is so little noise that structure may be smoothed needlessly",
+        "the noise is so strong that fine structure may be lost",
+    ),
+    "correlation_x": Trait(
+        0.05,
+        "the noise alternates from pixel to pixel along X: some of it may be left",
+        "neighbouring pixels share their noise along X: some of it may be left",
+    ),
+    "correlation_y": Trait(
+        0.05,
+        "the noise alternates from pixel to pixel along Y: some of it may be left",
+        "neighbouring pixels share their noise along Y: some of it may be left",
+    ),
+    "rows": Trait(
+        0.15,
+        f"rows are more alike than noise makes them: {CHECK}",
+        "rows differ by more than noise: stripes may be left, or lines along rows weakened",
+    ),
+    "columns": Trait(
+        0.15,
+        f"columns are more alike than noise makes them: {CHECK}",
+        "columns differ by more than noise: stripes may be left, or lines along columns weakened",
+    ),
+    "fine": Trait(
+        0.015,
+        f"the image seems to be sharpened or filtered already: {CHECK}",
+        "there is very fine structure, or noise that neighbouring pixels share: it may be smeared",
+    ),
+    "growth": Trait(
+        0.1,
+        f"the noise does not grow with the signal as photon noise does: {CHECK}",
+        f"the noise grows faster with the signal than photon noise does: {CHECK}",
+    ),
+    "skewness": Trait(
+        0.1,
+        f"the noise is not that of photons: {CHECK}",
+        f"single pixels are far brighter than photon noise makes them: {CHECK}",
+    ),
+    "saturated": Trait(0.01, "nothing to fear", "much is saturated: the brightest structures stay cut off"),
 }
 
 
@@ -148,7 +179,7 @@ class Domain:
         return Domain(ranges)
 
     def outside(self, plane: NDArray[Any]) -> list[str]:
-        """What of a plane (Y, X) lies outside, with the figures and what to expect; nothing if none does."""
+        """What of a plane (Y, X) lies outside, in words, and what to expect; nothing if nothing does."""
         words = []
         # The figures of a small image are less sure: their chance goes with the square root of its pixels.
         unsure = LARGEST / max(1, min(LARGEST, *plane.shape)) - 1
@@ -156,7 +187,5 @@ class Domain:
             low, high = self.ranges.get(name, (-np.inf, np.inf))
             slack = unsure * TRAITS[name].margin
             if not low - slack <= found <= high + slack:
-                trait = TRAITS[name]
-                expect = trait.below if found < low else trait.above
-                words.append(f"{trait.name} {found:.3g}, trained on {low:.3g} to {high:.3g}: {expect}")
+                words.append(TRAITS[name].below if found < low else TRAITS[name].above)
         return words

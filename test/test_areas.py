@@ -1,4 +1,4 @@
-"""Areas of one value that are no measurement: borders, saturated and burnt-in areas; never noise, never the specimen."""
+"""Areas of one value that are no measurement: borders, saturated and burnt-in ones; never noise or the specimen."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,101 @@
+"""What a network took for noise is given back where it surely is structure: gratings and lines, never noise."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from compare.scenes import grating, grid
+from quietfield.repair.periodic import FINE, SMALLEST, with_lost_lines
+
+SIDE = 128
+NOISE = 4.0
+
+
+def white(seed: int, shape: tuple[int, int] = (SIDE, SIDE)) -> NDArray[np.float64]:
+    return NOISE * np.random.default_rng(seed).standard_normal(shape)
+
+
+def flat(shape: tuple[int, int] = (SIDE, SIDE), value: float = 100.0) -> NDArray[np.float32]:
+    return np.full(shape, value, np.float32)
+
+
+@pytest.mark.parametrize("shape", [(SIDE, SIDE), (64, 300), (177, 91), (256, 256)])
+def test_nothing_changes_where_the_residual_is_white_noise(shape: tuple[int, int]) -> None:
+    for seed in range(10):
+        answer = flat(shape)
+        assert with_lost_lines(answer, answer + white(seed, shape)) is answer
+
+
+def test_nothing_changes_where_noise_grows_with_the_signal() -> None:
+    y, x = grid(SIDE)
+    light = 5 + 200 * np.exp(-((y - 60) ** 2 + (x - 50) ** 2) / 800)
+    for seed in range(10):
+        answer = light.astype(np.float32)
+        assert with_lost_lines(answer, np.random.default_rng(seed).poisson(light)) is answer
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("strength", [0.3, 1.0, 3.0])
+def test_offsets_of_rows_and_columns_are_not_given_back(axis: int, strength: float) -> None:
+    for seed in range(10):
+        offsets = strength * NOISE * np.random.default_rng(100 + seed).standard_normal(SIDE)
+        plane = 100 + white(seed) + (offsets[:, None] if axis == 0 else offsets[None])
+        gained = with_lost_lines(flat(), plane) - 100
+        left = np.polyfit(offsets, gained.mean(axis=1 - axis), 1)[0]
+        assert abs(left) < 0.05
+
+
+@pytest.mark.parametrize("period", [5, 6, 8, 12])
+@pytest.mark.parametrize("degrees", [0, 1, 3, 10, 20, 45, 90])
+@pytest.mark.parametrize("contrast", [0.25, 0.75])
+def test_gratings_are_given_back(period: float, degrees: float, contrast: float) -> None:
+    truth = grating(period, degrees, contrast, side=SIDE)
+    gained = with_lost_lines(flat(value=20), truth + white(1))
+    assert np.polyfit(truth.ravel(), gained.ravel(), 1)[0] == pytest.approx(1, abs=0.15)
+    assert (gained - truth).std() < 0.5 * truth.std()
+
+
+def test_a_grating_is_given_back_beside_offsets_of_rows() -> None:
+    truth = grating(6, 30, 0.75, side=SIDE)
+    offsets = NOISE * np.random.default_rng(7).standard_normal(SIDE)
+    gained = with_lost_lines(flat(value=20), truth + white(1) + offsets[:, None])
+    assert np.polyfit(truth.ravel(), gained.ravel(), 1)[0] == pytest.approx(1, abs=0.15)
+    assert abs(np.polyfit(offsets, gained.mean(axis=1), 1)[0]) < 0.05
+
+
+@pytest.mark.parametrize("period", [2, 3, 1 / (FINE + 0.02)])
+def test_what_no_optic_passes_is_not_given_back(period: float) -> None:
+    _, x = grid(SIDE)
+    plane = 100 + white(2) + 5 * NOISE * np.cos(2 * np.pi * x / period)
+    gained = with_lost_lines(flat(), plane) - 100
+    assert gained.std() < 0.1 * NOISE
+
+
+def test_a_single_line_all_across_is_given_back() -> None:
+    _, x = grid(SIDE)
+    line = 6 * NOISE * np.exp(-((x - 50) ** 2) / 2 / 1.5**2)
+    gained = with_lost_lines(flat(), 100 + line + white(3)) - 100
+    assert np.polyfit(line.ravel(), gained.ravel(), 1)[0] > 0.7
+
+
+def test_gain_and_offset_go_through() -> None:
+    plane = grating(8, 10, 0.5, side=SIDE) + white(4)
+    once = with_lost_lines(flat(value=20), plane)
+    twice = with_lost_lines(flat(value=2 * 20 - 7), 2 * plane - 7)
+    assert twice == pytest.approx(2 * once - 7, abs=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 7), (SMALLEST - 1, 500), (500, SMALLEST - 1)])
+def test_small_planes_are_left_as_they_are(shape: tuple[int, int]) -> None:
+    answer = flat(shape)
+    assert with_lost_lines(answer, np.zeros(shape)) is answer
+
+
+def test_an_answer_of_another_size_is_left_as_it_is() -> None:
+    answer = flat((2 * SIDE, 2 * SIDE))
+    assert with_lost_lines(answer, np.zeros((SIDE, SIDE))) is answer
+
+
+def test_an_answer_without_a_residual_is_left_as_it_is() -> None:
+    answer = grating(8, 10, 0.5, side=SIDE).astype(np.float32)
+    assert with_lost_lines(answer, answer) is answer

@@ -7,8 +7,22 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import ndimage
 
-from compare.bench import FLUX, NONE, SLOPE, TENFOLD, Bench, Found, Limit, slope
-from compare.scenes import GAIN, OFFSET, READ, SIDE, Array, cells, exposed, grating, grid, grown, places, spots
+from compare.bench import FLUX, NONE, OUTSIDE, SLOPE, TENFOLD, Bench, Found, Limit, rms, slope
+from compare.scenes import (
+    BACKGROUND,
+    GAIN,
+    OFFSET,
+    READ,
+    SIDE,
+    Array,
+    cells,
+    exposed,
+    grating,
+    grid,
+    grown,
+    places,
+    spots,
+)
 
 
 def _fluxes(values: Array, at: Array, background: Array, reach: int = 3) -> Array:
@@ -129,6 +143,26 @@ def kymographs(bench: Bench) -> Iterator[Found]:
         yield case, "slope of answer to ground truth", slope(answer, scene.truth), SLOPE
         if case == "kymograph, 64 columns of 512":
             bench.show("a narrow kymograph", scene.counts[:64], answer[:64], scene.truth[:64])
+
+
+def bright_specimens(bench: Bench) -> Iterator[Found]:
+    """Structures in so much light that they span a wide range by themselves."""
+    at = np.array([[60.0, 60.0], [180.0, 80.0], [120.0, 190.0], [30.0, 200.0]])
+    small, large = (BACKGROUND + 190 * s**2 * spots(SIDE, at, np.ones(4), s) for s in (3.0, 8.0))
+    scenes = {
+        "cells": (cells(171), (860, 2900, 8600)),
+        "spots of sigma 3 px": (small, (60, 200, 600, 2000)),
+        "spots of sigma 8 px": (large, (900, 3000, 9000)),
+    }
+    for name, (light, peaks) in scenes.items():
+        there = light > np.quantile(light, 0.5) if name == "cells" else light > BACKGROUND + 1
+        left = []
+        for peak in (peaks[0] * 0.3, *peaks):
+            scene = exposed(light * peak / light.max(), 172)
+            error, noise = bench(scene.noisy.astype(np.float32)) - scene.truth, scene.noisy - scene.truth
+            left.append(rms(error[there]) / rms(noise[there]))
+        for peak, now, before in zip(peaks, left[1:], left, strict=False):
+            yield f"{name}, up to {peak} photons", "noise left, of that at a third of the light", now / before, OUTSIDE
 
 
 def means(bench: Bench) -> Iterator[Found]:

@@ -25,6 +25,7 @@ from compare.scenes import (
     exposed,
     grating,
     grid,
+    grown,
     pixels,
     places,
     rotated_frame,
@@ -131,7 +132,7 @@ def test_what_is_saturated_stays_so(bench: Bench) -> None:
     image = scene.counts.clip(0, 4095)
     answer = bench(image)
     assert (answer[ndimage.binary_erosion(image == 4095, np.ones((5, 5)))] == 4095).all()
-    far = np.hypot(Y - 60, X - 70) > 40
+    far = ~grown(image == 4095, 3)
     assert ratio(answer, bench(scene.counts), scene.truth, far) <= OUTSIDE.high
 
 
@@ -222,6 +223,15 @@ def test_a_vignette_is_not_torn(bench: Bench) -> None:
     corner = (slice(84, None), slice(84, None))
     alone = rms(bench(scene.noisy[corner]) - scene.truth[corner])
     assert rms((bench(scene.noisy) - scene.truth)[corner]) <= OUTSIDE.high * alone
+
+
+@pytest.mark.xfail(strict=True, reason="a specimen of much light is cut into layers, and loses at their edges")
+def test_a_bright_specimen_is_denoised_as_well_as_one_of_a_third_of_its_light(bench: Bench) -> None:
+    left = []
+    for bright in (30, 100):
+        scene = exposed(cells(5, SIDE, bright=bright), 8)
+        left.append(rms(bench(scene.noisy) - scene.truth) / scene.noise)
+    assert left[1] <= OUTSIDE.high * left[0]
 
 
 @pytest.mark.parametrize("axis", [0, 1])

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from quietfield.adapt.series import Series
 from quietfield.files.stack import Stack
 from quietfield.machine import disk_free
-from quietfield.repair.means import with_mean_of
-from quietfield.repair.periodic import with_lost_lines
+from quietfield.repair.corrections import corrected
 from quietfield.repair.repair import Repair, Repaired
 from quietfield.report import Part
 
@@ -63,8 +62,7 @@ class Work:
 
 def _finished(repaired: Repaired, prepared: NDArray[Any], answer: Array) -> Array:
     """The network's answer, corrected by what it was shown, with what it was not shown put back."""
-    corrected = with_mean_of(with_lost_lines(answer, prepared), prepared)
-    result: Array = repaired.restored(corrected)
+    result: Array = repaired.restored(corrected(answer, prepared))
     return result
 
 

@@ -93,7 +93,6 @@ def test_good_and_bad_files_together(tmp_path: Path) -> None:
         assert any(name in line and reason in line for line in result.stderr.splitlines()), (name, result.stderr)
     assert "stack.tif: noise (in 4 of 64 x 70): standard deviation" in result.stderr
     assert "stack.tif: noise is white: correlation with the next pixel x " in result.stderr
-    assert "nan.tif: noise (in" not in result.stderr
     assert not re.search("(constant|one pixel).tif: noise", result.stderr)
     for word in ("torch 2", "numpy", "device", "weights sha256", "MPix/s", "7 of 11 images denoised"):
         assert word in result.stderr
@@ -208,11 +207,7 @@ def test_an_image_unlike_the_training_images_is_named(tmp_path: Path, tiny_model
     result = run("--input", tmp_path / "in", "--output", tmp_path / "out", "--model", tiny_model)
     assert result.returncode == 0, result.stderr
     assert "like.tif: unlike" not in result.stderr.replace("unlike.tif", "")
-    warning = re.search(
-        r"WARNING .*unlike\.tif: unlike what the network was trained on: noise .* (\S+), ", result.stderr
-    )
-    assert warning, result.stderr
-    assert float(warning[1]) < 0.1
+    assert re.search(r"WARNING .*unlike\.tif: unlike the training images: there is so little noise", result.stderr)
     assert (tmp_path / "out" / "unlike.tif").is_file()
     (tiny_model / "model.json").write_text(json.dumps({**record, "domain": ["noise", 0.5]}))
     damaged = run("--input", tmp_path / "in", "--output", tmp_path / "out2", "--model", tiny_model)

@@ -23,7 +23,7 @@ WINGS: dict[str, set[str]] = {
     "front": {"machine", "files", "network", "adapt", "report", "pipeline", "work"},
     "runner": {"machine", "files", "network", "adapt", "report", "pipeline"},
     "serve": {"runner"},
-    "selftest": {"machine", "network", "pipeline", "front"},
+    "selftest": {"machine", "network", "repair", "pipeline", "front"},
     "command": {"machine", "files", "network", "adapt", "repair", "front", "runner"},
     "__main__": {"command"},
     "__init__": {"front"},

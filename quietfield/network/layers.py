@@ -25,6 +25,7 @@ LEAST = 8  # pixels of those that are looked at, that are worth another pass
 STEP = 2  # every second pixel is looked at
 MOST = 4  # layers
 BLEND = 10.0  # standard deviations of the noise, over which one layer passes into the next, at most
+LEAST_NOISE = 1e-5  # of the range of values; with less there is nothing to denoise
 SMALLEST = 32  # pixels of a side, below which a plane is one layer
 
 
@@ -52,6 +53,8 @@ def layers(plane: NDArray[Any]) -> list[Layer]:
     offset = float(x.mean())
     x -= offset
     noise = NoiseLine.robust(x.astype(np.float32))
+    if noise.floor**0.5 < LEAST_NOISE * float(np.ptp(x)):
+        return [Layer(plane)]
     cuts = _cuts(x[::STEP, ::STEP].ravel(), noise)
     if not cuts:
         return [Layer(plane)]

@@ -19,6 +19,9 @@ Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
 
 FAR = 8.0  # standard deviations of the noise, by which an outlier stands out at least
+CONTRAST = (
+    0.1  # of nine tenths of the values' range, by which an outlier stands out at least: some images have no noise
+)
 SHARP = 1.0  # pixels, the least standard deviation of a point of light that an optic makes
 OUT = 64.0  # squared standard deviations, of a pixel near an outlier that is another outlier perhaps
 LINE = 0.5  # of the excess of a pixel, that the pixels on both sides of it have where it is part of a line
@@ -78,9 +81,11 @@ def find_outliers(plane: NDArray[Any]) -> Mask:
     if min(plane.shape) < SMALLEST:
         return found
     x = _single(plane)
+    low, high = np.quantile(x.ravel()[:: max(1, x.size // 2**13)], (0.05, 0.95))
+    least = np.float32(CONTRAST * (high - low))
     for _ in range(ROUNDS):
         noise = NoiseLine.robust(x)
-        new = _isolated(x, noise, dark=False) | _isolated(x, noise, dark=True)
+        new = _isolated(x, noise, least, dark=False) | _isolated(x, noise, least, dark=True)
         for axis in (0, 1):
             new |= _lines(x, axis)
         new &= ~found
@@ -97,7 +102,7 @@ def _single(plane: NDArray[Any]) -> Array:
     return (x - np.median(x.ravel()[:: max(1, x.size // 2**13)])).astype(np.float32)
 
 
-def _isolated(plane: Array, noise: NoiseLine, dark: bool) -> Mask:
+def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> Mask:
     """Where single pixels or small clusters stand out, upwards or downwards, and their surroundings do not."""
     padded = np.pad(plane, REACH, mode="reflect")
     sign = -1 if dark else 1
@@ -109,7 +114,7 @@ def _isolated(plane: Array, noise: NoiseLine, dark: bool) -> Mask:
     found = np.zeros(plane.shape, bool)
     base = np.median(values(BORDER), axis=1)
     own = sign * plane[rows, columns] - base
-    keep = own > _far(noise, sign * base)
+    keep = own > np.maximum(_far(noise, sign * base), least)
     rows, columns, base, own = rows[keep], columns[keep], base[keep], own[keep]
     if len(rows):
         goes_on = np.max([values(shifts).mean(axis=1) for shifts in DIRECTIONS], axis=0) - base

@@ -1,4 +1,4 @@
-"""A denoiser moves light; it makes none."""
+"""What every answer of a network is held to: a denoiser moves light and makes none, and leaves no lines out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quietfield.repair.periodic import with_lost_lines
+
 TOLERANCE = 0.0025  # of a plane's light, that the answer may have more or less
+
+
+def corrected(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray[np.float32]:
+    """A network's answer to a plane (Y, X), with the lines that it took for noise, and with the plane's mean."""
+    return with_mean_of(with_lost_lines(answer, plane), plane)
 
 
 def with_mean_of(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray[np.float32]:

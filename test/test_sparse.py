@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from compare.scenes import cells, exposed, spots
 from quietfield.network.predict import Denoiser
 from quietfield.network.sparse import SMALLEST, binned, enlarged, sparse_side
-from quietfield.repair.means import with_mean_of
+from quietfield.repair.corrections import with_mean_of
 
 LIGHT = cells(1, 128)
 

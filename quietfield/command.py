@@ -40,7 +40,7 @@ def main(given: list[str] | None = None) -> int:
     sources = [Path(name) for pattern in arguments.images for name in matches(pattern)]
     jobs, problems = jobs_of(sources, arguments.output, arguments.recursive, there(arguments))
     try:
-        denoiser, options, form = prepare(arguments)
+        denoiser, options, form = prepare(arguments, brief=True)
     except ValueError as error:
         log.error("%s", error)
         return NOTHING_TO_DO
@@ -177,7 +177,7 @@ def start_log() -> None:
         signal.signal(number, stop_in_order)
 
 
-def prepare(arguments: argparse.Namespace, *places: Path) -> tuple[Denoiser, Options, Form]:
+def prepare(arguments: argparse.Namespace, *places: Path, brief: bool = False) -> tuple[Denoiser, Options, Form]:
     """Load the model, put it on the best device, and log what runs where.
 
     Parameters
@@ -186,6 +186,8 @@ def prepare(arguments: argparse.Namespace, *places: Path) -> tuple[Denoiser, Opt
         With the options of `add_options`.
     *places : Path
         Where to look for a model before the shipped one.
+    brief : bool
+        Log one line, and leave the rest to `quietfield info`.
 
     Raises
     ------
@@ -196,7 +198,8 @@ def prepare(arguments: argparse.Namespace, *places: Path) -> tuple[Denoiser, Opt
     adapt = arguments.adapt or Adaptation.of(str(model.record.get("adapt", "off")))
     keep_memory()
     device = choose_device()
-    for line in facts(device, model):
+    names = " and ".join(str(part.record.get("name", "without a name")) for part in parts(model))
+    for line in [f"quietfield {__version__} on {describe(device)}: {names}"] if brief else facts(device, model):
         log.info("%s", line)
     note = {"networks": ", ".join(f"{part.record.get('name')} ({part.sha256[:12]})" for part in parts(model))}
     form = Form(arguments.dtype, arguments.compress, arguments.axes, note)

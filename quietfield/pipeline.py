@@ -86,6 +86,8 @@ def denoise_file(
         for stack in found:
             check_channels(str(source), stack, options, scale)
             check_memory(denoiser, str(source), stack)
+            if stack.metadata.denoised:
+                log.warning("%s: it says that quietfield has denoised it already: is it an older answer?", source)
         stacks = [with_contrast(str(source), stack) for stack in found]
         check_disk(denoiser, str(source), stacks, target.parent, form)
 

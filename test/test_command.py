@@ -185,6 +185,51 @@ def test_the_log_tells_what_answers_are_like(
             assert "quietfield" not in page.description
 
 
+@pytest.mark.parametrize("kind", ["plain", "imagej", "ome"])
+def test_an_older_answer_is_told(run, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    image = np.random.default_rng(0).poisson(20, (2, 24, 24)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "x.tif", image, imagej=kind == "imagej", ome=kind == "ome", metadata={"axes": "TYX"})
+    assert run(tmp_path / "x.tif", "-o", tmp_path / "once") == 0
+    assert "already" not in caplog.text
+    assert run(tmp_path / "once", "-o", tmp_path / "twice") == 0
+    assert f"{tmp_path / 'once' / 'x.tif'}: it says that quietfield has denoised it already" in caplog.text
+
+
+def test_outliers_are_replaced_put_back_or_not_looked_for(
+    run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = np.random.default_rng(0).poisson(50, (64, 64)).astype(np.uint16)
+    image[20, 30] = 4000
+    tifffile.imwrite(tmp_path / "x.tif", image)
+    found = {}
+    for how in ("auto", "keep", "off"):
+        assert run(tmp_path / "x.tif", "-o", tmp_path / how, "--outliers", how) == 0
+        found[how] = tifffile.imread(tmp_path / how / "x.tif")
+    assert "1 bright replaced, at (Y, X) (20, 30)" in caplog.text
+    assert "1 bright kept, but not shown to the network, at (Y, X) (20, 30)" in caplog.text
+    assert found["keep"][20, 30] == 4000 > 10 * found["auto"][20, 30]
+    found["keep"][20, 30] = found["auto"][20, 30]
+    assert np.array_equal(found["keep"], found["auto"])
+    assert not np.allclose(found["off"], found["auto"], rtol=0.1)
+
+
+def test_the_log_begins_with_one_line(run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    assert run(put(tmp_path / "x.tif"), "-o", tmp_path / "out") == 0
+    first, second, *_ = [record.getMessage() for record in caplog.records]
+    assert first.startswith(f"quietfield {quietfield.__version__} on ")
+    assert first.endswith(": tiny")
+    assert "x.tif" in second
+
+
+def test_what_lies_deeper_is_told_by_the_platforms_command_too(tmp_path: Path, tiny_model: Path) -> None:
+    put(tmp_path / "in" / "deep" / "x.tif")
+    denoiser = Denoiser.of(load_model(tiny_model))
+    outcome = run_folder(denoiser, tmp_path / "in", tmp_path / "out", Options())
+    assert outcome.nothing
+    assert outcome.problems[0].endswith("; 1 in its folders are taken with --recursive")
+
+
 def test_info_tells_versions_device_and_networks(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["info"]) == 0
     said = capsys.readouterr().out

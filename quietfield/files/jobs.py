@@ -77,7 +77,9 @@ def find_jobs(
         problems += conflicts
     if not jobs and not problems:
         places = ", ".join(str(place) for place in looked)
-        raise FileNotFoundError(f"no input: expected {', '.join(SUFFIXES)} files, looked in {places}")
+        below = 0 if recursive or not source.is_dir() else len(_images(source, recursive=True))
+        hint = f"; {below} in its folders are taken with --recursive" if below else ""
+        raise FileNotFoundError(f"no input: expected {', '.join(SUFFIXES)} files, looked in {places}{hint}")
     return jobs, problems
 
 

@@ -162,3 +162,9 @@ class Metadata:
     xml: str = field(default="", repr=False)
     images: tuple[int, ...] = ()
     faults: tuple[str, ...] = ()
+
+    @property
+    def denoised(self) -> bool:
+        """Whether the file says that it is an answer of ours."""
+        said = (self.software, self.description, *map(str, self.extra.values()))
+        return any("quietfield" in text for text in said) or 'Namespace="quietfield"' in self.xml

@@ -25,6 +25,7 @@ LEAST = 8  # pixels of those that are looked at, that are worth another pass
 STEP = 2  # every second pixel is looked at
 MOST = 4  # layers
 BLEND = 10.0  # standard deviations of the noise, over which one layer passes into the next, at most
+VALLEY = 0.02  # of the pixels, that lie where one layer passes into the next, at most
 LEAST_NOISE = 1e-5  # of the range of values; with less there is nothing to denoise
 SMALLEST = 32  # pixels of a side, below which a plane is one layer
 
@@ -55,10 +56,13 @@ def layers(plane: NDArray[Any]) -> list[Layer]:
     noise = NoiseLine.robust(x.astype(np.float32))
     if noise.floor**0.5 < LEAST_NOISE * float(np.ptp(x)):
         return [Layer(plane)]
-    cuts = _cuts(x[::STEP, ::STEP].ravel(), noise)
+    if not _is_far(x[::STEP, ::STEP].ravel(), noise).any():
+        return [Layer(plane)]
+    smooth = ndimage.median_filter(x, 3)
+    cuts = _cuts(smooth[::STEP, ::STEP].ravel(), noise)
     if not cuts:
         return [Layer(plane)]
-    level = noise.stabilised(ndimage.median_filter(x, 3))
+    level = noise.stabilised(smooth)
     found, below = [], np.zeros(plane.shape)  # how far a pixel has passed beyond the cut before
     edges = [(-np.inf, 0.0), *cuts, (np.inf, 0.0)]
     for (low, low_width), (high, high_width) in itertools.pairwise(edges):
@@ -70,18 +74,25 @@ def layers(plane: NDArray[Any]) -> list[Layer]:
     return found
 
 
+def _is_far(levels: Array, noise: NoiseLine) -> NDArray[np.bool_]:
+    """Which levels are so far from their mean that a network loses there; none if they are but a few."""
+    off = np.abs(levels - levels.mean()) / np.sqrt(noise.variance(levels))
+    far: NDArray[np.bool_] = (off > FAR) & ((off > FAR).sum() >= LEAST)
+    return far
+
+
 def _cuts(levels: Array, noise: NoiseLine, most: int = MOST) -> list[tuple[float, float]]:
     """Where levels are cut, and half the width over which layers blend, both in standard deviations of the noise."""
-    off = np.abs(levels - levels.mean()) / np.sqrt(noise.variance(levels.astype(np.float32)))
-    if most < 2 or (off > FAR).sum() < LEAST:
+    if most < 2 or not _is_far(levels, noise).any():
         return []
     values = np.sort(noise.stabilised(levels))
     cut, apart = _best_cut(values)
-    under = noise.stabilised(levels) < cut
     width = max(1e-9, min(BLEND, apart / 4))
-    lower = _cuts(levels[under], noise, most // 2)
-    upper = _cuts(levels[~under], noise, most // 2)
-    return [*lower, (cut, width), *upper]
+    between = np.searchsorted(values, (cut - width, cut + width))
+    if between[1] - between[0] > VALLEY * len(values):
+        return []  # the picture passes from dark to bright all over: a cut would go through its structures
+    under = noise.stabilised(levels) < cut
+    return [*_cuts(levels[under], noise, most // 2), (cut, width), *_cuts(levels[~under], noise, most // 2)]
 
 
 def _best_cut(values: Array) -> tuple[float, float]:

@@ -27,6 +27,7 @@ CHANCE = 1e-3  # solid squares that a plane of noise may have
 AROUND = 8  # pixels, as far as is looked how rare the value is
 VALUES = 8  # of a plane that are looked at, those with the most solid squares
 MORE = 3.0  # times as many squares of 2 x 2 as independent pixels would make: else their value is not looked at
+SATURATED = 64  # pixels of an area, that passes into what is nearly as bright, at least
 SHARP = 0.5  # of an area's height above the rest, that a step at its edge has
 RUN = 5  # pixels
 STEPS = 2.0  # of the least difference between values, that an area differs from what is beside it
@@ -66,6 +67,15 @@ class Area:
         if rest.sum() > 0.01 * self.mask.sum():
             parts = [f"{100 * self.mask.mean():.2g} % of the plane"]
         return f"a constant border of {' and '.join(parts)} (value {self.value:g})"
+
+
+def _large(mask: Mask) -> Mask:
+    """The parts of a mask that are larger than what noise saturates of something bright."""
+    labels, _ = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    result: Mask = (sizes >= SATURATED)[labels]
+    return result
 
 
 def _is_sharp(mask: Mask, plane: NDArray[Any], value: float) -> bool:
@@ -127,6 +137,8 @@ def find_areas(plane: NDArray[Any]) -> list[Area]:
                 brightest = bool(value == most)
                 full = any(lines.any() for lines in (mask.all(axis=0), mask.all(axis=1)))
                 sharp = not brightest or _is_sharp(mask, plane, float(value))
+                if not sharp and not (mask := _large(mask)).any():
+                    continue
                 found.append(Area(mask, float(value), border and (full or not brightest), brightest, sharp))
     return found
 

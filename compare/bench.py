@@ -83,10 +83,10 @@ class Bench:
         return np.asarray(answer, np.float64)
 
     def found(self) -> float:
-        """Outliers that were found in the last image; NaN where the version does not say."""
+        """Outliers that were found in the last image; none where the version does not look for them."""
         parts = getattr(self.report, "parts", ())
         counts = [part.findings.bright + part.findings.dark for part in parts if hasattr(part, "findings")]
-        return float(sum(counts)) if counts else np.nan
+        return float(sum(counts))
 
     def together(self) -> float:
         """The share of series whose planes help each other."""

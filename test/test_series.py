@@ -84,8 +84,9 @@ def test_planes_of_a_series_are_of_one_channel(axes: str) -> None:
         )
         stack = ArrayStack(number, axes).stack
         for series in series_of(stack):
-            assert len({int(stack.plane(index)[0, 0]) for index in series.planes}) == 1
-            assert f"{name} {int(stack.plane(series.planes[0])[0, 0])}" in series.name
+            numbers = {int(stack.plane(index)[0, 0]) for line in series.lines for index in line}
+            assert len(numbers) == 1
+            assert f"{name} {numbers.pop()}" in series.name
 
 
 @pytest.mark.parametrize("axes", COMBINATIONS)

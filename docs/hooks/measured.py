@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPARE = ROOT / "docs" / "compare"
 EVALUATION = ROOT / "docs" / "evaluation.csv"
 SUPER_RESOLUTION = ROOT / "docs" / "super-resolution.csv"
+KINDS = ROOT / "docs" / "kinds.csv"
+WITHOUT_REPAIR = ROOT / "docs" / "kinds-before.csv"
 BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n).*?(<!-- end of numbers -->)", re.DOTALL)
 
 SETS = {
@@ -120,7 +122,41 @@ def _doubled() -> str:
     return "\n".join(lines)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"readme": _short, "measured": _long, "super-resolution": _doubled}
+def kinds() -> dict[str, tuple[int, int, int]]:
+    """Of each kind of disturbance: how many values keep their limits without the repair, with it, and of how many."""
+    older = {(row["kind"], row["case"], row["measure"]): row["value"] for row in _rows(WITHOUT_REPAIR)}
+    found: dict[str, tuple[int, int, int]] = {}
+    for row in _rows(KINDS):
+        without, kept, count = found.get(row["kind"], (0, 0, 0))
+        before = older.get((row["kind"], row["case"], row["measure"]), "fails")
+        limit = row["limit"]
+        found[row["kind"]] = without + _holds(limit, before), kept + _holds(limit, row["value"]), count + 1
+    return found
+
+
+def _holds(limit: str, value: str) -> bool:
+    """Whether a value keeps a limit, such as "at most 1.3", "at least 0.95", "0.95 to 1.05" or "0"."""
+    if value == "fails":
+        return False
+    numbers = [float(word) for word in limit.split() if word not in ("at", "most", "least", "to")]
+    low = -float("inf") if limit.startswith("at most") else numbers[0]
+    high = float("inf") if limit.startswith("at least") else numbers[-1]
+    return low <= float(value) <= high
+
+
+def _disturbed() -> str:
+    lines = [_line(["kind", "values", "within limits without the repair", "with it"]), "|---|---|---|---|"]
+    for kind, (without, kept, count) in kinds().items():
+        lines.append(_line([kind, f"{count}", f"{without}", f"{kept}"]))
+    return "\n".join(lines)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "readme": _short,
+    "measured": _long,
+    "super-resolution": _doubled,
+    "kinds": _disturbed,
+}
 
 
 def filled(text: str) -> str:

@@ -25,7 +25,7 @@ from quietfield.files.tiff import write_tiff
 from quietfield.machine import available, disk_free
 from quietfield.network.predict import Denoiser
 from quietfield.planes import fill_invalid
-from quietfield.repair.repair import Repair
+from quietfield.repair.repair import Findings, Repair
 from quietfield.report import Part, Report
 from quietfield.work import BLOCK_PIXELS, Progress, Work, in_order, silent
 
@@ -185,14 +185,16 @@ def plan_stack(denoiser: Denoiser, stack: Stack, options: Options, tune: bool = 
     options = replace(options, adapt=replace(options.adapt, minutes=options.adapt.minutes / max(1, len(every))))
     works = []
     for series in every:
-        probe = Probe.of(stack, series, Repair(options.outliers))
+        probe = Probe.of(stack, series, Repair(options.outliers, options.fill_invalid))
         check_contrast(probe.planes)
         plan = make_plan(
             denoiser, stack, series, probe, options, room=lambda chosen: work(chosen, stack, neighbours=True)
         )
         plan = plan.tuned(probe.planes) if tune else plan
-        part = Part(series.name, plan, options.outliers, options.fill_invalid)
-        works.append(Work(series, part, Repair(options.outliers, options.fill_invalid, probe.always)))
+        repair = Repair(options.outliers, options.fill_invalid, probe.always)
+        alone, findings = probe.alone or (None, Findings())
+        part = Part(series.name, plan, options.outliers, options.fill_invalid, findings)
+        works.append(Work(series, part, repair, alone))
     return works
 
 

@@ -41,17 +41,20 @@ class Work:
         Its plan, and what was found.
     repair : Repair
         For each of its planes.
+    alone : Repaired, optional
+        Of a series of one plane, which was repaired when it was looked at.
     """
 
     series: Series
     part: Part
     repair: Repair
+    alone: Repaired | None = None
 
     def answers(self, stack: Stack, line: Iterable[int]) -> Iterator[Array]:
         """Planes that follow each other, denoised, in their order."""
         worker, waiting = self.part.plan.worker(), deque[tuple[Repaired, NDArray[Any]]]()
         for block in stack.blocks(BLOCK_PIXELS, line):
-            repaired = [self.repair(plane, self.part.findings) for plane in block]
+            repaired = [self.alone or self.repair(plane, self.part.findings) for plane in block]
             prepared = self.part.plan.steps.prepare(np.stack([one.plane for one in repaired]))
             waiting.extend(zip(repaired, prepared, strict=True))
             for answer in worker(prepared):

@@ -13,7 +13,7 @@ from quietfield.files.stack import Stack
 from quietfield.network.normalise import noise_std
 from quietfield.planes import middle
 from quietfield.repair.outliers import find_outliers
-from quietfield.repair.repair import Repair
+from quietfield.repair.repair import Findings, Repair, Repaired
 
 LOOKED = 8  # planes, spread over the series
 KEPT = 4  # of them, those with the most contrast
@@ -36,11 +36,14 @@ class Probe:
         Line and place in it of the one with the most.
     always : ndarray or None
         bool, (Y, X) of whole planes: pixels that are outliers in every plane.
+    alone : tuple or None
+        Of a series of one plane: the plane, repaired, and what was found in it.
     """
 
     planes: Planes
     best: tuple[int, int]
     always: NDArray[np.bool_] | None
+    alone: tuple[Repaired, Findings] | None = None
 
     @staticmethod
     def of(stack: Stack, series: Series, repair: Repair) -> Probe:
@@ -48,6 +51,10 @@ class Probe:
         length = len(series.lines[0])
         every = len(series.lines) * length
         places = dict.fromkeys(int(k) for k in np.linspace(0, every - 1, min(every, LOOKED)))
+        if every == 1:
+            findings = Findings()
+            repaired = repair(stack.plane(series.lines[0][0]), findings)
+            return Probe(middle(repaired.plane, LARGEST)[None], (0, 0), None, (repaired, findings))
         crops, mean = [], np.zeros(1)
         for k in places:
             plane = repair(stack.plane(series.lines[k // length][k % length])).plane

@@ -155,11 +155,8 @@ def _fluxes(image: NDArray[np.generic], corners: NDArray[np.int64]) -> NDArray[n
     return np.array([electrons[y - 4 : y + 5, x - 4 : x + 5].sum() for y, x in corners])
 
 
-TORN = pytest.mark.xfail(strict=True, reason="the tails of a bead lie in another layer than its middle")
-
-
 @pytest.mark.parametrize("sigma", [1.0, 1.3])
-@pytest.mark.parametrize("photons", [100, 1000, pytest.param(10000, marks=TORN)])
+@pytest.mark.parametrize("photons", [100, 1000, 10000])
 def test_beads_keep_their_light_and_their_number(photons: float, sigma: float, bench: Bench) -> None:
     corners, scene = _beads(photons, sigma)
     answer = bench(scene.counts)
@@ -196,10 +193,13 @@ def test_lines_one_pixel_wide_keep_their_light(height: float, bench: Bench) -> N
     assert bench.found() == 0
 
 
-@pytest.mark.parametrize("edge", ["sharp", "gradual"])
+GRADUAL = pytest.mark.xfail(strict=True, reason="where dark passes into bright there is no cut, and one layer")
+
+
+@pytest.mark.parametrize("edge", ["sharp", pytest.param("gradual", marks=GRADUAL)])
 @pytest.mark.parametrize("bright", [300, 3000])
 def test_a_dim_half_is_denoised_as_if_it_were_alone(bright: float, edge: str, bench: Bench) -> None:
-    light = bright * ((X < 60).astype(float) if edge == "sharp" else 1 / (1 + np.exp((X - 50) / 2)))
+    light = bright * ((X < 60).astype(float) if edge == "sharp" else 1 / (1 + np.exp((X - 50) / 5)))
     scene = exposed(cells(17, SIDE) + light, 18)
     first = int(np.flatnonzero((light < 1).all(axis=0))[0])
     error = (bench(scene.noisy) - scene.truth)[:, first:]
@@ -210,22 +210,22 @@ def test_a_dim_half_is_denoised_as_if_it_were_alone(bright: float, edge: str, be
 @pytest.mark.parametrize("bright", [1000, 10000])
 def test_debris_does_not_spoil_what_is_far_from_it(bright: float, bench: Bench) -> None:
     distance, dim = np.hypot(Y - 90, X - 90), cells(17, SIDE)
-    scene = exposed(dim + bright / (1 + np.exp(np.clip((distance - 14) / 1.5, -50, 50))), 18)
+    scene = exposed(dim + ndimage.gaussian_filter(bright * (distance < 14.0), 1.3), 18)
     other = exposed(dim, 18)
-    far = distance > 45
+    far = distance > 35
     error, usual = (rms((bench(s.noisy) - s.truth)[far]) for s in (scene, other))
     assert error <= OUTSIDE.high * usual
 
 
 def test_a_vignette_is_not_torn(bench: Bench) -> None:
-    shade = np.exp(-((Y - 40) ** 2 + (X - 40) ** 2) / 2 / 25**2)
-    scene = exposed(1 + 40 * cells(19, SIDE) * shade, 20)
-    corner = (slice(84, None), slice(84, None))
+    y, x = grid(256)
+    shade = np.exp(-((y - 100) ** 2 + (x - 100) ** 2) / 2 / 75**2)
+    scene = exposed(1 + 40 * cells(151) * shade, 153)
+    corner = (slice(168, None), slice(168, None))
     alone = rms(bench(scene.noisy[corner]) - scene.truth[corner])
     assert rms((bench(scene.noisy) - scene.truth)[corner]) <= OUTSIDE.high * alone
 
 
-@pytest.mark.xfail(strict=True, reason="a specimen of much light is cut into layers, and loses at their edges")
 def test_a_bright_specimen_is_denoised_as_well_as_one_of_a_third_of_its_light(bench: Bench) -> None:
     left = []
     for bright in (30, 100):

@@ -59,7 +59,7 @@ class Probe:
         for k in places:
             plane = repair(stack.plane(series.lines[k // length][k % length])).plane
             mean = mean + plane.astype(np.float64) / len(places)
-            crops.append(middle(plane, LARGEST))
+            crops.append(middle(plane, LARGEST).copy())
         contrast = np.array([_contrast(crop) for crop in crops])
         order = np.argsort(-contrast, kind="stable")
         chosen = sorted(k for k in order[:KEPT] if contrast[k] >= LEAST_CONTRAST * contrast[order[0]])

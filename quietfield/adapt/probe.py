@@ -33,7 +33,7 @@ class Probe:
     planes : ndarray
         (N, Y, X), intensity units, repaired: the middle of those with contrast.
     best : tuple of int
-        Line and place in it of the one with the most.
+        Line and place in it of the one in the middle of those.
     always : ndarray or None
         bool, (Y, X) of whole planes: pixels that are outliers in every plane.
     alone : tuple or None
@@ -63,7 +63,7 @@ class Probe:
         contrast = np.array([_contrast(crop) for crop in crops])
         order = np.argsort(-contrast, kind="stable")
         chosen = sorted(k for k in order[:KEPT] if contrast[k] >= LEAST_CONTRAST * contrast[order[0]])
-        best = list(places)[int(order[0])]
+        best = list(places)[int(chosen[len(chosen) // 2])]
         always = find_outliers(mean) if len(places) >= PERSISTENT and repair.outliers != "off" else None
         planes = np.stack([crops[k] for k in chosen])
         return Probe(planes, (best // length, best % length), always if always is not None and always.any() else None)

@@ -15,8 +15,8 @@ Array = NDArray[np.float32]
 FLOOR = 0.2  # of the usual variance, that is believed at least
 SAMPLED = 2**13  # pixels that tell the noise of a plane with outliers
 CLASSES = 16  # of them, by brightness
-NINE_TENTHS, NEARLY_ALL = 1.645, 2.576  # standard deviations, below which 90 and 99 of 100 magnitudes of noise lie
-TAIL = 3.0  # times as far as nine tenths, lie 99 of 100 magnitudes of any noise
+NINE_TENTHS, NEARLY_ALL = 1.645, 2.17  # standard deviations, below which 90 and 97 of 100 magnitudes of noise lie
+TAIL = 3.0  # times as far as nine tenths, lie 97 of 100 magnitudes of any noise
 MEDIAN_OF_EIGHT = 1.17  # variance of a pixel's difference from the median of its neighbours, in the noise's
 AROUND = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 
@@ -87,7 +87,7 @@ class NoiseLine:
 
 def _spread(off: NDArray[Any]) -> float:
     """Standard deviation of noise by magnitudes, of which a few belong to outliers."""
-    most, nearly_all = np.quantile(off, (0.9, 0.99))
+    most, nearly_all = np.quantile(off, (0.9, 0.97))
     return float(max(most / NINE_TENTHS, min(nearly_all, TAIL * most) / NEARLY_ALL))
 
 

@@ -29,7 +29,8 @@ VALUES = 8  # of a plane that are looked at, those with the most solid squares
 MORE = 3.0  # times as many squares of 2 x 2 as independent pixels would make: else their value is not looked at
 SATURATED = 64  # pixels of an area, that passes into what is nearly as bright, at least
 SHARP = 0.5  # of an area's height above the rest, that a step at its edge has
-RUN = 5  # pixels
+RUN = 5  # pixels that follow each other
+STROKES, GAP = 0.1, 0.5  # burnt-in strokes: of the pixels, at most; and of their height, that no other pixel reaches
 STEPS = 2.0  # of the least difference between values, that an area differs from what is beside it
 
 
@@ -69,12 +70,12 @@ class Area:
         return f"a constant border of {' and '.join(parts)} (value {self.value:g})"
 
 
-def _large(mask: Mask) -> Mask:
-    """The parts of a mask that are larger than what noise saturates of something bright."""
-    labels, _ = ndimage.label(mask)
+def _large(mask: Mask, least: int) -> Mask:
+    """The connected parts of a mask that have so many pixels at least."""
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    result: Mask = (sizes >= SATURATED)[labels]
+    result: Mask = (sizes >= least)[labels]
     return result
 
 
@@ -115,38 +116,57 @@ def find_areas(plane: NDArray[Any]) -> list[Area]:
     """
     if min(plane.shape) < max(SIDES[:3]):
         return []
+    finite = plane[np.isfinite(plane)]
+    if not finite.size or (least := finite.min()) == (most := finite.max()):
+        return []
+    masks = [(value, mask) for value in (most, least) if (mask := _burnt_in(plane, value)) is not None]
+    gone = [value for value, _ in masks]
     solid = _solid(plane)
-    if not solid.any():
-        return []
     values, counts = np.unique(plane[:-1, :-1][solid], return_counts=True)
-    least, most = plane[np.isfinite(plane)].min(), plane[np.isfinite(plane)].max()
-    if least == most:
-        return []
-    found = []
     for k in np.argsort(-counts)[:VALUES]:
         value, same = values[k], plane == values[k]
-        if counts[k] <= MORE * (1 + plane.size * float(same.mean()) ** 4):
+        if value in gone or counts[k] <= MORE * (1 + plane.size * float(same.mean()) ** 4):
             continue
         if value not in (least, most) and not _runs_along_border(same):
             continue
-        area = _area(same, plane, value)
-        if area is None:
-            continue
-        for border, mask in _parts(area):
-            if mask.any() and (border or value in (least, most)):
-                brightest = bool(value == most)
-                full = any(lines.any() for lines in (mask.all(axis=0), mask.all(axis=1)))
-                sharp = not brightest or _is_sharp(mask, plane, float(value))
-                if not sharp and not (mask := _large(mask)).any():
-                    continue
-                found.append(Area(mask, float(value), border and (full or not brightest), brightest, sharp))
-    return found
+        if (mask := _area(same, plane, value)) is not None:
+            masks.append((value, mask))
+    return [
+        Area(mask, float(value), border, bool(value == most), sharp)
+        for value, found in masks
+        for border, mask, sharp in _parts(_without_lines(found), plane, value, brightest=value == most)
+        if border or value in (least, most)
+    ]
 
 
 def _solid(plane: NDArray[Any]) -> Mask:
     """Where squares of 2 x 2 are of one value, by their first pixel."""
     right = plane[:, 1:] == plane[:, :-1]
     result: Mask = right[1:] & right[:-1] & (plane[1:, :-1] == plane[:-1, :-1])
+    return result
+
+
+def _burnt_in(plane: NDArray[Any], value: Any) -> Mask | None:
+    """Strokes of the darkest or brightest value, however thin, if there is nothing between them and the rest."""
+    same = plane == value
+    if np.count_nonzero(same) > STROKES * plane.size:
+        return None
+    rest = plane[~same & np.isfinite(plane)].astype(np.float64)
+    usual = float(np.median(rest))
+    inmost = float(rest.max() if value > usual else rest.min())
+    if inmost == usual or abs(float(value) - inmost) < GAP * abs(float(value) - usual):
+        return None
+    return _large(same, RUN)
+
+
+def _without_lines(mask: Mask) -> Mask:
+    """A mask without whole rows and columns inside of the plane, single or in pairs: they are dead or stuck."""
+    result = mask.copy()
+    for view, full in ((result, mask.all(axis=1)), (result.T, mask.all(axis=0))):
+        lines = np.flatnonzero(np.asarray(full))
+        for group in np.split(lines, np.flatnonzero(np.diff(lines) > 1) + 1):
+            if 0 < len(group) <= 2 and group[0] > 0 and group[-1] < len(view) - 1:
+                view[group] = False
     return result
 
 
@@ -186,14 +206,8 @@ def _bounds(mask: Mask, margin: int) -> tuple[slice, slice]:
 
 def _opened(mask: Mask, side: int) -> Mask:
     """What squares of a side inside of a mask cover."""
-    corners = ndimage.minimum_filter(mask, side, mode="constant", cval=False, origin=-(side // 2) + (side % 2 == 0))
-    return _cover(corners, side)
-
-
-def _cover(corners: Mask, side: int) -> Mask:
-    result: Mask = ndimage.maximum_filter(
-        corners, side, mode="constant", cval=False, origin=side // 2 - (side % 2 == 0)
-    )
+    corners = ndimage.minimum_filter(mask, side, mode="constant", cval=False, origin=-(side // 2))
+    result: Mask = ndimage.maximum_filter(corners, side, mode="constant", cval=False, origin=(side - 1) // 2)
     return result
 
 
@@ -209,13 +223,15 @@ def _step(plane: NDArray[Any]) -> float:
     return float(np.diff(values).min()) if len(values) > 1 else 0.0
 
 
-def _parts(area: Mask) -> Iterator[tuple[bool, Mask]]:
-    """The part that touches the plane's border, and the part that does not."""
-    labels, count = ndimage.label(area)
-    sides = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+def _parts(area: Mask, plane: NDArray[Any], value: Any, brightest: bool) -> Iterator[tuple[bool, Mask, bool]]:
+    """The part that touches the plane's border, and the part that does not: whether so, where, and whether sharp."""
+    labels, count = ndimage.label(area, np.ones((3, 3)))
     touches = np.zeros(count + 1, bool)
-    touches[sides] = True
+    touches[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
     touches[0] = False
-    border = touches[labels]
-    yield True, border
-    yield False, area & ~border
+    for border, mask in ((True, touches[labels]), (False, area & ~touches[labels])):
+        sharp = not brightest or (mask.any() and _is_sharp(mask, plane, float(value)))
+        part = mask if sharp else _large(mask, SATURATED)
+        full = any(np.asarray(part.all(axis=axis)).any() for axis in (0, 1))
+        if part.any():  # what is saturated may lie at the border, too
+            yield border and (full or not brightest), part, sharp

@@ -6,6 +6,7 @@ its surroundings by far more than noise, while its neighbours do not, is no poin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
 
 FAR = 8.0  # standard deviations of the noise, by which an outlier stands out at least
+TAIL, LONG_TAIL = 0.75, 2.0  # of that: noise that reaches so far has so many times more pixels there than beyond
 CONTRAST = (
     0.1  # of nine tenths of the values' range, by which an outlier stands out at least: some images have no noise
 )
@@ -29,7 +31,7 @@ ROUNDS = 3  # as long as outliers hide each other
 SMALLEST = 8  # pixels of a side, below which nothing is said
 LINE_FAR = 8.0  # times as far as others, stands a bright or dead row out, or a column
 LINE_PARTS, LINE_SHARE = 8, 0.9  # in that share of its parts
-LIGHT = 1.3  # times the noise of the rows beside it, a row has that is bright by light
+LIGHT = 1.25  # times the noise of the rows beside it, a row has that is bright by light
 BESIDE = 0.25  # of its excess, that the rows beside it have at most
 
 
@@ -114,15 +116,19 @@ def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> 
     found = np.zeros(plane.shape, bool)
     base = np.median(values(BORDER), axis=1)
     own = sign * plane[rows, columns] - base
-    keep = own > np.maximum(_far(noise, sign * base), least)
-    rows, columns, base, own = rows[keep], columns[keep], base[keep], own[keep]
+    far = np.maximum(_far(noise, sign * base), least)
+    keep = own > TAIL * far
+    rows, columns, base, own, far = (values[keep] for values in (rows, columns, base, own, far))
     if len(rows):
         goes_on = np.max([values(shifts).mean(axis=1) for shifts in DIRECTIONS], axis=0) - base
         excess = values(PATCH) - base[:, None]
         chosen = (_misfit_alone(excess, base, noise, sign) < _misfit_light(excess, base, noise, sign)) & (
             goes_on < LINE * own
         )
-        found[rows[chosen], columns[chosen]] = True
+        beyond = chosen & (own > far)
+        # Noise with a long tail has more pixels that are nearly as far than beyond.
+        if chosen.sum() - beyond.sum() <= LONG_TAIL * beyond.sum():
+            found[rows[beyond], columns[beyond]] = True
     return found
 
 
@@ -149,7 +155,7 @@ def _candidates(
     level = four(AXES)
     least(level, four(DIAGONALS), out=level)
     excess = np.subtract(level, plane, out=level) if dark else np.subtract(plane, level, out=level)
-    rows, columns = np.nonzero(excess > _far(noise, plane.min(keepdims=True))[0, 0])
+    rows, columns = np.nonzero(excess > TAIL * _far(noise, plane.min(keepdims=True))[0, 0])
     return rows, columns
 
 
@@ -171,15 +177,38 @@ def _misfit_light(excess: Array, base: Array, noise: NoiseLine, sign: int) -> Ar
 
 
 def _lines(plane: Array, axis: int) -> Mask:
-    """Whole rows (axis 0) or columns (1), single or in pairs, that are off by an electronic offset, or say nothing.
+    """Rows (axis 0) or columns (1), single or in pairs, that are off by an electronic offset, or say nothing.
 
-    An optic spreads a line over its neighbours; and what is off by light has the noise of so much more light.
+    They may be so over a part of their length. An optic spreads a line over its neighbours; and what is off by light
+    has the noise of so much more light.
     """
     lines = plane if axis == 0 else plane.T
-    count, length = lines.shape
     found = np.zeros(plane.shape, bool)
-    if count < 4 * SMALLEST or length < 4 * SMALLEST:
+    if min(lines.shape) < 4 * SMALLEST:
         return found
+    target, length = found if axis == 0 else found.T, lines.shape[1]
+    for part in (slice(0, length), slice(0, length // 2), slice(length // 2, length)):
+        for group, off in _off(lines[:, part]):
+            if target[group, part].any():
+                continue  # it was found with its whole length
+            near = _near(lines, group)
+            for k in group:
+                # As far along the line as most of the pixels are off.
+                along = ndimage.median_filter((lines[k] - near) / off, 2 * SMALLEST + 1) > 0.5
+                labels, _ = ndimage.label(along)
+                target[k] |= np.isin(labels, np.unique(labels[part][along[part]]))
+    return found
+
+
+def _near(lines: Array, group: NDArray[np.int64]) -> Array:
+    """What a group of lines would be by those two steps away."""
+    result: Array = lines[[k for k in (group[0] - 2, group[-1] + 2) if 0 <= k < len(lines)]].mean(axis=0)
+    return result
+
+
+def _off(lines: Array) -> Iterator[tuple[NDArray[np.int64], float]]:
+    """Groups of one or two lines of a piece (N, L) that are off, and by how much."""
+    count, length = lines.shape
     level = lines.mean(axis=1)
     padded = np.pad(level, 3, mode="reflect")
     around = np.median([padded[3 + k : 3 + k + count] for k in (-3, -2, 2, 3)], axis=0)
@@ -189,23 +218,21 @@ def _lines(plane: Array, axis: int) -> Mask:
     far = np.flatnonzero(np.abs(off) > LINE_FAR * max(usual, chance, 1e-30))
     for group in np.split(far, np.flatnonzero(np.diff(far) > 1) + 1):
         if 0 < len(group) <= 2 and _electronic(lines, group, off):
-            (found if axis == 0 else found.T)[group] = True
-    return found
+            yield group, float(off[group].mean())
 
 
 def _electronic(lines: Array, group: NDArray[np.int64], off: Array) -> bool:
-    """Whether lines are off by the same all along, with neighbours that are not, and without the noise of light."""
-    count, beside = len(lines), [group[0] - 1, group[-1] + 1]
-    inside = [k for k in beside if 0 <= k < count]
+    """Whether lines are off by as much as noise all along, without the noise of light, and their neighbours are not."""
+    inside = [k for k in (group[0] - 1, group[-1] + 1) if 0 <= k < len(lines)]
     if any(abs(off[k]) > BESIDE * np.abs(off[group]).min() for k in inside):
         return False
-    near = lines[[k for k in (group[0] - 2, group[-1] + 2) if 0 <= k < count] or inside].mean(axis=0)
+    near = _near(lines, group)
     for k in group:
         parts = np.array_split(lines[k] - near, LINE_PARTS)
         same = np.mean([np.median(part) / off[k] > 0.5 for part in parts])
         # Differences along the line see its noise, and next to nothing of the specimen.
-        own, usual = (float(np.median(np.abs(np.diff(line)))) for line in (lines[k], lines[inside].ravel()))
-        if same < LINE_SHARE or (off[k] > 0 and own > LIGHT * usual):
+        own, usual = (float(np.abs(np.diff(line)).mean()) for line in (lines[k], lines[inside].ravel()))
+        if same < LINE_SHARE or abs(off[k]) < usual or (off[k] > 0 and own > LIGHT * usual):
             return False
     return True
 

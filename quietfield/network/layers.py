@@ -25,7 +25,7 @@ LEAST = 8  # pixels of those that are looked at, that are worth another pass
 STEP = 2  # every second pixel is looked at
 MOST = 4  # layers
 BLEND = 10.0  # standard deviations of the noise, over which one layer passes into the next, at most
-VALLEY = 0.02  # of the pixels, that lie where one layer passes into the next, at most
+EDGES = 1.5  # length of a cut's border in the picture, in the sum of the picture's sides, at most
 LEAST_NOISE = 1e-5  # of the range of values; with less there is nothing to denoise
 SMALLEST = 32  # pixels of a side, below which a plane is one layer
 
@@ -51,15 +51,14 @@ def layers(plane: NDArray[Any]) -> list[Layer]:
     if min(plane.shape) < SMALLEST:
         return [Layer(plane)]
     x = plane.astype(np.float64)
-    offset = float(x.mean())
-    x -= offset
+    offset, scale = float(x.mean()), float(np.ptp(x)) or 1.0
+    x = (x - offset) / scale
     noise = NoiseLine.robust(x.astype(np.float32))
-    if noise.floor**0.5 < LEAST_NOISE * float(np.ptp(x)):
-        return [Layer(plane)]
-    if not _is_far(x[::STEP, ::STEP].ravel(), noise).any():
+    if noise.floor**0.5 < LEAST_NOISE or not _is_far(x[::STEP, ::STEP], noise).any():
         return [Layer(plane)]
     smooth = ndimage.median_filter(x, 3)
-    cuts = _cuts(smooth[::STEP, ::STEP].ravel(), noise)
+    levels = smooth[::STEP, ::STEP]
+    cuts = _cuts(levels, np.ones(levels.shape, bool), noise)
     if not cuts:
         return [Layer(plane)]
     level = noise.stabilised(smooth)
@@ -69,7 +68,7 @@ def layers(plane: NDArray[Any]) -> list[Layer]:
         above = np.zeros(plane.shape) if high == np.inf else np.clip((level - high) / (2 * high_width) + 0.5, 0, 1)
         weight = (1 - above) if low == -np.inf else below - above
         outside = (level < low - low_width) | (level > high + high_width)
-        found.append(Layer(filled(x, outside) + offset, weight.astype(np.float32)))
+        found.append(Layer(scale * filled(x, outside) + offset, weight.astype(np.float32)))
         below = above
     return found
 
@@ -81,18 +80,18 @@ def _is_far(levels: Array, noise: NoiseLine) -> NDArray[np.bool_]:
     return far
 
 
-def _cuts(levels: Array, noise: NoiseLine, most: int = MOST) -> list[tuple[float, float]]:
-    """Where levels are cut, and half the width over which layers blend, both in standard deviations of the noise."""
-    if most < 2 or not _is_far(levels, noise).any():
+def _cuts(levels: Array, inside: NDArray[np.bool_], noise: NoiseLine, most: int = MOST) -> list[tuple[float, float]]:
+    """Where levels (Y, X) are cut, and half the width over which layers blend, both in noise's standard deviations."""
+    if most < 2 or not _is_far(levels[inside], noise).any():
         return []
-    values = np.sort(noise.stabilised(levels))
-    cut, apart = _best_cut(values)
-    width = max(1e-9, min(BLEND, apart / 4))
-    between = np.searchsorted(values, (cut - width, cut + width))
-    if between[1] - between[0] > VALLEY * len(values):
-        return []  # the picture passes from dark to bright all over: a cut would go through its structures
-    under = noise.stabilised(levels) < cut
-    return [*_cuts(levels[under], noise, most // 2), (cut, width), *_cuts(levels[~under], noise, most // 2)]
+    stabilised = noise.stabilised(levels)
+    cut, apart = _best_cut(np.sort(stabilised[inside]))
+    above = stabilised > cut
+    if sum(np.count_nonzero(np.diff(above, axis=axis)) for axis in (0, 1)) > EDGES * sum(levels.shape):
+        return []  # a cut would go through structures all over the picture
+    lower = _cuts(levels, inside & ~above, noise, most // 2)
+    upper = _cuts(levels, inside & above, noise, most // 2)
+    return [*lower, (cut, max(1e-9, min(BLEND, apart / 4))), *upper]
 
 
 def _best_cut(values: Array) -> tuple[float, float]:

@@ -17,6 +17,7 @@ SAMPLED = 2**13  # pixels that tell the noise of a plane with outliers
 CLASSES = 16  # of them, by brightness
 NINE_TENTHS, NEARLY_ALL = 1.645, 2.17  # standard deviations, below which 90 and 97 of 100 magnitudes of noise lie
 TAIL = 3.0  # times as far as nine tenths, lie 97 of 100 magnitudes of any noise
+LONG = (1.8, 6.0)  # times as far they lie where few photons are multiplied; farther, there are outliers
 MEDIAN_OF_EIGHT = 1.17  # variance of a pixel's difference from the median of its neighbours, in the noise's
 AROUND = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 
@@ -65,7 +66,7 @@ class NoiseLine:
         slope = max(0.0, float(np.median(slopes)) if slopes.size else 0.0)
         intercept = float(np.median(variances - slope * means))
         light = float(np.median(values) - np.quantile(values, 0.001))
-        photon = quantum or (max(slope, usual / light) if light > 0 else slope)
+        photon = quantum or max(_multiplied(off), slope, usual / light if light > 0 else 0.0)
         return NoiseLine(slope, intercept, max(FLOOR * usual, quantum**2 / 12, 1e-30), photon)
 
     def variance(self, level: NDArray[Any]) -> Array:
@@ -89,6 +90,13 @@ def _spread(off: NDArray[Any]) -> float:
     """Standard deviation of noise by magnitudes, of which a few belong to outliers."""
     most, nearly_all = np.quantile(off, (0.9, 0.97))
     return float(max(most / NINE_TENTHS, min(nearly_all, TAIL * most) / NEARLY_ALL))
+
+
+def _multiplied(off: NDArray[Any]) -> float:
+    """What one photon adds behind an electron multiplier, by the long tail of magnitudes; 0 where there is none."""
+    most, nearly_all = np.quantile(off, (0.9, 0.97))
+    tail = float((nearly_all - most) / np.log(0.1 / 0.03))
+    return tail if LONG[0] * most < nearly_all < LONG[1] * most else 0.0
 
 
 def _quantum(values: NDArray[Any]) -> float:

@@ -29,6 +29,8 @@ VALUES = 8  # of a plane that are looked at, those with the most solid squares
 MORE = 3.0  # times as many squares of 2 x 2 as independent pixels would make: else their value is not looked at
 SATURATED = 64  # pixels of an area, that passes into what is nearly as bright, at least
 SHARP = 0.5  # of an area's height above the rest, that a step at its edge has
+MUCH = 0.2  # of a plane, in squares of one value: it is looked at in any case
+LONG = 32  # pixels of a line that is dead or stuck, at least
 RUN = 5  # pixels that follow each other
 STROKES, GAP = 0.1, 0.5  # burnt-in strokes: of the pixels, at most; and of their height, that no other pixel reaches
 STEPS = 2.0  # of the least difference between values, that an area differs from what is beside it
@@ -125,7 +127,8 @@ def find_areas(plane: NDArray[Any]) -> list[Area]:
     values, counts = np.unique(plane[:-1, :-1][solid], return_counts=True)
     for k in np.argsort(-counts)[:VALUES]:
         value, same = values[k], plane == values[k]
-        if value in gone or counts[k] <= MORE * (1 + plane.size * float(same.mean()) ** 4):
+        chance = MORE * (1 + plane.size * float(same.mean()) ** 4)
+        if value in gone or counts[k] <= min(chance, MUCH * plane.size):
             continue
         if value not in (least, most) and not _runs_along_border(same):
             continue
@@ -156,7 +159,19 @@ def _burnt_in(plane: NDArray[Any], value: Any) -> Mask | None:
     inmost = float(rest.max() if value > usual else rest.min())
     if inmost == usual or abs(float(value) - inmost) < GAP * abs(float(value) - usual):
         return None
-    return _large(same, RUN)
+    return _without_bad_lines(_large(same, RUN))
+
+
+def _without_bad_lines(mask: Mask) -> Mask:
+    """A mask without thin lines along an axis that begin at the plane's border: they are dead or stuck."""
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    result = mask.copy()
+    for place in ndimage.find_objects(labels):
+        sides = sorted(zip((s.stop - s.start for s in place), place, mask.shape, strict=True), key=lambda side: side[0])
+        (thin, _, _), (long, along, length) = sides
+        if thin <= 2 and long >= LONG and (along.start == 0 or along.stop == length):
+            result[place] = False
+    return result
 
 
 def _without_lines(mask: Mask) -> Mask:

@@ -99,14 +99,17 @@ def find_outliers(plane: NDArray[Any]) -> Mask:
 
 
 def _single(plane: NDArray[Any]) -> Array:
-    """In float32 and centred, so that no offset costs digits."""
+    """In float32, centred and scaled, so that no offset and no gain costs digits."""
     x = np.asarray(plane, np.float64)
-    return (x - np.median(x.ravel()[:: max(1, x.size // 2**13)])).astype(np.float32)
+    low, middle, high = np.quantile(x.ravel()[:: max(1, x.size // 2**13)], (0.05, 0.5, 0.95))
+    scale = float(high - low) or float(np.abs(x - middle).max()) or 1.0
+    result: Array = ((x - middle) / scale).astype(np.float32)
+    return result
 
 
 def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> Mask:
     """Where single pixels or small clusters stand out, upwards or downwards, and their surroundings do not."""
-    padded = np.pad(plane, REACH, mode="reflect")
+    padded = np.pad(plane, REACH, mode="symmetric")
     sign = -1 if dark else 1
     rows, columns = _candidates(plane, padded, noise, dark)
 
@@ -118,7 +121,7 @@ def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> 
     own = sign * plane[rows, columns] - base
     far = np.maximum(_far(noise, sign * base), least)
     keep = own > TAIL * far
-    rows, columns, base, own, far = (values[keep] for values in (rows, columns, base, own, far))
+    rows, columns, base, own, far = rows[keep], columns[keep], base[keep], own[keep], far[keep]
     if len(rows):
         goes_on = np.max([values(shifts).mean(axis=1) for shifts in DIRECTIONS], axis=0) - base
         excess = values(PATCH) - base[:, None]

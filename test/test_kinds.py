@@ -193,10 +193,7 @@ def test_lines_one_pixel_wide_keep_their_light(height: float, bench: Bench) -> N
     assert bench.found() == 0
 
 
-GRADUAL = pytest.mark.xfail(strict=True, reason="where dark passes into bright there is no cut, and one layer")
-
-
-@pytest.mark.parametrize("edge", ["sharp", pytest.param("gradual", marks=GRADUAL)])
+@pytest.mark.parametrize("edge", ["sharp", "gradual"])
 @pytest.mark.parametrize("bright", [300, 3000])
 def test_a_dim_half_is_denoised_as_if_it_were_alone(bright: float, edge: str, bench: Bench) -> None:
     light = bright * ((X < 60).astype(float) if edge == "sharp" else 1 / (1 + np.exp((X - 50) / 5)))
@@ -269,11 +266,8 @@ def test_classes_of_brightness_keep_their_means(bench: Bench) -> None:
         assert got == pytest.approx(had, rel=0.03)
 
 
-LOST = pytest.mark.xfail(strict=True, reason="neighbours are looked at around the best plane, blank ones among them")
-
-
 @pytest.mark.parametrize("beginning", ["blank", "dark"])
-@pytest.mark.parametrize("first", [3, pytest.param(5, marks=LOST)])
+@pytest.mark.parametrize("first", [3, 5])
 def test_a_stack_may_begin_blank_or_in_the_dark(first: int, beginning: str, bench: Bench) -> None:
     count, side = 14, 64
     scene = exposed(np.repeat(cells(26, side)[None], count, 0), 27)

@@ -168,8 +168,9 @@ def _without_bad_lines(mask: Mask) -> Mask:
     result = mask.copy()
     for place in ndimage.find_objects(labels):
         sides = sorted(zip((s.stop - s.start for s in place), place, mask.shape, strict=True), key=lambda side: side[0])
-        (thin, _, _), (long, along, length) = sides
-        if thin <= 2 and long >= LONG and (along.start == 0 or along.stop == length):
+        (thin, across, breadth), (long, along, length) = sides
+        inside = across.start > 0 and across.stop < breadth
+        if thin <= 2 and long >= LONG and inside and (along.start == 0 or along.stop == length):
             result[place] = False
     return result
 

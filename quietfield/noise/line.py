@@ -51,7 +51,7 @@ class NoiseLine:
     def robust(plane: NDArray[Any]) -> NoiseLine:
         """Of a plane (Y, X) with outliers in it: of differences between neighbours, nine tenths count."""
         random = np.random.default_rng(0)  # a grid might meet a pattern of the camera
-        y, x = (random.integers(1, side - 1, SAMPLED) for side in plane.shape)
+        y, x = (random.integers(1, side - 1, min(SAMPLED, plane.size)) for side in plane.shape)
         values = plane[y, x]
         level = np.median([plane[y + i, x + j] for i, j in AROUND], axis=0)
         off = np.abs(values - level)

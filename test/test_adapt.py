@@ -158,3 +158,12 @@ def test_a_network_that_doubles_the_pixels_is_left_alone() -> None:
     plan = decided(RANDOM.random((1, 32, 32)), "1", 1024, double)
     assert not plan.steps.striped
     assert plan.adapted == ("not adapted: the network changes the number of pixels",)
+
+
+@pytest.mark.parametrize("period", [16, 24])
+def test_channels_with_sharp_walls_are_no_stripes(period: int) -> None:
+    walls = np.repeat(np.where(np.arange(256) % period < period // 2, 18.0, 6.0)[None], 256, axis=0)
+    noisy = np.random.default_rng(3).poisson(walls) + np.random.default_rng(4).normal(0, 1.6, walls.shape)
+    assert not decided(noisy[None], "auto", noisy.size).steps.striped
+    offsets = noisy + np.random.default_rng(5).normal(0, 2, (256, 1))
+    assert decided(offsets[None], "auto", noisy.size).steps.rows

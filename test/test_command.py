@@ -104,7 +104,7 @@ def test_what_cannot_be_done_is_named_and_the_rest_is_done(
     for words in (
         "nowhere.tif: expected an image or a folder of images, found nothing",
         "empty: expected .tif, .tiff, .btf, .lsm, .stk, .mha, .mhd files, found none\n",
-        ".mhd files, found none: 1 in its folders are taken with --recursive",
+        ".mhd files, found none: left out are 1 in folders of it, which --recursive takes",
         "broken.tif: expected a TIFF, found something else",
         "1 of 5 images denoised",
     ):
@@ -213,6 +213,14 @@ def test_outliers_are_replaced_put_back_or_not_looked_for(
     assert not np.allclose(found["off"], found["auto"], rtol=0.1)
 
 
+def test_a_type_that_cannot_tell_values_apart_is_refused(run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image = np.random.default_rng(0).uniform(0, 0.2, (24, 24)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "x.tif", image)
+    assert run(tmp_path / "x.tif", "-o", tmp_path / "out", "--dtype", "uint8") == 1
+    assert "expected values that uint8 can tell apart" in caplog.text
+    assert not list((tmp_path / "out").glob("*"))
+
+
 def test_the_log_begins_with_one_line(run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     assert run(put(tmp_path / "x.tif"), "-o", tmp_path / "out") == 0
@@ -227,7 +235,7 @@ def test_what_lies_deeper_is_told_by_the_platforms_command_too(tmp_path: Path, t
     denoiser = Denoiser.of(load_model(tiny_model))
     outcome = run_folder(denoiser, tmp_path / "in", tmp_path / "out", Options())
     assert outcome.nothing
-    assert outcome.problems[0].endswith("; 1 in its folders are taken with --recursive")
+    assert outcome.problems[0].endswith("; left out are 1 in folders of it, which --recursive takes")
 
 
 def test_info_tells_versions_device_and_networks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import special
 
 from compare.scenes import cells, exposed, grid, pixels, places, spots
 from quietfield.repair.outliers import find_outliers, replaced
@@ -214,3 +215,14 @@ def test_outliers_are_replaced_kept_or_left(outliers: str, shown: float, answere
 def test_an_unknown_choice_is_named() -> None:
     with pytest.raises(ValueError, match="outliers: expected auto, keep, off, found 'yes'"):
         Repair("yes")
+
+
+@pytest.mark.parametrize(("ring", "peak"), [(1.9, 3000), (2.1, 300), (2.1, 1000), (2.4, 1000), (2.6, 10000)])
+def test_points_of_a_real_optic_are_no_outliers(ring: float, peak: float) -> None:
+    """Airy patterns, by the radius of their first dark ring in pixels: sharper than a Gaussian of one pixel."""
+    y, x = grid(128)
+    light = np.full((128, 128), 3.0)
+    for cy, cx in np.random.default_rng(4).uniform(8, 120, (12, 2)):
+        r = np.maximum(np.hypot(y - cy, x - cx), 1e-6) * 3.8317 / ring
+        light += peak * (2 * special.j1(r) / r) ** 2
+    assert not find_outliers(exposed(light, 5).counts).any()

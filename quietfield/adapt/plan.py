@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from quietfield.adapt.ensemble import TURNS, self_ensemble
 from quietfield.adapt.neighbours import FIRST, Chance, OneByOne, Together, look, reason_against
 from quietfield.adapt.probe import Probe
-from quietfield.adapt.series import Series
+from quietfield.adapt.series import LEAST, Series
 from quietfield.adapt.stripes import are_offsets, without_stripes
 from quietfield.adapt.tune import tune
 from quietfield.files.stack import Stack
@@ -317,6 +317,8 @@ def _neighbours(
     if (needed := room(steps.denoiser)) > (free := available()):
         return None, f"off: they need about {needed >> 20} MiB of memory, found {free >> 20} MiB"
     planes = probe.beside(stack, series, FIRST, Repair(options.outliers, always=probe.always))
+    if len(planes) < LEAST[True]:
+        return None, f"off: only {len(planes)} planes show anything"
     chance, words = look(steps.denoiser, steps.prepare(planes))
     return chance, f"{'used' if chance else 'off'}: {words}"
 

@@ -69,10 +69,18 @@ class Probe:
         return Probe(planes, (best // length, best % length), always if always is not None and always.any() else None)
 
     def beside(self, stack: Stack, series: Series, count: int, repair: Repair) -> Planes:
-        """The middle of planes (N, Y, X) that follow each other, at most so many, around the best one."""
-        line = series.lines[self.best[0]]
-        start = min(max(0, self.best[1] - count // 2), max(0, len(line) - count))
-        return np.stack([middle(repair(stack.plane(i)).plane, LARGEST) for i in line[start : start + count]])
+        """The middle of so many planes (N, Y, X) at most, around the best one, without blank ones among them."""
+        line, least = series.lines[self.best[0]], LEAST_CONTRAST * min(map(_contrast, self.planes))
+        start = min(max(0, self.best[1] - count), max(0, len(line) - 2 * count))
+        found: list[Planes] = []
+        middle_one = 0
+        for place in range(start, min(len(line), start + 2 * count)):
+            crop = middle(repair(stack.plane(line[place])).plane, LARGEST).copy()
+            if _contrast(crop) >= least:
+                middle_one = len(found) if place <= self.best[1] else middle_one
+                found.append(crop)
+        first = min(max(0, middle_one - count // 2), max(0, len(found) - count))
+        return np.stack(found[first : first + count])
 
 
 def _contrast(plane: Planes) -> float:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 DTYPES = ("float32", "same", "uint16", "uint8")
 COMPRESSIONS = ("none", "zlib", "zstd")
 MOST_CLIPPED = 1e-3  # share of an answer's pixels that "same" may clip
+LEAST_STEPS = 1.0  # of an integer type, between the least and the greatest value of a plane that is not constant
 OME_NAMES = (".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf8", ".ome.tf2")
 OME_TYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
 IMAGEJ_TYPES = ("uint8", "uint16", "float32")
@@ -96,6 +97,17 @@ class Rounding:
         # The largest integers of 64 bits are no numbers of float64; the next smaller one is.
         self.low, self.high = low, float(np.nextafter(high, 0)) if dtype.kind in "iu" and dtype.itemsize == 8 else high
 
+    def _check_steps(self, plane: Array) -> None:
+        """Raise a ValueError if rounding leaves next to nothing of what a plane shows."""
+        if self.dtype.kind not in "iu":
+            return
+        seen = np.isfinite(plane)
+        if seen.any() and plane[seen].min() < plane[seen].max() and np.ptp(plane[seen]) < LEAST_STEPS:
+            low, high = float(plane[seen].min()), float(plane[seen].max())
+            raise ValueError(
+                f"expected values that {self.dtype} can tell apart, found {low:.3g} to {high:.3g}: give --dtype float32"
+            )
+
     def __call__(self, plane: Array) -> Array:
         """A plane of the type.
 
@@ -107,6 +119,7 @@ class Rounding:
         if self.dtype.kind == "f" and self.dtype.itemsize >= plane.dtype.itemsize:
             return plane.astype(self.dtype, copy=False)
         values = np.rint(plane) if self.dtype.kind in "iu" else plane.astype(np.float64)
+        self._check_steps(plane)
         with np.errstate(invalid="ignore"):
             beyond = ~((values >= self.low) & (values <= self.high))
         if self.dtype.kind == "f":

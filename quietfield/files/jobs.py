@@ -78,7 +78,7 @@ def find_jobs(
     if not jobs and not problems:
         places = ", ".join(str(place) for place in looked)
         below = 0 if recursive or not source.is_dir() else len(_images(source, recursive=True))
-        hint = f"; {below} in its folders are taken with --recursive" if below else ""
+        hint = f"; left out are {below} in folders of it, which --recursive takes" if below else ""
         raise FileNotFoundError(f"no input: expected {', '.join(SUFFIXES)} files, looked in {places}{hint}")
     return jobs, problems
 
@@ -124,7 +124,7 @@ def jobs_of(
                 log.info("%s: %d images in %s are answers: left out", source, len(every) - len(files), output)
             pairs += [(file, output / _answer(file.relative_to(source), tiffs)) for file in files]
             below = 0 if recursive else len(_images(source, recursive=True)) - len(_images(source))
-            hint = f": {below} in its folders are taken with --recursive" if below else ""
+            hint = f": left out are {below} in folders of it, which --recursive takes" if below else ""
             _name_others(source, recursive)
             if not files:
                 problems.append(f"{source}: expected {', '.join(SUFFIXES)} files, found none{hint}")

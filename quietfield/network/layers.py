@@ -1,8 +1,8 @@
 """Planes whose brightness spans more than a network can see at once, cut into layers by brightness.
 
 A network without biases that is centred on a plane's mean denoises a region worse, the farther its level lies from that
-mean in units of its noise. Such a plane is denoised once for each layer: what is brighter or darker is filled from its
-neighbourhood, and the answers are put together, each where its layer is.
+mean in units of its noise. Such a plane is denoised once for each layer: what is brighter is filled from its
+neighbourhood, and the answers are put together, each where its layer is. The brightest layer is the plane itself.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ def layers(plane: NDArray[Any]) -> list[Layer]:
     level = noise.stabilised(smooth)
     found, below = [], np.zeros(plane.shape)  # how far a pixel has passed beyond the cut before
     edges = [(-np.inf, 0.0), *cuts, (np.inf, 0.0)]
-    for (low, low_width), (high, high_width) in itertools.pairwise(edges):
+    for (low, _), (high, high_width) in itertools.pairwise(edges):
         above = np.zeros(plane.shape) if high == np.inf else np.clip((level - high) / (2 * high_width) + 0.5, 0, 1)
         weight = (1 - above) if low == -np.inf else below - above
-        outside = (level < low - low_width) | (level > high + high_width)
-        found.append(Layer(scale * filled(x, outside) + offset, weight.astype(np.float32)))
+        brighter = level > high + high_width
+        found.append(Layer(scale * filled(x, brighter) + offset, weight.astype(np.float32)))
         below = above
     return found
 

@@ -24,6 +24,8 @@ TAIL, LONG_TAIL = 0.75, 2.0  # of that: noise that reaches so far has so many ti
 CONTRAST = (
     0.1  # of nine tenths of the values' range, by which an outlier stands out at least: some images have no noise
 )
+BESIDE_BY_CHANCE = 6.0  # standard deviations of the noise, that they have besides
+BESIDE_IT = 0.06  # of its excess, that those beside it have in all
 SHARP = 1.0  # pixels, the least standard deviation of a point of light that an optic makes
 OUT = 64.0  # squared standard deviations, of a pixel near an outlier that is another outlier perhaps
 LINE = 0.5  # of the excess of a pixel, that the pixels on both sides of it have where it is part of a line
@@ -47,6 +49,12 @@ PATCH = [(i, j) for i in range(-2, 3) for j in range(-2, 3)]
 OUTSIDE = np.array(
     [[not (a in (0, i) and b in (0, j)) for a, b in PATCH] for i in (-1, 1) for j in (-1, 1)], np.float32
 )
+EDGE = [PATCH.index(place) for place in BORDER]
+RINGS = [
+    [PATCH.index((a, b)) for a in (-i, 0, i, 2 * i) for b in (-j, 0, j, 2 * j) if (a in (0, i)) != (b in (0, j))]
+    for i in (-1, 1)
+    for j in (-1, 1)
+]
 # What a point of light gives them, wherever in the middle pixel it is.
 POINTS = np.array(
     [
@@ -125,9 +133,9 @@ def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> 
     if len(rows):
         goes_on = np.max([values(shifts).mean(axis=1) for shifts in DIRECTIONS], axis=0) - base
         excess = values(PATCH) - base[:, None]
-        chosen = (_misfit_alone(excess, base, noise, sign) < _misfit_light(excess, base, noise, sign)) & (
-            goes_on < LINE * own
-        )
+        by_chance = BESIDE_BY_CHANCE * np.sqrt(noise.variance(sign * base))
+        chosen = _misfit_alone(excess, base, noise, sign) < _misfit_light(excess, base, noise, sign)
+        chosen &= (_beside(excess) < BESIDE_IT * own + by_chance) & (goes_on < LINE * own)
         beyond = chosen & (own > far)
         # Noise with a long tail has more pixels that are nearly as far than beyond.
         if chosen.sum() - beyond.sum() <= LONG_TAIL * beyond.sum():
@@ -166,6 +174,14 @@ def _misfit_alone(excess: Array, base: Array, noise: NoiseLine, sign: int) -> Ar
     """How badly the patches (N, 25) around pixels are a flat level outside of a square of 2 x 2, in the noise."""
     variance = noise.variance(sign * base)[:, None]
     result: Array = np.min(np.minimum(excess**2 / variance, OUT) @ OUTSIDE.T, axis=1)
+    return result
+
+
+def _beside(excess: Array) -> Array:
+    """What the eight pixels beside a square of 2 x 2 have in all, but for one; of the square that has the least."""
+    level = np.quantile(excess[:, EDGE], 0.3, axis=1)[:, None]  # a point of light raises half of them
+    sums = [(beside := excess[:, places] - level).sum(axis=1) - beside.max(axis=1) for places in RINGS]
+    result: Array = np.min(sums, axis=0)
     return result
 
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 DTYPES = ("float32", "same", "uint16", "uint8")
 COMPRESSIONS = ("none", "zlib", "zstd")
 MOST_CLIPPED = 1e-3  # share of an answer's pixels that "same" may clip
-LEAST_STEPS = 1.0  # of an integer type, between the least and the greatest value of a plane that is not constant
+LEAST_STEPS = 1.0  # of an integer type, between the least and the greatest value of an image that is not constant
 OME_NAMES = (".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf8", ".ome.tf2")
 OME_TYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
 IMAGEJ_TYPES = ("uint8", "uint16", "float32")
@@ -88,24 +88,24 @@ class Rounding:
     ----------
     clipped : int
         Pixels that the type could not hold.
+    least, greatest : float
+        Of the values that were rounded.
     """
 
     def __init__(self, dtype: np.dtype[Any], most: float = math.inf) -> None:
         self.dtype, self.most, self.clipped = dtype, most, 0
+        self.least, self.greatest = math.inf, -math.inf
         limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
         low, high = float(limits.min), float(limits.max)
         # The largest integers of 64 bits are no numbers of float64; the next smaller one is.
         self.low, self.high = low, float(np.nextafter(high, 0)) if dtype.kind in "iu" and dtype.itemsize == 8 else high
 
-    def _check_steps(self, plane: Array) -> None:
-        """Raise a ValueError if rounding leaves next to nothing of what a plane shows."""
-        if self.dtype.kind not in "iu":
-            return
-        seen = np.isfinite(plane)
-        if seen.any() and plane[seen].min() < plane[seen].max() and np.ptp(plane[seen]) < LEAST_STEPS:
-            low, high = float(plane[seen].min()), float(plane[seen].max())
+    def check_steps(self) -> None:
+        """Raise a ValueError if rounding has left next to nothing of what all planes show."""
+        if 0 < self.greatest - self.least < LEAST_STEPS:
             raise ValueError(
-                f"expected values that {self.dtype} can tell apart, found {low:.3g} to {high:.3g}: give --dtype float32"
+                f"expected values that {self.dtype} can tell apart, found {self.least:.3g} to {self.greatest:.3g}: "
+                "give --dtype float32"
             )
 
     def __call__(self, plane: Array) -> Array:
@@ -119,7 +119,9 @@ class Rounding:
         if self.dtype.kind == "f" and self.dtype.itemsize >= plane.dtype.itemsize:
             return plane.astype(self.dtype, copy=False)
         values = np.rint(plane) if self.dtype.kind in "iu" else plane.astype(np.float64)
-        self._check_steps(plane)
+        if np.isfinite(plane).any():
+            self.least = min(self.least, float(np.nanmin(plane)))
+            self.greatest = max(self.greatest, float(np.nanmax(plane)))
         with np.errstate(invalid="ignore"):
             beyond = ~((values >= self.low) & (values <= self.high))
         if self.dtype.kind == "f":
@@ -171,7 +173,12 @@ def write_answer(
     roundings = [Rounding(dtype, MOST_CLIPPED * total if form.dtype == "same" else math.inf) for dtype in types]
 
     def rounded(number: int) -> Iterator[Array]:
-        return map(roundings[number], planes_of(stacks[number]))
+        rounding, stack = roundings[number], stacks[number]
+        for done, plane in enumerate(planes_of(stack), 1):
+            found = rounding(plane)
+            if done == stack.count and stack.dtype.kind == "f":
+                rounding.check_steps()
+            yield found
 
     target = kind_of(path, stacks, types, scale)
     if target == "metaimage":

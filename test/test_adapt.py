@@ -105,9 +105,9 @@ def test_a_plan_is_frozen_and_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("planes", "how", "pixels", "words"),
     [
-        (np.full((1, 64, 64), 3.0), "auto", 4096, "not adapted: no plane of 16 pixels"),
-        (RANDOM.random((2, 8, 300)), "1", 4800, "not adapted: no plane of 16 pixels"),
-        (np.full((1, 64, 64), np.nan), "1", 4096, "not adapted: no plane of 16 pixels"),
+        (np.full((1, 64, 64), 3.0), "auto", 4096, "not adapted: the planes are constant, or smaller than 16 pixels"),
+        (RANDOM.random((2, 8, 300)), "1", 4800, "not adapted: the planes are constant, or smaller than 16 pixels"),
+        (np.full((1, 64, 64), np.nan), "1", 4096, "not adapted: the planes are constant, or smaller than 16 pixels"),
         (
             RANDOM.random((1, 64, 64)) + RANDOM.random((1, 64, 1)),
             "auto",

@@ -57,7 +57,7 @@ def test_a_network_out_of_tune_is_mended() -> None:
     weak = Denoiser(network, Normalisation())
     found = tune.tune(weak, noisy, WHITE, 300)
     assert found.better
-    assert str(found).startswith(f"the network is fine-tuned: by {found.steps} steps, masked pixels are")
+    assert str(found).startswith(f"the network is fine-tuned: in {found.steps} steps it learnt to")
     assert error(found.denoiser, noisy, truth) < 0.9 * error(weak, noisy, truth)
     assert all(torch.equal(weights[name], value) for name, value in network.state_dict().items())
     again = tune.tune(weak, noisy, WHITE, 300)
@@ -68,7 +68,9 @@ def test_where_nothing_is_to_be_learnt_the_network_stays() -> None:
     mean = constant()
     found = tune.tune(mean, noise(planes=2), WHITE, 60)
     assert (found.denoiser, found.steps) == (mean, 0)
-    assert "is not fine-tuned: by 0 steps, masked pixels are predicted 0.00 % better, which may be chance" in str(found)
+    assert "stays as it is: in 0 steps it learnt to predict masked pixels 0.00 % better, which may be chance" in str(
+        found
+    )
 
 
 def test_what_is_kept_back_is_not_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,8 +265,7 @@ def _stripes(denoiser: Denoiser, planes: Planes, pixels: int, how: Adaptation) -
         return plain, 0.0, ("not adapted: the network changes the number of pixels",)
     middles = list(_middles(planes))
     if not middles:
-        reason = f"no plane of {SMALLEST} pixels a side or more that is not constant"
-        return plain, 0.0, (f"not adapted: {reason}",)
+        return plain, 0.0, (f"not adapted: the planes are constant, or smaller than {SMALLEST} pixels a side",)
     began, pace = time.monotonic(), 0.0
     rows, columns = _patterns(middles)
     steps = Steps(denoiser, rows, columns)

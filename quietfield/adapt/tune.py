@@ -60,10 +60,10 @@ class Tuned:
         return self.sure > SURE
 
     def __str__(self) -> str:
-        change = f"by {self.steps} steps, masked pixels are predicted {100 * self.gain:.2f} % better"
+        change = f"in {self.steps} steps it learnt to predict masked pixels {100 * self.gain:.2f} % better"
         if self.better:
             return f"the network is fine-tuned: {change}"
-        return f"the network is not fine-tuned: {change}, which may be chance"
+        return f"the network stays as it is: {change}, which may be chance"
 
 
 def tune(denoiser: Denoiser, planes: NDArray[np.float64], spots: BlindSpots, seconds: float, seed: int = 0) -> Tuned:

@@ -109,10 +109,11 @@ def _names(path: Path, shape: tuple[int, ...], own: str, given: str | None) -> s
     unnamed = [size for axis, size in zip(own, shape, strict=False) if axis in "QI" and size > 1]
     if unnamed:
         example = "TZC"[: len(own) - 2][::-1][::-1] + "YX"
+        letters = " and ".join(sorted(set(own) & set("QI"), reverse=True))
         log.info(
-            "%s: axes %s, shape %s: Q and I have no name and are taken for planes that follow each other; "
+            "%s: axes %s, shape %s: axes %s have no name and are taken for planes that follow each other; "
             "if they are channels or others, give --axes, as --axes %s",
-            path, own, shape, example,
+            path, own, shape, letters, example,
         )  # fmt: skip
     return own
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class Probe:
         Line and place in it of the one in the middle of those.
     always : ndarray or None
         bool, (Y, X) of whole planes: pixels that are outliers in every plane.
+    seen : dict
+        The middle of each plane that was looked at, by its index, unless there is more to repair in it.
     alone : tuple or None
         Of a series of one plane: the plane, repaired, and what was found in it.
     """
@@ -44,6 +46,7 @@ class Probe:
     best: tuple[int, int]
     always: NDArray[np.bool_] | None
     alone: tuple[Repaired, Findings] | None = None
+    seen: dict[int, Planes] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(stack: Stack, series: Series, repair: Repair) -> Probe:
@@ -65,8 +68,10 @@ class Probe:
         chosen = sorted(k for k in order[:KEPT] if contrast[k] >= LEAST_CONTRAST * contrast[order[0]])
         best = list(places)[int(chosen[len(chosen) // 2])]
         always = find_outliers(mean) if len(places) >= PERSISTENT and repair.outliers != "off" else None
-        planes = np.stack([crops[k] for k in chosen])
-        return Probe(planes, (best // length, best % length), always if always is not None and always.any() else None)
+        always = always if always is not None and always.any() else None
+        indices = [series.lines[k // length][k % length] for k in places]
+        seen = dict(zip(indices, crops, strict=True)) if always is None else {}
+        return Probe(np.stack([crops[k] for k in chosen]), (best // length, best % length), always, seen=seen)
 
     def beside(self, stack: Stack, series: Series, count: int, repair: Repair) -> Planes:
         """The middle of so many planes (N, Y, X) at most, around the best one, without blank ones among them."""
@@ -75,7 +80,9 @@ class Probe:
         found: list[Planes] = []
         middle_one = 0
         for place in range(start, min(len(line), start + 2 * count)):
-            crop = middle(repair(stack.plane(line[place])).plane, LARGEST).copy()
+            crop = self.seen.get(line[place])
+            if crop is None:
+                crop = middle(repair(stack.plane(line[place])).plane, LARGEST).copy()
             if _contrast(crop) >= least:
                 middle_one = len(found) if place <= self.best[1] else middle_one
                 found.append(crop)

@@ -32,6 +32,7 @@ SHARP = 0.5  # of an area's height above the rest, that a step at its edge has
 MUCH = 0.2  # of a plane, in squares of one value: it is looked at in any case
 LONG = 32  # pixels of a line that is dead or stuck, at least
 RUN = 5  # pixels that follow each other
+SAMPLED = 2**14  # pixels that tell the usual value
 STROKES, GAP = 0.1, 0.5  # burnt-in strokes: of the pixels, at most; and of their height, that no other pixel reaches
 STEPS = 2.0  # of the least difference between values, that an area differs from what is beside it
 
@@ -130,9 +131,10 @@ def find_areas(plane: NDArray[Any]) -> list[Area]:
         chance = MORE * (1 + plane.size * float(same.mean()) ** 4)
         if value in gone or counts[k] <= min(chance, MUCH * plane.size):
             continue
-        if value not in (least, most) and not _runs_along_border(same):
+        at_border = _runs_along_border(same)
+        if value not in (least, most) and not at_border:
             continue
-        if (mask := _area(same, plane, value)) is not None:
+        if (mask := _area(same, plane, value, SIDES if at_border else SIDES[2:])) is not None:
             masks.append((value, mask))
     return [
         Area(mask, float(value), border, bool(value == most), sharp)
@@ -154,9 +156,14 @@ def _burnt_in(plane: NDArray[Any], value: Any) -> Mask | None:
     same = plane == value
     if np.count_nonzero(same) > STROKES * plane.size:
         return None
-    rest = plane[~same & np.isfinite(plane)].astype(np.float64)
-    usual = float(np.median(rest))
-    inmost = float(rest.max() if value > usual else rest.min())
+    some = plane.ravel()[:: max(1, plane.size // SAMPLED)]
+    usual = float(np.median(some[np.isfinite(some)])) if np.isfinite(some).any() else float(value)
+    inside = np.isfinite(plane) & ~same
+    inmost = float(
+        plane.max(where=inside, initial=plane[inside][0])
+        if value > usual
+        else plane.min(where=inside, initial=plane[inside][0])
+    )
     if inmost == usual or abs(float(value) - inmost) < GAP * abs(float(value) - usual):
         return None
     return _without_bad_lines(_large(same, RUN))
@@ -192,11 +199,11 @@ def _runs_along_border(same: Mask) -> bool:
     return any(np.convolve(side, np.ones(RUN), "valid").max() > RUN - 0.5 for side in sides)
 
 
-def _area(same: Mask, plane: NDArray[Any], value: Any) -> Mask | None:
-    """Of the pixels of a value, those of areas that are no chance."""
+def _area(same: Mask, plane: NDArray[Any], value: Any, sides: tuple[int, ...] = SIDES) -> Mask | None:
+    """Of the pixels of a value, those of areas that are no chance, made of squares of some sides."""
     window = _bounds(same, 2 * AROUND)
     inside = same[window]
-    for side in SIDES:
+    for side in sides:
         opened = _opened(inside, side)
         if not opened.any():
             return None

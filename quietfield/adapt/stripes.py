@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from quietfield.network.normalise import noise_std
+from quietfield.repair.periodic import FINE, FINE_SHARE
 
-FINE = 0.26  # cycles a pixel, beyond which an optic passes next to nothing: a period of four pixels
 SMOOTH_UP_TO = 0.05  # cycles a pixel, up to which the means of rows are those of the image
-FINE_SHARE = 0.4  # of the power above that, which is fine where rows differ by offsets; of white ones 0.6
 STRONG = 2.0  # standard deviations of the noise: offsets are not far above it
 SKEWED = 1.0  # of offsets: they are no more above the image than below it
 SMOOTH = 4.0  # rows: what is left of stripes in a denoised plane is gone when it is smoothed so far across them

@@ -19,6 +19,7 @@ NINE_TENTHS, NEARLY_ALL = 1.645, 2.17  # standard deviations, below which 90 and
 TAIL = 3.0  # times as far as nine tenths, lie 97 of 100 magnitudes of any noise
 LONG = (1.8, 6.0)  # times as far they lie where few photons are multiplied; farther, there are outliers
 MEDIAN_OF_EIGHT = 1.17  # variance of a pixel's difference from the median of its neighbours, in the noise's
+# The eight pixels around one, as shifts along Y and X.
 AROUND = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from quietfield.noise.line import NoiseLine
+from quietfield.noise.line import AROUND, NoiseLine
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -38,7 +38,6 @@ BESIDE = 0.25  # of its excess, that the rows beside it have at most
 
 
 # What lies around a pixel, as shifts along Y and X.
-NEXT = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 BORDER = [(i, j) for i in range(-2, 3) for j in range(-2, 3) if max(abs(i), abs(j)) == 2]
 AXES, DIAGONALS = [(-2, 0), (2, 0), (0, -2), (0, 2)], [(-2, -2), (-2, 2), (2, -2), (2, 2)]
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (1, -2), (2, 1), (2, -1))
@@ -263,7 +262,7 @@ def replaced(plane: NDArray[Any], mask: Mask) -> Any:
         return plane
     result = plane.copy()
     values = np.pad(np.where(mask, np.nan, plane), 2, mode="reflect")
-    for shifts in (NEXT, NEXT + BORDER):
+    for shifts in (AROUND, AROUND + BORDER):
         around = np.sort(np.stack([values[2 + rows + i, 2 + columns + j] for i, j in shifts]), axis=0)
         known = (~np.isnan(around)).sum(axis=0)
         there = np.arange(len(rows))

@@ -111,12 +111,38 @@ class Config:
     correlated: float = option(
         0.25, NOISE, "Share of the clean crops whose noise is correlated between neighbouring pixels.", bounds=(0, 1)
     )
+    origins: str = option(
+        "blur",
+        NOISE,
+        "What makes noise correlated: blur, or any of power-law spectra, blur, slow scans, interpolation, demosaicing, "
+        "median and mean filters, and JPEG.",
+        choices=("blur", "any"),
+    )
+    additive: float = option(
+        0.0, NOISE, "Share of the clean crops whose noise does not grow with the signal.", bounds=(0, 1)
+    )
     rows: float = option(0.1, NOISE, "Share of the clean crops with row noise.", bounds=(0, 1))
     smooth: float = option(
         0.0, NOISE, "Share of the clean crops that are blurred before noise is added.", bounds=(0, 1)
     )
     multiplied: float = option(
         0.0, NOISE, "Share of the clean crops with the noise of an electron-multiplying camera (EMCCD).", bounds=(0, 1)
+    )
+    fields: float = option(
+        0.0,
+        NOISE,
+        "Share of the clean crops that are smooth light alone, and of those that are seen behind such light.",
+        bounds=(0, 0.5),
+    )
+    freed: bool = option(
+        False, NOISE, "Add every clean image once more, blurred and with half the pixels: with less noise of its own."
+    )
+    decentred: float = option(
+        0.0,
+        NOISE,
+        "Share of the crops of each batch that lie far from the centre of their normalisation, as beside bright "
+        "objects: by up to 30 times their noise.",
+        bounds=(0, 1),
     )
     phantoms: int = option(0, NOISE, "Number of numerical phantoms added to the clean images.", bounds=(0, 10000))
 
@@ -152,6 +178,12 @@ class Config:
         OBJECTIVE,
         "Divide the errors of each crop by this power of its noise: at 0 noisy crops count most, at 1 all count alike.",
         bounds=(0, 1),
+    )
+    regions: int = option(
+        0,
+        OBJECTIVE,
+        "Side in pixels of the regions whose noise --balance divides by; 0 takes that of the whole crop.",
+        bounds=(0, 1024),
     )
     spots: float = option(
         0.02,

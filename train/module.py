@@ -29,7 +29,7 @@ from .data.stream import SAMPLES, Crops, cut, expose, first_crops, loader
 from .learn.objectives import Batch, build_objective
 from .learn.optimiser import build_optimiser
 from .learn.schedule import LOSS, MONITOR, build_schedule, monitored
-from .learn.units import normalised
+from .learn.units import decentred, normalised
 from .measure.score import blind_score, score
 from .stopwatch import Stopwatch
 
@@ -165,8 +165,11 @@ class Restoration(lightning.LightningModule):
             noisy, truth = (t[mine] for t in expose(batch, self.config))
             x, target = normalised(noisy, truth, self.normalisation)
         number = batch.index * self.trainer.world_size + self.global_rank
+        generator = self._generator(number)
+        if self.config.decentred:
+            x, target = decentred(x, target, self.config.decentred, generator)
         crops = Batch(noisy, x, target, batch.camera[mine])
-        loss = self.objective(self._answer, crops, self._generator(number))
+        loss = self.objective(self._answer, crops, generator)
         self.losses.append(loss.detach())
         return loss
 

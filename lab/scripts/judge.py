@@ -45,7 +45,7 @@ class Judge:
     """Measures networks on the validation images below `data`."""
 
     def __init__(self, data: Path) -> None:
-        config = dataclasses.replace(RECIPES["mixture"][1], phantoms=0)
+        config = dataclasses.replace(RECIPES["general"][1], phantoms=0)
         images = find_images(data / "w2s", config, data / "clean")
         self.real = [(np.asarray(p.frames[0], float), p.truth.astype(float)) for p in images.validation]
         held_out = {pair.name for pair in images.drawn}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from quietfield.noise.camera import correlate
 from quietfield.noise.correlation import FOURTH, differences
 
 from .layouts import SUFFIXES, is_image
@@ -123,6 +124,20 @@ def split_clean(folder: Path, share: float, seed: int, scale: int = 1) -> tuple[
         [image for i, image in enumerate(images) if i not in chosen],
         [image for i, image in enumerate(images) if i in chosen],
     )
+
+
+def freed(images: Sequence[Clean]) -> list[Clean]:
+    """Every image once more with less noise of its own: blurred, and with half the pixels.
+
+    The width of the blur, 0.7 to 1.1 pixels, differs from file to file. White noise of its own falls to
+    a third of its spread or less, so that ten times the light and more can be drawn on it (`Clean.most`).
+    """
+    result = []
+    for i, image in enumerate(images):
+        sigma = 0.7 + 0.1 * (i % 5)
+        planes = correlate(image.planes[:, None], sigma, keep_variance=False)
+        result.append(Clean(f"{image.name} freed", functional.avg_pool2d(planes, 2)[:, 0].contiguous()))
+    return result
 
 
 def _read(path: Path) -> NDArray[Any]:

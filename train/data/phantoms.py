@@ -49,6 +49,10 @@ def phantom(random: Generator, side: int = SIDE) -> Image:
         image += random.uniform(0, 0.5) * gaussian_filter(image, random.uniform(6, 20))
     low, high = np.percentile(image, [0.1, 99.9])
     result: Image = ((image - low) / max(high - low, 1e-6)).clip(min=0)
+    if random.random() < 0.15:  # debris, a fiducial, a bright cell
+        yy, xx = np.mgrid[:side, :side]
+        distance = (_ellipse(random, yy, xx, _log_uniform(random, 2, 40)) - 1).clip(-1, 10)
+        result = result + _log_uniform(random, 3, 100) / (1 + np.exp(_log_uniform(random, 4, 40) * distance))
     return result
 
 
@@ -118,7 +122,35 @@ def texture(random: Generator, side: int) -> Image:
     return result
 
 
-STRUCTURES: tuple[Callable[[Generator, int], Image], ...] = (leaves, cells, filaments, points, membranes, texture)
+def gratings(random: Generator, side: int) -> Image:
+    """Lines at one distance, as of sarcomeres and of structured light, in one or a few patches."""
+    yy, xx = np.mgrid[:side, :side]
+    image = np.zeros((side, side))
+    for _ in range(random.integers(1, 4)):
+        angle = random.uniform(0, np.pi) if random.random() < 0.7 else random.choice((0, np.pi / 2))
+        across = yy * np.sin(angle) + xx * np.cos(angle) + random.uniform(0, 4) * clouds(random, side, 3.0)
+        wave = (0.5 + 0.5 * np.cos(2 * np.pi * across / _log_uniform(random, 3.5, 16))) ** random.uniform(0.5, 4)
+        where = 1.0 if random.random() < 0.3 else clouds(random, side, 2.5) > random.uniform(-0.5, 1)
+        image = np.maximum(image, random.uniform(0.2, 1) * where * (wave + random.uniform(0, 2)))
+    return image + 1e-3
+
+
+def lines(random: Generator, side: int) -> Image:
+    """A few straight lines, a pixel or little more wide."""
+    image = np.zeros((side, side))
+    along = np.arange(-2 * side, 2 * side) / 2
+    for _ in range(random.integers(1, 15)):
+        y, x = random.uniform(0, side, 2)
+        angle = random.uniform(0, np.pi) if random.random() < 0.7 else random.choice((0, np.pi / 2))
+        _add_points(
+            image, y + along * np.sin(angle), x + along * np.cos(angle), np.full(4 * side, random.uniform(0.1, 1))
+        )
+    return image
+
+
+STRUCTURES: tuple[Callable[[Generator, int], Image], ...] = (
+    leaves, cells, filaments, points, membranes, texture, gratings, lines,
+)  # fmt: skip
 
 
 def clouds(random: Generator, side: int, slope: float) -> Image:

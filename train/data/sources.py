@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..config import Config
-from .clean import Clean, split_clean
+from .clean import Clean, freed, split_clean
 from .layouts import PAIRED, Layout, detect
 from .noisy import find_noisy
 from .pairs import Images, Pair, read_pairs
@@ -62,7 +62,7 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
         if clean is None:
             raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
         drawn_on, unseen = split_clean(clean, config.validation, config.seed, config.scale)
-        drawn_on += phantoms(config.phantoms, config.seed)
+        drawn_on += made_of(drawn_on, config)
     return Images(
         training,
         validation,
@@ -76,8 +76,13 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
 
 def _from_clean(data: Path, config: Config) -> Images:
     training, validation = split_clean(data, config.validation, config.seed, config.scale)
-    training += phantoms(config.phantoms, config.seed)
+    training += made_of(training, config)
     return Images([], drawn_pairs(validation, config), training, source=SOURCES["clean"])
+
+
+def made_of(images: list[Clean], config: Config) -> list[Clean]:
+    """What serves as clean images besides those of a folder."""
+    return [*(freed(images) if config.freed else []), *phantoms(config.phantoms, config.seed)]
 
 
 def drawn_pairs(images: list[Clean], config: Config) -> list[Pair]:

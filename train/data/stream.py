@@ -130,7 +130,9 @@ def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
         pairs.append((_redrawn(crops, config, generator), crops.truth))
     if len(crops.clean):
         c = config
-        cameras = Cameras(c.photons, c.read_noise, c.correlated, c.rows, c.smooth, c.multiplied)
+        cameras = Cameras(
+            c.photons, c.read_noise, c.correlated, c.rows, c.smooth, c.multiplied, c.origins, c.additive, c.fields
+        )
         pairs.append(degrade(crops.clean, generator, config.scale, cameras=cameras, most=crops.most))
     noisy, truth = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     return augment(noisy, truth, config, _generator(config, crops.index))

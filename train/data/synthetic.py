@@ -13,6 +13,9 @@ from torch.nn import functional
 
 from quietfield.noise.camera import correlate, multiplied, row_noise
 
+from .light import lit
+from .shared import shared_noise
+
 # Photo-electrons a pixel in the mean, as W2S's frames have them, and the width of a wide-field
 # microscope's point spread function in pixels of the super-resolved image.
 PHOTONS, SIGMA = (0.6, 16.0), (1.8, 2.6)
@@ -45,6 +48,13 @@ class Cameras:
         out of focus or with finer pixels sees them, and without noise of their own. None for scale 2.
     multiplied : float
         Share of the crops whose camera multiplies electrons (`quietfield.noise.camera.multiplied`). None for scale 2.
+    origins : str
+        "blur" by 0.4 to 1 pixels is what makes noise correlated, or "any" of `train.data.shared.ORIGINS`.
+    additive : float
+        Share of the crops whose noise is as strong in the dark as in the light. None for scale 2.
+    fields : float
+        Share of the crops that are smooth light alone, and of those behind such light (`train.data.light.lit`). None
+        for scale 2.
     """
 
     photons: tuple[float, float] = (3.0, 500.0)
@@ -53,6 +63,9 @@ class Cameras:
     rows: float = 0.1
     smooth: float = 0.0
     multiplied: float = 0.0
+    origins: str = "blur"
+    additive: float = 0.0
+    fields: float = 0.0
 
 
 ANY_CAMERA = Cameras()
@@ -131,13 +144,24 @@ def camera(
     dose = brightest or 10 ** uniform(least, good_for.log10().clamp(least, highest).view(column))
     if cameras.smooth:
         truth = torch.where(some(cameras.smooth), correlate(truth, uniform(0.5, 2.0), False, 6), truth)
+    random = np.random.default_rng(generator.initial_seed())  # decides on the CPU: no device has to wait
+    if cameras.fields:
+        truth = lit(truth, cameras.fields, generator, random)
     mean = dose * (truth + 10 ** uniform(-2.5, np.log10(0.5)))
     noise = torch.poisson(mean, generator=generator) - mean
     if cameras.multiplied:
         noise = torch.where(some(cameras.multiplied), multiplied(mean, generator) - mean, noise)
     white = torch.randn(truth.shape, generator=generator, device=truth.device)
+    if cameras.additive:
+        noise = torch.where(some(cameras.additive), mean.mean(dim=(2, 3), keepdim=True).sqrt() * white, noise)
+        # Each pixel of an sCMOS has its own amplifier, a few a bad one.
+        unlike = torch.randn(truth.shape, generator=generator, device=truth.device)
+        white = torch.where(some(0.3), white.roll(1, -1) * (0.5 * unlike).exp(), white)
     noise = noise + some(0.5) * uniform(0, cameras.read_noise) * white
-    noise = torch.where(some(cameras.correlated), correlate(noise, uniform(0.4, 1.0), False, 3), noise)
+    if cameras.origins == "blur":
+        noise = torch.where(some(cameras.correlated), correlate(noise, uniform(0.4, 1.0), False, 3), noise)
+    else:
+        noise = shared_noise(noise, cameras.correlated, random)
     row = row_noise(truth, 1.0, generator)
     spread = noise.std(dim=(2, 3), keepdim=True)
     return mean + noise + some(cameras.rows) * uniform(0.1, 0.7) * spread * row, mean

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from quietfield.noise.blindspots import BlindSpots
 from quietfield.noise.model import skewed_noise, smoothed
@@ -53,11 +54,12 @@ class Supervised:
 
     def __init__(self, config: Config) -> None:
         self.difference, self.balance = build_loss(config.loss, config.mix), config.balance
+        self.regions = config.regions
 
     def __call__(self, network: Network, batch: Batch, generator: torch.Generator) -> Tensor:
         y, target = network(batch.x), batch.target
         if self.balance > 0:
-            y, target = balanced(y, batch.x, target, self.balance)
+            y, target = balanced(y, batch.x, target, self.balance, self.regions)
         return self.difference(y, target)
 
 
@@ -117,12 +119,17 @@ def build_objective(config: Config) -> Objective:
     return OBJECTIVES[config.learn](config)
 
 
-def balanced(y: Tensor, x: Tensor, target: Tensor, power: float) -> tuple[Tensor, Tensor]:
-    """Answer and ground truth, (N, 1, Y, X), each crop divided by a power of its noise in network units.
+def balanced(y: Tensor, x: Tensor, target: Tensor, power: float, regions: int = 0) -> tuple[Tensor, Tensor]:
+    """Answer and ground truth, (N, 1, Y, X), divided by a power of the noise in network units.
 
-    The noise is the root mean square of `x - target`, at least `LEAST_NOISE`, as a crop may have none.
+    The noise is the root mean square of `x - target`: of the whole crop, or around each pixel in a square of about
+    `regions` pixels. It is at least `LEAST_NOISE`, or that share of the crop's, as there may be none.
     """
-    noise = (x - target).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_NOISE)
+    square = (x - target).square()
+    noise = square.mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_NOISE)
+    if regions:
+        around = functional.avg_pool2d(square, regions | 1, 1, regions // 2, count_include_pad=False).sqrt()
+        noise = torch.maximum(around, LEAST_NOISE * noise)
     return y / noise**power, target / noise**power
 
 

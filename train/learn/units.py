@@ -7,11 +7,25 @@ from torch import Tensor
 
 from quietfield.network.normalise import Normalisation
 
+FURTHEST = 30.0  # that a region is trained to lie from the plane's centre, in standard deviations of its noise
+
 
 def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
     """Both in network units, by the statistics of the noisy crop, which is all there is in use."""
     centre, scale = statistics(noisy, normalisation)
     return (noisy - centre) / scale, (truth - centre) / scale
+
+
+def decentred(x: Tensor, target: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Crops in network units, (N, 1, Y, X), a share of them moved away from 0 by up to `FURTHEST` times their noise.
+
+    So lies a part of a plane whose other parts are much brighter or darker.
+    """
+    column = (len(x), 1, 1, 1)
+    noise = (x - target).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    chosen, sign, far = (torch.rand(column, generator=generator, device=x.device) for _ in range(3))
+    shift = (chosen < share) * torch.sign(sign - 0.5) * FURTHEST**far * noise
+    return x + shift, target + shift
 
 
 def white_variance(crops: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from quietfield.network.predict import Denoiser
 from quietfield.pipeline import denoise_file
 from quietfield.planes import fill_invalid
 
+from .calm import measure_calm
 from .cases import Image, Listed, as_file, read_case
 from .metrics import affine_fit, micro_ssim, psnr_affine, rmse, si_psnr, ssim, st_snr
 from .results import NAN
@@ -30,9 +31,10 @@ log = logging.getLogger(__name__)
 class Result:
     """The metrics of one image, before (`noisy_`) and after; of a stack, their means over its planes.
 
-    SI-PSNR, and PSNR and SSIM after the least-squares affine fit (dB, dB, none), MicroSSIM, RMSE and
-    stSNR (dB; NaN unless it is a stack). The last two are of the answer as it is, in the frame's
-    intensity units; the ground truth, whose units may be others, is mapped onto the frame by least squares.
+    SI-PSNR, and PSNR and SSIM after the least-squares affine fit (dB, dB, none), MicroSSIM, RMSE,
+    stSNR (dB; NaN unless it is a stack), and what is left of the noise and what is invented in calm regions
+    (`train.measure.calm`). The last four are of the answer as it is, in the frame's intensity units; the ground
+    truth, whose units may be others, is mapped onto the frame by least squares.
     For a model that enlarges, before is the frame's bicubic enlargement. `mpix_per_s` is of the input.
     """
 
@@ -51,6 +53,10 @@ class Result:
     rmse: float = NAN
     noisy_st_snr: float = NAN
     st_snr: float = NAN
+    noisy_left: float = NAN
+    left: float = NAN
+    noisy_invented: float = NAN
+    invented: float = NAN
     mpix_per_s: float = NAN
 
 
@@ -88,8 +94,8 @@ def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) ->
             before = enlarge(planes, denoiser.network.scale).reshape(truth.shape)
             try:
                 matched = affine_fit(before, truth)
-                found = {f"noisy_{k}": v for k, v in metrics_of(truth, matched, before, micro).items()}
-                found |= metrics_of(truth, matched, answer, micro)
+                found = {f"noisy_{k}": v for k, v in metrics_of(truth, matched, before, before, micro).items()}
+                found |= metrics_of(truth, matched, before, answer, micro)
             except ValueError as error:
                 raise ValueError(f"{case.image}: {error}") from error
             results.append(Result(case.set, case.image, case.channel, **found, mpix_per_s=speed))
@@ -98,13 +104,18 @@ def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) ->
     return results
 
 
-def metrics_of(truth: Image, matched: Image, image: Image, micro: bool = True) -> dict[str, float]:
-    """All metrics of an image (Y, X) or stack (T, Y, X); `matched` is the ground truth in the image's units."""
+def metrics_of(truth: Image, matched: Image, frame: Image, image: Image, micro: bool = True) -> dict[str, float]:
+    """All metrics of an image (Y, X) or stack (T, Y, X) made of a frame.
+
+    `matched` is the ground truth in the frame's units.
+    """
     pairs = list(zip(truth, image, strict=True)) if truth.ndim == 3 else [(truth, image)]
 
     def mean(metric: Callable[[Image, Image], float]) -> float:
         return float(np.mean([metric(t, i) for t, i in pairs]))
 
+    planes = [np.asarray(a, np.float64).reshape(-1, *truth.shape[-2:]) for a in (matched, frame, image)]
+    left, invented = np.mean([measure_calm(*plane) for plane in zip(*planes, strict=True)], axis=0).tolist()
     return {
         "si_psnr": mean(si_psnr),
         "psnr": mean(psnr_affine),
@@ -112,6 +123,8 @@ def metrics_of(truth: Image, matched: Image, image: Image, micro: bool = True) -
         "micro_ssim": micro_ssim(truth, image) if micro else NAN,
         "rmse": rmse(matched, image),
         "st_snr": st_snr(matched, image) if truth.ndim == 3 else NAN,
+        "left": left,
+        "invented": invented,
     }
 
 

@@ -20,6 +20,8 @@ METRICS = {  # name in a result: name for people, format
     "micro_ssim": ("MicroSSIM", ".3f"),
     "rmse": ("RMSE", ".4g"),
     "st_snr": ("stSNR (dB)", ".2f"),
+    "left": ("noise left, calm", ".3f"),
+    "invented": ("invented, calm", ".3f"),
 }
 TIMES = ("mpix_per_s",)  # no property of an image: a table that is kept would differ each time
 

@@ -1,0 +1,219 @@
+"""`python -m compare.calm`: what is left of noise where an image has no fine structure, and what is invented there.
+
+Fields of light that changes slowly, or not at all, under noise of every kind and strength. Beside ours stand the best
+Gaussian filter, whose width is chosen for each image by its ground truth, and VST+BM3D, blind, whose values lie in
+docs/compare and are measured again with --bm3d.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+import quietfield
+from compare.bench import rms
+from compare.methods import vst_bm3d
+from compare.scenes import Array, grid
+from train.measure.calm import fine
+from train.measure.results import markdown, read_table, text, write_table
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, BM3D = ROOT / "docs" / "calm.csv", ROOT / "docs" / "compare" / "calm-vst-bm3d.csv"
+TITLES = ("set", "field", "left", "invented", "gaussian", "bm3d", "limit")
+SIDE = 320  # pixels
+WIDTHS = (1, 1.5, 2, 3, 5, 8, 12, 18, 30, 60)  # pixels, of the Gaussian filters
+SMOOTH, SHARED, EMPTY = "smooth light, white noise", "smooth light, noise that neighbours share", "empty field"
+PHOTONS, SPREADS, STRENGTHS = (1, 5, 20, 80, 320, 1000, 3000), (1, 4, 16, 64), (1, 4, 10, 30)
+READ = 1.5  # electrons
+
+
+@dataclass(frozen=True)
+class Field:
+    """A smooth field: its set, its name, with noise and without, (Y, X)."""
+
+    set: str
+    name: str
+    noisy: Array
+    truth: Array
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of the noise of a field, in its standard deviations; `invented` are structures of 2 to 8 pixels."""
+
+    left: float
+    invented: float
+
+
+def light() -> dict[str, Array]:
+    """Fields of light from 0.05 to 1."""
+    y, x = grid(SIDE)
+    r2 = ((y - 0.45 * SIDE) ** 2 + (x - 0.55 * SIDE) ** 2) / SIDE**2
+    clouds = ndimage.gaussian_filter(np.random.default_rng(7).standard_normal((SIDE, SIDE)), 35, mode="wrap")
+    return {
+        "vignette": 0.15 + 0.85 / (1 + 4 * r2) ** 2,
+        "two cells out of focus": 0.1
+        + 0.9 * np.exp(-((y - 90) ** 2 + (x - 100) ** 2) / 2 / 60**2)
+        + 0.5 * np.exp(-((y - 230) ** 2 + (x - 220) ** 2) / 2 / 45**2),
+        "clouds": (0.5 + 0.2 * clouds / clouds.std()).clip(0.05),
+    }
+
+
+def shares() -> dict[str, Callable[[np.random.Generator], Array]]:
+    """Noise that neighbouring pixels share, of any spread, (`SIDE`, `SIDE`)."""
+
+    def white(random: np.random.Generator, side: int = SIDE) -> Array:
+        return random.standard_normal((side, side))
+
+    def of_colours(random: np.random.Generator) -> Array:
+        seen = np.zeros((SIDE, SIDE))
+        seen[::2, ::2] = white(random, SIDE // 2)
+        return np.asarray(ndimage.convolve(seen, np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]), mode="wrap"))
+
+    def power_law(random: np.random.Generator) -> Array:
+        f = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE))
+        spectrum = (f + 0.01) ** -0.4 * np.exp(-((f / 0.3) ** 2))
+        return np.asarray(np.fft.irfft2(np.fft.rfft2(white(random)) * spectrum, (SIDE, SIDE)))
+
+    def blurred(sigma: float | tuple[float, float]) -> Callable[[np.random.Generator], Array]:
+        return lambda random: np.asarray(ndimage.gaussian_filter(white(random), sigma, mode="wrap"))
+
+    return {
+        "blurred by 0.5 px": blurred(0.5),
+        "blurred by 0.7 px": blurred(0.7),
+        "blurred by 0.9 px": blurred(0.9),
+        "blurred by 1.2 px": blurred(1.2),
+        "blurred by 0.8 px along x": blurred((0, 0.8)),
+        "doubled": lambda random: np.asarray(ndimage.zoom(white(random, SIDE // 2), 2, order=1)),
+        "of a colour camera": of_colours,
+        "median of 3x3": lambda random: np.asarray(ndimage.median_filter(white(random), 3, mode="wrap")),
+        "power law": power_law,
+    }
+
+
+def fields() -> Iterator[Field]:
+    """Every field, always with the same noise."""
+    random = np.random.default_rng(2028)
+    for name, shape in light().items():
+        for photons in PHOTONS:
+            mean = photons * shape
+            yield Field(SMOOTH, f"{name}, {photons} photons", random.poisson(mean).astype(float), mean)
+        for spread in SPREADS:
+            mean = 300 + 100 * shape
+            noisy = mean + spread * random.standard_normal(mean.shape)
+            yield Field(SMOOTH, f"{name}, additive, {spread} % of the light", noisy, mean)
+    shape = light()["vignette"]
+    for photons in (2, 20, 200):  # a camera that multiplies electrons
+        electrons = random.poisson(photons * shape)
+        noisy = random.gamma(np.maximum(electrons, 1e-9)) * (electrons > 0) + 0.05 * random.standard_normal(shape.shape)
+        yield Field(SMOOTH, f"vignette, EMCCD, {photons} photons", noisy, photons * shape)
+    for photons in (5, 50):  # an sCMOS camera: every pixel has its own read noise
+        own = READ * np.exp(0.4 * random.standard_normal(shape.shape))
+        noisy = random.poisson(photons * shape) + own * random.standard_normal(shape.shape)
+        yield Field(SMOOTH, f"vignette, sCMOS, {photons} photons", noisy, photons * shape)
+    shape = light()["two cells out of focus"]
+    mean = 20 * shape / shape.mean()
+    for name, draw in shares().items():
+        for strength in STRENGTHS:
+            noise = draw(random)
+            noisy = mean + strength * np.sqrt(shape / shape.mean()) * noise / noise.std()
+            yield Field(SHARED, f"{name}, SNR {20 / strength:.2g}", noisy, mean)
+    flat = np.ones((SIDE, SIDE))
+    for photons in (1, 100, 1000):
+        yield Field(EMPTY, f"{photons} photons", random.poisson(photons * flat).astype(float), photons * flat)
+    yield Field(EMPTY, "dark, read noise", np.rint(100 + READ * random.standard_normal(flat.shape)), 100 * flat)
+    dark = shares()["of a colour camera"](random)
+    yield Field(EMPTY, "dark, of a colour camera", 100 + 3 * dark / dark.std(), 100 * flat)
+    yield Field(EMPTY, "10 photons, EMCCD", random.gamma(np.maximum(random.poisson(10 * flat), 1e-9)), 10 * flat)
+
+
+def left(field: Field, answer: Array) -> Left:
+    """What an answer leaves of the noise of a field."""
+    noise = rms(field.noisy - field.truth)
+    return Left(rms(answer - field.truth) / noise, rms(fine(answer - field.truth)) / noise)
+
+
+def best_gaussian(field: Field) -> float:
+    """What the best of `WIDTHS` leaves of the noise."""
+    return min(left(field, ndimage.gaussian_filter(field.noisy, width)).left for width in WIDTHS)
+
+
+def limit(field: Field, gaussian: float, bm3d: float) -> float:
+    """The most that may be left."""
+    if field.set == EMPTY:
+        return 0.03
+    return 1.5 * gaussian if field.set == SHARED else min(2.5 * gaussian, bm3d)
+
+
+def measure_bm3d(path: Path) -> None:
+    """Write what VST+BM3D leaves of every field."""
+    rows = ([f.set, f.name, text(left(f, vst_bm3d(f.noisy)).left)] for f in fields())
+    write_table(path, ("set", "field", "left"), rows, "python -m compare.calm --bm3d")
+
+
+def draw(shown: dict[str, tuple[Field, Array, float]], path: Path) -> None:
+    """Noisy, denoised, the best Gaussian's width told by its value, ground truth and residual of some fields."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 2.7 * len(shown)), layout="constrained", dpi=80)
+    FigureCanvasAgg(figure)
+    grids = figure.subplots(len(shown), 4, squeeze=False)
+    for row, (name, (field, answer, found)) in zip(grids, shown.items(), strict=True):
+        low, high = np.percentile(field.truth, (0, 100))
+        margin = 0.25 * (high - low) or 4 * rms(field.noisy - field.truth)
+        bounds = {"vmin": low - margin, "vmax": high + margin}
+        error = 0.3 * rms(field.noisy - field.truth)
+        row[0].imshow(field.noisy, cmap="gray", **bounds)
+        row[1].imshow(answer, cmap="gray", **bounds)
+        row[2].imshow(field.truth, cmap="gray", **bounds)
+        row[3].imshow(answer - field.truth, cmap="gray", vmin=-error, vmax=error)
+        for axes, title in zip(row, (name, f"denoised: {found:.3f} left", "ground truth", "error"), strict=True):
+            axes.set_title(title, fontsize=9)
+            axes.set_axis_off()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def main() -> int:
+    """Measure every field, print the table, and write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, help="folder of a network; else what is shipped")
+    parser.add_argument("--csv", type=Path, help="where the values are written")
+    parser.add_argument("--picture", type=Path, help="where every seventh field is drawn")
+    parser.add_argument("--bm3d", action="store_true", help="measure VST+BM3D again (minutes)")
+    arguments = parser.parse_args()
+    if arguments.bm3d:
+        measure_bm3d(BM3D)
+    theirs = {(row["set"], row["field"]): float(row["left"]) for row in read_table(BM3D)}
+    model = quietfield.load(arguments.model, device="cpu") if arguments.model else quietfield.load(device="cpu")
+    rows, shown = [], {}
+    kept = 0
+    for number, field in enumerate(fields()):
+        answer = np.asarray(model.denoise(field.noisy.astype(np.float32), axes="YX"), np.float64)
+        found, gaussian = left(field, answer), best_gaussian(field)
+        most = limit(field, gaussian, theirs[field.set, field.name])
+        kept += found.left <= most
+        values = (found.left, found.invented, gaussian, theirs[field.set, field.name], most)
+        rows.append((field.set, field.name, *(f"{value:.3f}" for value in values)))
+        if number % 7 == 0:
+            shown[field.name] = (field, answer, found.left)
+    print(markdown(TITLES, rows))
+    print(f"{kept} of {len(rows)} fields keep their limits")
+    if arguments.csv:
+        write_table(arguments.csv, TITLES, rows, "python -m compare.calm")
+    if arguments.picture:
+        draw(shown, arguments.picture)
+    return 0
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    sys.exit(main())

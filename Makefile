@@ -4,7 +4,7 @@ FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROC
 THIN = $(PY) -m train thin --data "$(DATA)/w2s"
 FORMATS := pytorch_state_dict torchscript onnx
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint docs test-wheel test-container package test-package test-predict test-card test-consumers test-answers sbom faults fuzz evaluate adapt kinds compare readme train clean data
+.PHONY: help demo test check lint docs test-wheel test-container package test-package test-predict test-card test-consumers test-answers sbom faults fuzz evaluate adapt kinds calm compare readme train clean data
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ adapt: .venv/.train $(if $(FULL),data) ## the table of --adapt on other microsco
 kinds: .venv/.train ## what microscopes add, on simulated scenes: a table, docs/kinds.csv and a picture (BEFORE=answers.npz of an older version)
 	OMP_NUM_THREADS=1 $(PY) -m compare.kinds --csv docs/kinds.csv --before docs/kinds-before.csv --picture docs/kinds.png \
 	  $(if $(BEFORE),--answers-before "$(BEFORE)")
+	$(PY) docs/hooks/measured.py
+calm: .venv/.train ## noise left in smooth light, beside BM3D and the best Gaussian: a table, docs/calm.csv and a picture
+	OMP_NUM_THREADS=1 $(PY) -m compare.calm --csv docs/calm.csv --picture docs/calm.png
 	$(PY) docs/hooks/measured.py
 compare: .venv/.train data $(if $(FULL),.venv-compare/.done) ## set the networks beside baselines on DATA=folder, from cached values (FULL=1: train and measure all again)
 	$(if $(FULL),.venv-compare/bin/python -m compare.peers --data "$(DATA)")

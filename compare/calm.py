@@ -25,7 +25,8 @@ from train.measure.calm import fine
 from train.measure.results import markdown, read_table, text, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS, BM3D = ROOT / "docs" / "calm.csv", ROOT / "docs" / "compare" / "calm-vst-bm3d.csv"
+BM3D = ROOT / "docs" / "compare" / "calm-vst-bm3d.csv"
+OURS, OTHER, EVERY = "denoised", "other network", 7
 TITLES = ("set", "field", "left", "invented", "gaussian", "bm3d", "limit")
 SIDE = 320  # pixels
 WIDTHS = (1, 1.5, 2, 3, 5, 8, 12, 18, 30, 60)  # pixels, of the Gaussian filters
@@ -158,25 +159,35 @@ def measure_bm3d(path: Path) -> None:
     write_table(path, ("set", "field", "left"), rows, "python -m compare.calm --bm3d")
 
 
-def draw(shown: dict[str, tuple[Field, Array, float]], path: Path) -> None:
-    """Noisy, denoised, the best Gaussian's width told by its value, ground truth and residual of some fields."""
+@dataclass(frozen=True)
+class Shown:
+    """A field and the answers to it, by their titles."""
+
+    field: Field
+    answers: dict[str, Array]
+
+
+def draw(shown: list[Shown], path: Path) -> None:
+    """A row of each field: noisy, what was made of it, ground truth, and the error of our answer."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 2.7 * len(shown)), layout="constrained", dpi=80)
+    columns = 3 + len(shown[0].answers)
+    figure = Figure(figsize=(2.4 * columns, 2.6 * len(shown)), layout="constrained", dpi=80)
     FigureCanvasAgg(figure)
-    grids = figure.subplots(len(shown), 4, squeeze=False)
-    for row, (name, (field, answer, found)) in zip(grids, shown.items(), strict=True):
-        low, high = np.percentile(field.truth, (0, 100))
-        margin = 0.25 * (high - low) or 4 * rms(field.noisy - field.truth)
-        bounds = {"vmin": low - margin, "vmax": high + margin}
-        error = 0.3 * rms(field.noisy - field.truth)
-        row[0].imshow(field.noisy, cmap="gray", **bounds)
-        row[1].imshow(answer, cmap="gray", **bounds)
-        row[2].imshow(field.truth, cmap="gray", **bounds)
-        row[3].imshow(answer - field.truth, cmap="gray", vmin=-error, vmax=error)
-        for axes, title in zip(row, (name, f"denoised: {found:.3f} left", "ground truth", "error"), strict=True):
+    for row, one in zip(figure.subplots(len(shown), columns, squeeze=False), shown, strict=True):
+        field, noise = one.field, rms(one.field.noisy - one.field.truth)
+        margin = 0.25 * float(np.ptp(field.truth)) or 4 * noise
+        low, high = float(field.truth.min()) - margin, float(field.truth.max()) + margin
+        panels = {field.name: field.noisy}
+        panels |= {f"{title}: {left(field, found).left:.3f} left": found for title, found in one.answers.items()}
+        panels |= {"ground truth": field.truth}
+        for axes, (title, image) in zip(row, panels.items(), strict=False):
+            axes.imshow(image, cmap="gray", vmin=low, vmax=high)
             axes.set_title(title, fontsize=9)
+        row[-1].imshow(one.answers[OURS] - field.truth, cmap="gray", vmin=-0.3 * noise, vmax=0.3 * noise)
+        row[-1].set_title("error, within 0.3 of the noise", fontsize=9)
+        for axes in row:
             axes.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
@@ -186,6 +197,7 @@ def main() -> int:
     """Measure every field, print the table, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="folder of a network; else what is shipped")
+    parser.add_argument("--beside", type=Path, help="folder of another network, for the table and the picture")
     parser.add_argument("--csv", type=Path, help="where the values are written")
     parser.add_argument("--picture", type=Path, help="where every seventh field is drawn")
     parser.add_argument("--bm3d", action="store_true", help="measure VST+BM3D again (minutes)")
@@ -193,22 +205,28 @@ def main() -> int:
     if arguments.bm3d:
         measure_bm3d(BM3D)
     theirs = {(row["set"], row["field"]): float(row["left"]) for row in read_table(BM3D)}
-    model = quietfield.load(arguments.model, device="cpu") if arguments.model else quietfield.load(device="cpu")
-    rows, shown = [], {}
-    kept = 0
+    models = {
+        OURS: quietfield.load(arguments.model, device="cpu") if arguments.model else quietfield.load(device="cpu")
+    }
+    if arguments.beside:
+        models[OTHER] = quietfield.load(arguments.beside, device="cpu")
+    rows, shown, kept = [], [], 0
     for number, field in enumerate(fields()):
-        answer = np.asarray(model.denoise(field.noisy.astype(np.float32), axes="YX"), np.float64)
-        found, gaussian = left(field, answer), best_gaussian(field)
-        most = limit(field, gaussian, theirs[field.set, field.name])
+        image = field.noisy.astype(np.float32)
+        answers = {title: np.asarray(m.denoise(image, axes="YX"), np.float64) for title, m in models.items()}
+        found, gaussian, bm3d = left(field, answers[OURS]), best_gaussian(field), theirs[field.set, field.name]
+        most = limit(field, gaussian, bm3d)
         kept += found.left <= most
-        values = (found.left, found.invented, gaussian, theirs[field.set, field.name], most)
-        rows.append((field.set, field.name, *(f"{value:.3f}" for value in values)))
-        if number % 7 == 0:
-            shown[field.name] = (field, answer, found.left)
-    print(markdown(TITLES, rows))
+        values = [found.left, found.invented, gaussian, bm3d, most]
+        values += [left(field, answers[OTHER]).left] if arguments.beside else []
+        rows.append([field.set, field.name, *(f"{value:.3f}" for value in values)])
+        if number % EVERY == 0:
+            shown.append(Shown(field, answers))
+    titles = [*TITLES, *([OTHER] if arguments.beside else [])]
+    print(markdown(titles, rows))
     print(f"{kept} of {len(rows)} fields keep their limits")
     if arguments.csv:
-        write_table(arguments.csv, TITLES, rows, "python -m compare.calm")
+        write_table(arguments.csv, titles, rows, "python -m compare.calm")
     if arguments.picture:
         draw(shown, arguments.picture)
     return 0

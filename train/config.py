@@ -135,7 +135,7 @@ class Config:
         bounds=(0, 0.5),
     )
     freed: bool = option(
-        False, NOISE, "Add every clean image once more, blurred and with half the pixels: with less noise of its own."
+        False, NOISE, "Blur clean images and take half their pixels, so that they have less noise of their own."
     )
     decentred: float = option(
         0.0,

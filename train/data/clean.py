@@ -27,7 +27,8 @@ HELD_OUT_EVERY = 4
 FINE = ("biosr-mt",)
 # How many times the spread of its own noise a clean image's synthetic noise has at least: with less, to keep
 # the own noise would be learnt as if it were the finest structure.
-OWN_NOISE = 2.5
+OWN_NOISE = 6.0
+ENOUGH = 256  # pixels of a side: of larger ones half are enough
 BACKGROUND = 0.05  # of the brightest, taken to lie under the darkest parts when synthetic noise is added
 PARTS = (30, 90)  # percentiles of brightness: what is below the first is dark, above the second bright
 
@@ -127,16 +128,17 @@ def split_clean(folder: Path, share: float, seed: int, scale: int = 1) -> tuple[
 
 
 def freed(images: Sequence[Clean]) -> list[Clean]:
-    """Every image once more with less noise of its own: blurred, and with half the pixels.
+    """The images with less noise of their own: blurred, and with half the pixels if they are large enough.
 
-    The width of the blur, 0.7 to 1.1 pixels, differs from file to file. White noise of its own falls to
-    a third of its spread or less, so that ten times the light and more can be drawn on it (`Clean.most`).
+    The width of the blur, 0.7 to 1.1 pixels, differs from file to file. White noise of its own falls to a third of its
+    spread or less, so that ten times the light and more can be drawn on it (`Clean.most`).
     """
     result = []
     for i, image in enumerate(images):
-        sigma = 0.7 + 0.1 * (i % 5)
-        planes = correlate(image.planes[:, None], sigma, keep_variance=False)
-        result.append(Clean(f"{image.name} freed", functional.avg_pool2d(planes, 2)[:, 0].contiguous()))
+        planes = correlate(image.planes[:, None], 0.7 + 0.1 * (i % 5), keep_variance=False)
+        if min(planes.shape[2:]) >= ENOUGH:
+            planes = functional.avg_pool2d(planes, 2)
+        result.append(Clean(f"{image.name} freed", planes[:, 0].contiguous()))
     return result
 
 

@@ -62,7 +62,7 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
         if clean is None:
             raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
         drawn_on, unseen = split_clean(clean, config.validation, config.seed, config.scale)
-        drawn_on += made_of(drawn_on, config)
+        drawn_on = learnt_from(drawn_on, config)
     return Images(
         training,
         validation,
@@ -76,13 +76,13 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
 
 def _from_clean(data: Path, config: Config) -> Images:
     training, validation = split_clean(data, config.validation, config.seed, config.scale)
-    training += made_of(training, config)
+    training = learnt_from(training, config)
     return Images([], drawn_pairs(validation, config), training, source=SOURCES["clean"])
 
 
-def made_of(images: list[Clean], config: Config) -> list[Clean]:
-    """What serves as clean images besides those of a folder."""
-    return [*(freed(images) if config.freed else []), *phantoms(config.phantoms, config.seed)]
+def learnt_from(images: list[Clean], config: Config) -> list[Clean]:
+    """What gets synthetic noise: the clean images of a folder, freed of their own noise or not, and phantoms."""
+    return [*(freed(images) if config.freed else images), *phantoms(config.phantoms, config.seed)]
 
 
 def drawn_pairs(images: list[Clean], config: Config) -> list[Pair]:

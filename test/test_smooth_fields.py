@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compare.calm import BM3D, EMPTY, SHARED, SMOOTH, Field, Shown, best_gaussian, draw, fields, left, limit
+from compare.calm import BM3D, CELLS, EMPTY, SHARED, SMOOTH, Field, Shown, best_gaussian, draw, fields, left, limit
 from train.measure.results import read_table
 
 
@@ -20,7 +20,7 @@ def test_fields_are_the_same_each_time(every: list[Field]) -> None:
     for one, other in zip(every[::9], list(fields())[::9], strict=True):
         assert one.name == other.name
         assert np.array_equal(one.noisy, other.noisy)
-    assert {field.set for field in every} == {SMOOTH, SHARED, EMPTY}
+    assert {field.set for field in every} == {SMOOTH, SHARED, CELLS, EMPTY}
     assert len({(field.set, field.name) for field in every}) == len(every)
 
 
@@ -46,6 +46,7 @@ def test_what_is_left_is_measured_in_the_noise(every: list[Field]) -> None:
 def test_limits_are_those_of_the_sets(every: list[Field]) -> None:
     by_set = {field.set: field for field in every}
     assert limit(by_set[EMPTY], 0.005, 0.1) == 0.03
+    assert limit(by_set[CELLS], 0.3, 0.9) == 0.3
     assert limit(by_set[SHARED], 0.1, 0.9) == pytest.approx(0.15)
     assert limit(by_set[SMOOTH], 0.04, 0.08) == 0.08
     assert limit(by_set[SMOOTH], 0.02, 0.08) == 0.05

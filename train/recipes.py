@@ -17,6 +17,12 @@ PLAIN: dict[str, Any] = {"unshuffle": 1, "block": "plain", "residual": True, "bi
 LARGE: dict[str, Any] = {
     "channels": (64, 80, 160, 320), "steps": 8000, "warmup": 300, "ema": 0.999, "validate_every": 800,
 }  # fmt: skip
+# What the general network learns from: every noise, and ground truths with little noise of their own.
+ANY_IMAGE: dict[str, Any] = {
+    "synthetic": 0.65, "redraw": 0.5, "levels": (1.0, 100.0), "photons": (0.5, 3000.0), "correlated": 0.4,
+    "origins": "any", "additive": 0.2, "fields": 0.2, "smooth": 0.1, "multiplied": 0.2, "freed": True,
+    "decentred": 0.3, "phantoms": 40, "balance": 0.6, "regions": 17,
+}  # fmt: skip
 RECIPES: dict[str, tuple[str, Config]] = {
     "pairs": ("from pairs of one kind: on a processor, the best that half an hour of training gives", Config()),
     "shipped": (
@@ -24,12 +30,16 @@ RECIPES: dict[str, tuple[str, Config]] = {
         Config(**LARGE, redraw=0.5, batch=32, crop=256),
     ),
     "general": (
-        "the network in resources/general, for all other images: noise of many levels, clean images of other "
-        "microscopes and phantoms; give --clean, and on a processor --channels 64 64 128 256 --batch 16 --initial "
-        "with a checkpoint of the recipe 'pairs'",
+        "the network in resources/general, for all other images: noise of every level and origin on clean images of "
+        "other microscopes, phantoms and smooth light; give --clean, and on a processor rather take 'further'",
+        Config(**LARGE, **ANY_IMAGE, batch=128),
+    ),
+    "further": (
+        "the network in resources/general trained further, an hour on a processor: give --clean and --initial with "
+        "its folder, or another checkpoint of that network",
         Config(
-            **LARGE, synthetic=0.5, redraw=0.5, levels=(1.0, 400.0), photons=(3.0, 2000.0), smooth=0.1, multiplied=0.2,
-            phantoms=24, balance=0.4, batch=128,
+            **{**LARGE, "steps": 4000, "warmup": 100, "ema": 0.998, "validate_every": 400}, **ANY_IMAGE, batch=32,
+            lr=8e-4, skips="added",
         ),
     ),
     "recorrupted": (

@@ -12,12 +12,14 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPARE = ROOT / "docs" / "compare"
 EVALUATION = ROOT / "docs" / "evaluation.csv"
 SUPER_RESOLUTION = ROOT / "docs" / "super-resolution.csv"
 KINDS = ROOT / "docs" / "kinds.csv"
+CALM = ROOT / "docs" / "calm.csv"
 WITHOUT_REPAIR = ROOT / "docs" / "kinds-before.csv"
 BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n).*?(<!-- end of numbers -->)", re.DOTALL)
 
@@ -151,11 +153,26 @@ def _disturbed() -> str:
     return "\n".join(lines)
 
 
+def _calm() -> str:
+    """Medians of what is left of the noise of smooth fields, and how many keep their limits."""
+    by_set: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in _rows(CALM):
+        by_set[row["set"]].append(row)
+    titles = {"left": "**quietfield**", "gaussian": "best Gaussian", "bm3d": "VST+BM3D, blind"}
+    lines = [_line(["median of the noise left", "fields", *titles.values(), "within limits"]), "|---" * 6 + "|"]
+    for name, rows in by_set.items():
+        medians = [f"{median(float(row[column]) for row in rows):.3f}" for column in titles]
+        kept = sum(float(row["left"]) <= float(row["limit"]) for row in rows)
+        lines.append(_line([name, f"{len(rows)}", *medians, f"{kept}"]))
+    return "\n".join(lines)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "readme": _short,
     "measured": _long,
     "super-resolution": _doubled,
     "kinds": _disturbed,
+    "calm": _calm,
 }
 
 

@@ -142,6 +142,7 @@ def main() -> int:
     """Measure all kinds, print the table, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", help="words of the kinds that are measured; all by default")
+    parser.add_argument("--model", type=Path, help="folder of a network; else what is shipped")
     parser.add_argument("--csv", type=Path, help="where the values are written")
     parser.add_argument("--before", type=Path, help="the CSV of an older version, to set beside")
     parser.add_argument("--picture", type=Path, help="where a picture of some kinds is drawn")
@@ -150,7 +151,7 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     start = time.perf_counter()
-    bench = Bench(quietfield.load(device="cpu"))
+    bench = Bench(quietfield.load(arguments.model, device="cpu"))
     rows = list(measured(bench, arguments.kinds))
     before = read_values(arguments.before) if arguments.before else {}
     print(table(rows, before))

@@ -28,7 +28,7 @@ from .data.resident import Plan, Resident
 from .data.stream import SAMPLES, Crops, cut, expose, first_crops, loader
 from .learn.objectives import Batch, build_objective
 from .learn.optimiser import build_optimiser
-from .learn.schedule import LOSS, MONITOR, build_schedule, monitored
+from .learn.schedule import LEFT, LOSS, MONITOR, build_schedule, monitored
 from .learn.units import decentred, normalised
 from .measure.score import blind_score, score
 from .stopwatch import Stopwatch
@@ -113,7 +113,7 @@ class Restoration(lightning.LightningModule):
         self.measured: dict[str, float] = {}
         self.pictures: list[tuple[str, Array, Array, Array | None]] = []
         # Of the validation images, and of those with synthetic noise.
-        self.sums = torch.zeros(2, 3, dtype=torch.float64)
+        self.sums = torch.zeros(2, 4, dtype=torch.float64)
 
     def configure_optimizers(self) -> Any:
         """Optimiser and scheduler by their names in the configuration."""
@@ -217,7 +217,7 @@ class Restoration(lightning.LightningModule):
         speed, waiting = self.stopwatch.lap(self.config.batch * len(self.losses))
         self.measured = {"loss": self.check(), "crops_per_second": speed, "waiting": waiting}
         self.losses = []
-        self.sums, self.pictures = torch.zeros(2, 3, dtype=torch.float64), []
+        self.sums, self.pictures = torch.zeros(2, 4, dtype=torch.float64), []
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
         """Restore a whole image, through the very pipeline of the container."""
@@ -229,14 +229,14 @@ class Restoration(lightning.LightningModule):
                 found = score(denoiser, pair)
             else:
                 found = blind_score(denoiser, pair, self._answer, self.objective, self._generator(batch))
-        self.sums[int(batch >= real)] += torch.tensor([found.quality, found.loss, 1.0], dtype=torch.float64)
+        self.sums[int(batch >= real)] += torch.tensor([found.quality, found.loss, found.left, 1.0], dtype=torch.float64)
         if batch < PICTURES:
             self.pictures.append((pair.name, found.frame, found.answer, found.truth))
 
     def on_validation_epoch_end(self) -> None:
         """The means over all images of all processes."""
         sums = self.trainer.strategy.reduce(self.sums.to(self.device), reduce_op="sum")
-        quality, loss, _ = (sums[0] / sums[0, 2]).tolist()
+        quality, loss, left, _ = (sums[0] / sums[0, 3]).tolist()
         if not math.isfinite(loss):
             raise Diverged(self.trainer.global_step, "validation loss", loss)
         self.measured = {
@@ -246,7 +246,8 @@ class Restoration(lightning.LightningModule):
             "loss": self.measured["loss"],
             LOSS: loss,
             **({MONITOR: quality} if self.config.supervised else {}),
-            **({"drawn_si_psnr": float(sums[1, 0] / sums[1, 2])} if self.images.drawn else {}),
+            **({LEFT: left} if math.isfinite(left) else {}),
+            **({"drawn_si_psnr": float(sums[1, 0] / sums[1, 3])} if self.images.drawn else {}),
             "crops_per_second": self.measured["crops_per_second"],
             "waiting": self.measured["waiting"],
             "peak_mib": peak_memory(self.device) / 2**20,

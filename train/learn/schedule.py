@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR, ReduceLROnP
 
 from ..config import Config
 
-MONITOR, LOSS = "validation_si_psnr", "validation_loss"
+MONITOR, LOSS, LEFT = "validation_si_psnr", "validation_loss", "validation_noise_left"
 
 
 def monitored(config: Config) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from ..data.pairs import Pair
 from ..learn.objectives import Batch, Objective
 from ..learn.selfsupervised import Network
 from ..learn.units import normalised
+from .calm import measure_calm
 from .metrics import si_psnr
 
 LOOKED_AT = 512  # pixels of a side that a self-supervised loss is measured on
@@ -33,6 +34,8 @@ class Score:
         SI-PSNR in dB; NaN without a ground truth.
     loss : float
         Mean squared error in network units, or the loss of a self-supervised objective.
+    left : float
+        Noise left in calm regions (`train.measure.calm`); NaN without a ground truth of the frame's pixels.
     """
 
     frame: NDArray[Any]
@@ -40,6 +43,7 @@ class Score:
     truth: NDArray[Any] | None
     quality: float
     loss: float
+    left: float = math.nan
 
 
 def score(denoiser: Denoiser, pair: Pair) -> Score:
@@ -48,7 +52,8 @@ def score(denoiser: Denoiser, pair: Pair) -> Score:
     answer = denoiser(frame[None])[0]
     _, scale = denoiser.normalisation.statistics(frame[None])
     loss = float(((answer - truth) ** 2).mean()) / max(float(scale[0, 0, 0]) ** 2, 1e-30)
-    return Score(frame, answer, truth, si_psnr(truth, answer), loss)
+    left = measure_calm(truth, frame, answer).left if frame.shape == truth.shape else math.nan
+    return Score(frame, answer, truth, si_psnr(truth, answer), loss, left)
 
 
 def blind_score(

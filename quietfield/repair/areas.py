@@ -174,8 +174,8 @@ def _burnt_in(plane: NDArray[Any], value: Any) -> Mask | None:
     beyond = _beyond(plane, usual, value, GAP)
     count = np.count_nonzero(beyond)
     if count == number:
-        inmost = _beyond(plane, usual, value, 0.0) & ~same
-        return _without_bad_lines(_large(same, RUN)) if inmost.any() else None
+        between = (_beyond(plane, usual, value, 0.0) & ~same).any()
+        return _without_bad_lines(_large(same, RUN)) if between else None
     if count > min(STROKES * plane.size, number / FULL):
         return None
     window = _bounds(beyond, AROUND)
@@ -226,7 +226,8 @@ def _soft_edge(strokes: Mask, plane: NDArray[Any], usual: float, value: float) -
     broad = abs(height) < HIGH * noise and np.clip(off[edge], 0, None).mean() > BROAD * abs(height)
     if some < SOME or broad or abs(np.median(beside) - np.median(further)) > LEFT * noise:
         return None
-    return edge & soft
+    result: Mask = edge & soft
+    return result
 
 
 def _without_bad_lines(mask: Mask) -> Mask:

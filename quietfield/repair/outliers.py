@@ -29,12 +29,13 @@ BESIDE_IT = 0.06  # of its excess, that those beside it have in all
 SHARP = 1.0  # pixels, the least standard deviation of a point of light that an optic makes
 OUT = 64.0  # squared standard deviations, of a pixel near an outlier that is another outlier perhaps
 LINE = 0.5  # of the excess of a pixel, that the pixels on both sides of it have where it is part of a line
+TRACK, WIDTH = (3, 10), 1.5  # pixels of a track; and so many for each pixel of its length at most
 ROUNDS = 3  # as long as outliers hide each other
 SMALLEST = 8  # pixels of a side, below which nothing is said
 LINE_FAR = 8.0  # times as far as others, stands a bright or dead row out, or a column
 LINE_PARTS, LINE_SHARE = 8, 0.9  # in that share of its parts
 LIGHT = 1.25  # times the noise of the rows beside it, a row has that is bright by light
-BESIDE = 0.25  # of its excess, that the rows beside it have at most
+BESIDE = 0.25  # of its excess, that the rows beside it have at most, or the pixels beside a track
 
 
 # What lies around a pixel, as shifts along Y and X.
@@ -130,6 +131,9 @@ def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> 
     keep = own > TAIL * far
     rows, columns, base, own, far = rows[keep], columns[keep], base[keep], own[keep], far[keep]
     if len(rows):
+        if not dark:
+            very = own > far
+            found |= _tracks(plane, rows[very], columns[very], base[very])
         goes_on = np.max([values(shifts).mean(axis=1) for shifts in DIRECTIONS], axis=0) - base
         excess = values(PATCH) - base[:, None]
         by_chance = BESIDE_BY_CHANCE * np.sqrt(noise.variance(sign * base))
@@ -139,6 +143,34 @@ def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> 
         # Noise with a long tail has more pixels that are nearly as far than beyond.
         if chosen.sum() - beyond.sum() <= LONG_TAIL * beyond.sum():
             found[rows[beyond], columns[beyond]] = True
+    return found
+
+
+def _tracks(plane: Array, rows: Places, columns: Places, base: Array) -> Mask:
+    """Of pixels that stand out (N), with the level around them, those of tracks: short, one pixel wide, and alone.
+
+    What an optic makes is broader: across the sharpest line, the pixels beside it have a third of its light.
+    """
+    found, out = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool)
+    if len(rows) < TRACK[0]:
+        return found
+    out[rows, columns] = True
+    level = np.zeros(plane.shape, np.float32)
+    level[rows, columns] = base
+    labels, count = ndimage.label(out, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    for k, (y, x) in enumerate(ndimage.find_objects(labels), 1):
+        length = max(y.stop - y.start, x.stop - x.start)
+        if not (TRACK[0] <= length <= sizes[k] <= min(TRACK[1], WIDTH * length)):
+            continue
+        window = slice(y.start - 2, y.stop + 2), slice(x.start - 2, x.stop + 2)
+        if min(y.start, x.start) < 2 or y.stop + 2 > plane.shape[0] or x.stop + 2 > plane.shape[1]:
+            continue  # something longer may end there
+        track = labels[window] == k
+        beside = ndimage.maximum_filter(track, 5, mode="constant") & ~track
+        excess = plane[window] - np.median(level[window][track])
+        if excess[beside].max() < BESIDE * np.median(excess[track]):
+            found[window] |= track
     return found
 
 

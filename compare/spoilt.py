@@ -109,6 +109,7 @@ def cosmic_rays(bench: Bench) -> Iterator[Found]:
         "3 pixels of 2 x 2, 1500 counts": np.array([[1500.0, 1500.0], [0, 1500.0]]),
         "2 pixels, 2000 and 700 counts": np.array([[2000.0, 700.0]]),
         "tracks of 5 pixels, 2000 counts": 2000.0 * np.eye(5),
+        "steep tracks of 7 pixels, 3000 counts": 3000.0 * np.eye(7)[[0, 0, 0, 1, 1, 2, 2]][:, :3],
     }
     for name, shape in shapes.items():
         added = np.zeros(scene.light.shape)

@@ -186,7 +186,7 @@ def _burnt_in(plane: NDArray[Any], value: Any) -> Mask | None:
     rim = _soft_edge(strokes, plane[window], usual, float(value))
     if rim is None:
         return None
-    result = np.zeros_like(same)
+    result: Mask = np.zeros(plane.shape, bool)
     result[window] = strokes | rim
     return result
 

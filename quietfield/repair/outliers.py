@@ -1,11 +1,12 @@
 """Isolated outliers: hot, dead and stuck pixels, cosmic rays, bright and dead lines. Found by the image's own noise.
 
-An optic spreads the light of a point over neighbouring pixels. A pixel (or a cluster of up to 2 x 2) that stands out of
-its surroundings by far more than noise, while its neighbours do not, is no point of the specimen.
+An optic spreads the light of a point over neighbouring pixels. A pixel (or a cluster of up to 2 x 2, or a short track)
+that stands out of its surroundings by far more than noise, while its neighbours do not, is no point of the specimen.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,9 @@ BESIDE_IT = 0.06  # of its excess, that those beside it have in all
 SHARP = 1.0  # pixels, the least standard deviation of a point of light that an optic makes
 OUT = 64.0  # squared standard deviations, of a pixel near an outlier that is another outlier perhaps
 LINE = 0.5  # of the excess of a pixel, that the pixels on both sides of it have where it is part of a line
-TRACK, WIDTH = (3, 10), 1.5  # pixels of a track; and so many for each pixel of its length at most
+BENT = 0.55  # of it, that those on either side have where the line is not straight
+TRACK, STRONG = (3, 12), 3.0  # pixels of a track's length; and times as far as others, it stands out
+NARROW = 0.5  # pixels, the greatest standard deviation across a track; a sharp optic makes it 0.7
 ROUNDS = 3  # as long as outliers hide each other
 SMALLEST = 8  # pixels of a side, below which nothing is said
 LINE_FAR = 8.0  # times as far as others, stands a bright or dead row out, or a column
@@ -44,6 +47,8 @@ AXES, DIAGONALS = [(-2, 0), (2, 0), (0, -2), (0, 2)], [(-2, -2), (-2, 2), (2, -2
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (1, -2), (2, 1), (2, -1))
 DIRECTIONS = [[(k * i, k * j) for k in (-2, -1, 1, 2)] for i, j in STEPS]
 REACH = 4  # pixels, of these
+# The border again, around it.
+RING = sorted(BORDER, key=lambda place: math.atan2(*place))
 PATCH = [(i, j) for i in range(-2, 3) for j in range(-2, 3)]
 # Where the other pixels of a patch are outside of each of the four squares of 2 x 2 that hold its middle.
 OUTSIDE = np.array(
@@ -133,12 +138,17 @@ def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> 
     if len(rows):
         if not dark:
             very = own > far
-            found |= _tracks(plane, rows[very], columns[very], base[very])
-        goes_on = np.max([values(shifts).mean(axis=1) for shifts in DIRECTIONS], axis=0) - base
+            found |= _tracks(plane, rows[very], columns[very], base[very], far[very])
         excess = values(PATCH) - base[:, None]
+        along = [
+            _mean_inside(values(shifts) - base[:, None], _inside(rows, columns, shifts, plane.shape))
+            for shifts in DIRECTIONS
+        ]
+        bent = _bent(excess, _inside(rows, columns, PATCH, plane.shape))
         by_chance = BESIDE_BY_CHANCE * np.sqrt(noise.variance(sign * base))
         chosen = _misfit_alone(excess, base, noise, sign) < _misfit_light(excess, base, noise, sign)
-        chosen &= (_beside(excess) < BESIDE_IT * own + by_chance) & (goes_on < LINE * own)
+        chosen &= _beside(excess) < BESIDE_IT * own + by_chance
+        chosen &= (np.max(along, axis=0) < LINE * own) & (bent < BENT * own)
         beyond = chosen & (own > far)
         # Noise with a long tail has more pixels that are nearly as far than beyond.
         if chosen.sum() - beyond.sum() <= LONG_TAIL * beyond.sum():
@@ -146,32 +156,77 @@ def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> 
     return found
 
 
-def _tracks(plane: Array, rows: Places, columns: Places, base: Array) -> Mask:
-    """Of pixels that stand out (N), with the level around them, those of tracks: short, one pixel wide, and alone.
+def _inside(rows: Places, columns: Places, shifts: list[tuple[int, int]], shape: tuple[int, ...]) -> Mask:
+    """Which of the pixels around others are inside of a plane: what is beyond its border says nothing of lines."""
+    places = [(rows + i, columns + j) for i, j in shifts]
+    result: Mask = np.stack([(y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1]) for y, x in places], axis=1)
+    return result
 
-    What an optic makes is broader: across the sharpest line, the pixels beside it have a third of its light.
+
+def _mean_inside(values: Array, inside: Mask) -> Array:
+    """Means of some pixels, of those that are inside; none are minus infinity."""
+    count = inside.sum(axis=1)
+    mean = np.where(inside, values, 0).sum(axis=1) / np.maximum(count, 1)
+    result: Array = np.where(count > 0, mean, -np.inf)
+    return result
+
+
+def _bent(excess: Array, inside: Mask) -> Array:
+    """What the pixels on either side have in patches (N, 25), along the brightest line through the middle.
+
+    The line may bend a little, and end at the plane's border.
     """
-    found, out = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool)
+    known = np.where(inside, excess, np.nan)
+    sides = []
+    for y, x in RING:
+        next_to_it = [known[:, PATCH.index(place)] for place in {(_half(y, up), _half(x, up)) for up in (0, 1)}]
+        sides.append((np.fmax.reduce(next_to_it), known[:, PATCH.index((y, x))]))
+    means = np.stack([np.where(np.isnan(far), near, (near + far) / 2) for near, far in sides], axis=1)
+    least = [np.fmin(means, np.roll(means, len(RING) // 2 + k, axis=1)) for k in (-1, 0, 1)]
+    result: Array = np.nan_to_num(np.fmax.reduce([np.fmax.reduce(one, axis=1) for one in least]), nan=-np.inf)
+    return result
+
+
+def _half(k: int, up: int) -> int:
+    """Half of a step; where it is none, either of the two."""
+    return int(np.sign(k)) * ((abs(k) + up) // 2)
+
+
+def _tracks(plane: Array, rows: Places, columns: Places, base: Array, far: Array) -> Mask:
+    """Of pixels that stand out (N), with the level around them, those of tracks: short, narrow, and alone."""
+    found, level, least = (np.zeros(plane.shape, kind) for kind in (bool, np.float32, np.float32))
     if len(rows) < TRACK[0]:
         return found
-    out[rows, columns] = True
-    level = np.zeros(plane.shape, np.float32)
-    level[rows, columns] = base
-    labels, count = ndimage.label(out, np.ones((3, 3)))
+    level[rows, columns], least[rows, columns] = base, far
+    labels, count = ndimage.label(least > 0, np.ones((3, 3)))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     for k, (y, x) in enumerate(ndimage.find_objects(labels), 1):
         length = max(y.stop - y.start, x.stop - x.start)
-        if not (TRACK[0] <= length <= sizes[k] <= min(TRACK[1], WIDTH * length)):
+        if sizes[k] < TRACK[0] or not TRACK[0] <= length <= TRACK[1]:
             continue
-        window = slice(y.start - 2, y.stop + 2), slice(x.start - 2, x.stop + 2)
-        if min(y.start, x.start) < 2 or y.stop + 2 > plane.shape[0] or x.stop + 2 > plane.shape[1]:
+        if min(y.start, x.start) < REACH or y.stop + REACH > plane.shape[0] or x.stop + REACH > plane.shape[1]:
             continue  # something longer may end there
-        track = labels[window] == k
+        window = slice(y.start - REACH, y.stop + REACH), slice(x.start - REACH, x.stop + REACH)
+        seen = labels[window] == k
+        excess = plane[window] - np.median(level[window][seen])
+        limit = np.median(least[window][seen])
+        track = ndimage.binary_propagation(seen, np.ones((3, 3)), mask=excess > limit)
         beside = ndimage.maximum_filter(track, 5, mode="constant") & ~track
-        excess = plane[window] - np.median(level[window][track])
-        if excess[beside].max() < BESIDE * np.median(excess[track]):
+        mean = np.average(excess[track], weights=excess[track])
+        if (
+            mean > STRONG * limit
+            and excess[beside].max() < BESIDE * mean
+            and _is_narrow(np.where(track | beside, excess, 0).clip(0))
+        ):
             found[window] |= track
     return found
+
+
+def _is_narrow(light: Array) -> bool:
+    """Whether light is narrower across than an optic makes it, and longer than broad."""
+    places = np.argwhere(light > 0)
+    across, along = np.linalg.eigvalsh(np.cov(places.T, aweights=light[light > 0], ddof=0))
+    return bool(across < NARROW**2 and along > 2 * across)
 
 
 def _far(noise: NoiseLine, level: Array) -> Array:

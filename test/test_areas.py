@@ -52,6 +52,24 @@ def test_a_border_of_two_pixels_is_found(mask: NDArray[np.bool_]) -> None:
     assert np.array_equal(found(np.where(mask, 0, SCENE.counts)), mask)
 
 
+@pytest.mark.parametrize("mask", [X < 1, EDGE < 1, SIDE - 1 <= Y], ids=["left", "all round", "below"])
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_border_of_a_single_pixel_is_found_and_kept(mask: NDArray[np.bool_], value: int) -> None:
+    for counts in (SCENE.counts.clip(0, 250), np.random.default_rng(0).poisson(3 + cells(1, SIDE))):
+        plane = np.where(mask, value, counts)
+        (area,) = (area for area in find_areas(plane) if area.border)
+        assert np.array_equal(area.mask, mask)
+        repaired = Repair()(plane, findings := Findings())
+        assert np.array_equal(repaired.restored(np.full((SIDE, SIDE), -1.0)) >= 0, mask)
+        assert not findings.bright + findings.dark
+
+
+def test_an_empty_row_of_few_photons_is_no_border() -> None:
+    plane = np.random.default_rng(0).poisson(0.05, (SIDE, SIDE))
+    plane[0] = 0
+    assert not find_areas(plane)
+
+
 @pytest.mark.parametrize("side", [2, 3, 5, 9])
 def test_what_squares_cover_is_inside(side: int) -> None:
     mask = np.zeros((40, 40), bool)

@@ -145,12 +145,30 @@ def find_areas(plane: NDArray[Any]) -> list[Area]:
             continue
         if (mask := _area(same, plane, value, SIDES if at_border else SIDES[2:])) is not None:
             masks.append((value, mask))
+    for value, mask in _frame(plane, (most, least)):
+        if not any(found[mask].all() for _, found in masks):
+            masks.append((value, mask))
     return [
         Area(mask, float(value), border, bool(value == most), sharp)
         for value, found in masks
         for border, mask, sharp in _parts(_without_lines(found), plane, value, brightest=value == most)
         if border or value in (least, most)
     ]
+
+
+def _frame(plane: NDArray[Any], extremes: tuple[Any, Any]) -> Iterator[tuple[Any, Mask]]:
+    """Borders of a single pixel, by their values: sides all of the least or the greatest value, far from all others."""
+    sides = ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1))
+    for value in extremes:
+        mask = np.zeros(plane.shape, bool)
+        for side in sides:
+            if (plane[side][1:-1] == value).all():  # corners belong to other sides, too
+                mask[side] = plane[side] == value
+        if mask.any():
+            beside = plane[_grown(mask, 1) & ~mask].astype(np.float64)
+            far = np.median(np.abs(beside - float(value))) >= STEPS * _step(plane)
+            if far and np.mean(beside == value) ** (min(plane.shape) - 2) < CHANCE:
+                yield value, mask
 
 
 def _solid(plane: NDArray[Any]) -> Mask:

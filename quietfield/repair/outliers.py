@@ -33,6 +33,10 @@ LINE = 0.5  # of the excess of a pixel, that the pixels on both sides of it have
 BENT = 0.55  # of it, that those on either side have where the line is not straight
 TRACK, STRONG = (3, 12), 3.0  # pixels of a track's length; and times as far as others, it stands out
 NARROW = 0.5  # pixels, the greatest standard deviation across a track; a sharp optic makes it 0.7
+PHOTON, RARE = 30.0, 12.0  # standard deviations, single photons have in the mean at most; times that mean, none has
+ALIKE = 1.6  # times the lower quartile of heights, the upper one is at least where they are exponential
+SAMPLED, MEDIAN_OF_BORDER = 2**11, 0.8  # pixels that tell the level; and nine tenths of its range, in the noise
+LEVEL = 1.3  # times that, it is where there is light
 ROUNDS = 3  # as long as outliers hide each other
 SMALLEST = 8  # pixels of a side, below which nothing is said
 LINE_FAR = 8.0  # times as far as others, stands a bright or dead row out, or a column
@@ -149,11 +153,35 @@ def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> 
         chosen = _misfit_alone(excess, base, noise, sign) < _misfit_light(excess, base, noise, sign)
         chosen &= _beside(excess) < BESIDE_IT * own + by_chance
         chosen &= (np.max(along, axis=0) < LINE * own) & (bent < BENT * own)
+        if not dark and chosen.any():
+            deviation = np.sqrt(noise.variance(base[chosen]))
+            far = far + _photons((own - TAIL * far)[chosen] / deviation, plane, noise) * np.sqrt(noise.variance(base))
         beyond = chosen & (own > far)
         # Noise with a long tail has more pixels that are nearly as far than beyond.
         if chosen.sum() - beyond.sum() <= LONG_TAIL * beyond.sum():
             found[rows[beyond], columns[beyond]] = True
     return found
+
+
+def _photons(heights: Array, plane: Array, noise: NoiseLine) -> float:
+    """How much farther single photons reach behind an electron multiplier, in standard deviations of the noise.
+
+    Where there is next to no light, their heights are exponential, and hardly above the noise.
+    """
+    low, middle, high = np.quantile(heights, (0.25, 0.5, 0.75))
+    mean = float(middle / np.log(2))
+    alike = len(heights) >= 8 and high < ALIKE * low
+    return 0.0 if mean > PHOTON or alike or _has_light(plane, noise) else RARE * mean
+
+
+def _has_light(plane: Array, noise: NoiseLine) -> bool:
+    """Whether the level of a plane (its medians, which no outlier reaches) differs by more than noise."""
+    random = np.random.default_rng(0)
+    y, x = (random.integers(2, side - 2, SAMPLED) for side in plane.shape)
+    level = np.median([plane[y + i, x + j] for i, j in BORDER], axis=0)
+    low, middle, high = np.quantile(level, (0.1, 0.5, 0.9))
+    by_chance = MEDIAN_OF_BORDER * float(noise.variance(np.array([middle]))[0]) ** 0.5
+    return bool(high - low > LEVEL * by_chance)
 
 
 def _inside(rows: Places, columns: Places, shifts: list[tuple[int, int]], shape: tuple[int, ...]) -> Mask:

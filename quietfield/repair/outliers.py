@@ -163,7 +163,7 @@ def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> 
     return found
 
 
-def _photons(heights: Array, plane: Array, noise: NoiseLine) -> float:
+def _photons(heights: NDArray[Any], plane: Array, noise: NoiseLine) -> float:
     """How much farther single photons reach behind an electron multiplier, in standard deviations of the noise.
 
     Where there is next to no light, their heights are exponential, and hardly above the noise.

@@ -143,6 +143,14 @@ def text(side: int, word: str, at: tuple[int, int], size: int) -> Mask:
     return found
 
 
+def soft_text(side: int, word: str, at: tuple[int, int], quarters: int) -> Array:
+    """How much of each pixel a word covers whose strokes are so many quarters of a pixel wide."""
+    y, x = at
+    fine = text(4 * side, word, (4 * y + 1, 4 * x + 1), quarters)
+    result: Array = fine.reshape(side, 4, side, 4).mean(axis=(1, 3))
+    return result
+
+
 def grating(period: float, degrees: float, contrast: float, mean: float = 20.0, side: int = SIDE) -> Array:
     """Light that rises and falls across lines which are so far from upright."""
     y, x = grid(side)

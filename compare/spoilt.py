@@ -10,7 +10,21 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from compare.bench import BESIDE, DARK, NONE, OUTSIDE, TENFOLD, Bench, Found, Limit, changed, ratio, rms
-from compare.scenes import SIDE, Array, Mask, Scene, as_counts, cells, exposed, grid, grown, pixels, rotated_frame, text
+from compare.scenes import (
+    SIDE,
+    Array,
+    Mask,
+    Scene,
+    as_counts,
+    cells,
+    exposed,
+    grid,
+    grown,
+    pixels,
+    rotated_frame,
+    soft_text,
+    text,
+)
 
 
 def _spoilt(bench: Bench, scene: Scene, plain: Array, case: str, image: NDArray[Any], spoilt: Mask) -> Iterator[Found]:
@@ -95,6 +109,7 @@ def cosmic_rays(bench: Bench) -> Iterator[Found]:
         "3 pixels of 2 x 2, 1500 counts": np.array([[1500.0, 1500.0], [0, 1500.0]]),
         "2 pixels, 2000 and 700 counts": np.array([[2000.0, 700.0]]),
         "tracks of 5 pixels, 2000 counts": 2000.0 * np.eye(5),
+        "steep tracks of 7 pixels, 3000 counts": 3000.0 * np.eye(7)[[0, 0, 0, 1, 1, 2, 2]][:, :3],
     }
     for name, shape in shapes.items():
         added = np.zeros(scene.light.shape)
@@ -225,17 +240,21 @@ def burnt_in(bench: Bench) -> Iterator[Found]:
     plain = bench(scene.counts)
     y, x = grid()
     bar = (y >= 236) & (y < 241) & (x >= 180) & (x < 240)
-    cases: dict[str, tuple[Mask, float]] = {
+    cases: dict[str, tuple[NDArray[Any], float]] = {
         "a bar, 65535": (bar, 65535),
         "a bar, 255": (bar, 255),
         "a black bar": (bar, 0),
         "a bar and a word of 3 px strokes, 65535": (bar | text(SIDE, "SCALE", (205, 150), 3), 65535),
         "a word of 2 px strokes, 65535": (text(SIDE, "SCALE", (20, 20), 2), 65535),
         "a word of 1 px strokes, 4095": (text(SIDE, "SCALE", (20, 20), 1), 4095),
+        "a soft word of 3.25 px strokes, 65535": (soft_text(SIDE, "SCALE", (20, 20), 13), 65535),
+        "a soft word of 2.5 px strokes, 4095": (soft_text(SIDE, "SCALE", (20, 20), 10), 4095),
+        "a soft word of 2.5 px strokes, 255": (soft_text(SIDE, "SCALE", (20, 20), 10), 255),
+        "a soft word of 1.75 px strokes, 65535": (soft_text(SIDE, "SCALE", (20, 20), 7), 65535),
     }
-    for case, (mask, value) in cases.items():
-        image = np.where(mask, value, scene.counts).astype(np.uint16)
-        answer = bench(image)
+    for case, (covered, value) in cases.items():
+        image = as_counts(scene.counts + covered * (value - scene.counts.astype(np.float64)))
+        answer, mask = bench(image), covered > 0
         yield case, "RMSE outside, of that without", ratio(answer, plain, scene.truth, ~mask), OUTSIDE
         yield (
             case,
@@ -243,7 +262,7 @@ def burnt_in(bench: Bench) -> Iterator[Found]:
             ratio(answer, plain, scene.truth, grown(mask, BESIDE) & ~mask),
             OUTSIDE,
         )
-        yield case, "pixels that changed, of the burnt-in", changed(answer, image, mask), NONE
+        yield case, "pixels that changed, of the burnt-in", changed(answer, image, covered > 0.5), NONE
         if "3 px" in case:
             bench.show("a scale bar and a word", image, answer, np.where(mask, value, scene.truth), ~mask)
 

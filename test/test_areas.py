@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from compare.scenes import cells, exposed, grid, rotated_frame, text
+from compare.scenes import cells, exposed, grid, places, rotated_frame, soft_text, spots, text
 from quietfield.repair.areas import _opened, find_areas
 from quietfield.repair.repair import Findings, Repair
 
@@ -50,6 +50,24 @@ def test_a_small_picture_in_a_large_frame_is_found() -> None:
 @pytest.mark.parametrize("mask", [X < 2, EDGE < 2, SIDE - 2 <= Y], ids=["left", "all round", "below"])
 def test_a_border_of_two_pixels_is_found(mask: NDArray[np.bool_]) -> None:
     assert np.array_equal(found(np.where(mask, 0, SCENE.counts)), mask)
+
+
+@pytest.mark.parametrize("mask", [X < 1, EDGE < 1, SIDE - 1 <= Y], ids=["left", "all round", "below"])
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_border_of_a_single_pixel_is_found_and_kept(mask: NDArray[np.bool_], value: int) -> None:
+    for counts in (SCENE.counts.clip(0, 250), np.random.default_rng(0).poisson(3 + cells(1, SIDE))):
+        plane = np.where(mask, value, counts)
+        (area,) = (area for area in find_areas(plane) if area.border)
+        assert np.array_equal(area.mask, mask)
+        repaired = Repair()(plane, findings := Findings())
+        assert np.array_equal(repaired.restored(np.full((SIDE, SIDE), -1.0)) >= 0, mask)
+        assert not findings.bright + findings.dark
+
+
+def test_an_empty_row_of_few_photons_is_no_border() -> None:
+    plane = np.random.default_rng(0).poisson(0.05, (SIDE, SIDE))
+    plane[0] = 0
+    assert not find_areas(plane)
 
 
 @pytest.mark.parametrize("side", [2, 3, 5, 9])
@@ -106,6 +124,37 @@ def test_letters_are_found() -> None:
 def test_letters_of_two_pixels_are_found() -> None:
     word = text(SIDE, "SCALE", (20, 10), 2)
     assert np.array_equal(found(np.where(word, 65535, SCENE.counts)), word)
+
+
+@pytest.mark.parametrize(
+    ("quarters", "value"),
+    [*((quarters, value) for quarters in (7, 10, 11, 14) for value in (65535, 4095)), (10, 255), (14, 255)],
+)
+def test_letters_with_soft_edges_are_found(quarters: int, value: int) -> None:
+    word = soft_text(SIDE, "SCALE"[: 120 // (7 * quarters // 4)], (20, 10), quarters)
+    plane = np.rint(SCENE.counts + word * (value - SCENE.counts.astype(np.float64)))
+    got = found(plane)
+    assert got[word >= 0.5].all()
+    assert got[word > 0].mean() > 0.9
+    assert (got & (word == 0)).sum() <= 0.01 * got.sum()
+    assert [area.sharp for area in find_areas(plane)] == [True]
+
+
+def test_a_bar_with_soft_edges_is_found_beside_saturated_cells() -> None:
+    bar = np.clip(np.minimum(6.3 - abs(Y - 110), 30.7 - abs(X - 60)), 0, 1)
+    cell = 9000 * np.exp(-((Y - 40) ** 2 + (X - 70) ** 2) / 200)
+    plane = np.where(bar > 0, 110 + bar * (4095 - 110), exposed(cells(3, SIDE) + cell, 4).counts.clip(0, 4095))
+    got = np.any([area.mask for area in find_areas(plane) if area.sharp], axis=0)
+    assert got[bar > 0].all()
+
+
+@pytest.mark.parametrize("over", [1.2, 1.5, 3.0, 10.0])
+@pytest.mark.parametrize("most", [65535, 4095, 255])
+def test_saturated_points_of_light_are_not_burnt_in(over: float, most: int) -> None:
+    at = places(np.random.default_rng(71), SIDE, 21)
+    light = spots(SIDE, at, np.full(len(at), over * most / 1.7 * 2 * np.pi), 1.0)
+    plane = exposed(cells(3, SIDE) + light, 4).counts.clip(0, most)
+    assert not any(area.sharp for area in find_areas(plane))
 
 
 @pytest.mark.parametrize("mean", [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 1000])

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from quietfield.repair.fill import filled
+
 Mask = NDArray[np.bool_]
 
 SIDES = (
@@ -34,6 +36,13 @@ LONG = 32  # pixels of a line that is dead or stuck, at least
 RUN = 5  # pixels that follow each other
 SAMPLED = 2**14  # pixels that tell the usual value
 STROKES, GAP = 0.1, 0.5  # burnt-in strokes: of the pixels, at most; and of their height, that no other pixel reaches
+FULL, NEARLY, NEARLY_FULL = 0.02, 0.8, 0.1  # of them at least have the very value; and that share so much of it
+REST = 0.1  # of them at most, are something else
+LEFT, SOFT = 0.5, 4.0  # times the noise, that is left beside a soft edge at most; and is in it at least
+HIGH = 500.0  # times the noise: of what is as high, an optic leaves more than that beside
+LEAST, MOST, SOME = 0.003, 0.1, 0.05  # of the height, that a soft edge has at least; and that this share of it has
+BROAD = 0.11  # of the height, that an optic makes the pixels have that are beside what is half as high, in the mean
+MEDIAN_STEP = 0.6745 * 2**0.5  # median of the differences between neighbours, in the noise
 STEPS = 2.0  # of the least difference between values, that an area differs from what is beside it
 
 
@@ -46,7 +55,7 @@ class Area:
     mask : ndarray
         bool, (Y, X).
     value : float
-        Of all of them, intensity units.
+        Of all of them but a soft edge, intensity units.
     border : bool
         Whether they lie along the plane's border, and are not just saturated there.
     brightest : bool
@@ -136,12 +145,30 @@ def find_areas(plane: NDArray[Any]) -> list[Area]:
             continue
         if (mask := _area(same, plane, value, SIDES if at_border else SIDES[2:])) is not None:
             masks.append((value, mask))
+    for value, mask in _frame(plane, (most, least)):
+        if not any(found[mask].all() for _, found in masks):
+            masks.append((value, mask))
     return [
         Area(mask, float(value), border, bool(value == most), sharp)
         for value, found in masks
         for border, mask, sharp in _parts(_without_lines(found), plane, value, brightest=value == most)
         if border or value in (least, most)
     ]
+
+
+def _frame(plane: NDArray[Any], extremes: tuple[Any, Any]) -> Iterator[tuple[Any, Mask]]:
+    """Borders of a single pixel, by their values: sides all of the least or the greatest value, far from all others."""
+    sides = ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1))
+    for value in extremes:
+        mask = np.zeros(plane.shape, bool)
+        for side in sides:
+            if (plane[side][1:-1] == value).all():  # corners belong to other sides, too
+                mask[side] = plane[side] == value
+        if mask.any():
+            beside = plane[_grown(mask, 1) & ~mask].astype(np.float64)
+            far = np.median(np.abs(beside - float(value))) >= STEPS * _step(plane)
+            if far and np.mean(beside == value) ** (min(plane.shape) - 2) < CHANCE:
+                yield value, mask
 
 
 def _solid(plane: NDArray[Any]) -> Mask:
@@ -152,21 +179,73 @@ def _solid(plane: NDArray[Any]) -> Mask:
 
 
 def _burnt_in(plane: NDArray[Any], value: Any) -> Mask | None:
-    """Strokes of the darkest or brightest value, however thin, if there is nothing between them and the rest."""
+    """Strokes of the darkest or brightest value, however thin, if there is nothing between them and the rest.
+
+    Their edges may be soft.
+    """
     same = plane == value
-    if np.count_nonzero(same) > STROKES * plane.size:
+    number = np.count_nonzero(same)
+    if not RUN <= number <= STROKES * plane.size:
         return None
     some = plane.ravel()[:: max(1, plane.size // SAMPLED)]
     usual = float(np.median(some[np.isfinite(some)])) if np.isfinite(some).any() else float(value)
-    inside = np.isfinite(plane) & ~same
-    inmost = float(
-        plane.max(where=inside, initial=plane[inside][0])
-        if value > usual
-        else plane.min(where=inside, initial=plane[inside][0])
-    )
-    if inmost == usual or abs(float(value) - inmost) < GAP * abs(float(value) - usual):
+    beyond = _beyond(plane, usual, value, GAP)
+    count = np.count_nonzero(beyond)
+    if count == number:
+        between = (_beyond(plane, usual, value, 0.0) & ~same).any()
+        return _without_bad_lines(_large(same, RUN)) if between else None
+    if count > min(STROKES * plane.size, number / FULL):
         return None
-    return _without_bad_lines(_large(same, RUN))
+    window = _bounds(beyond, AROUND)
+    strokes = _large_and_full(beyond[window], _beyond(plane[window], usual, value, NEARLY))
+    if np.count_nonzero(strokes) < (1 - REST) * count:
+        return None
+    strokes |= beyond[window] & _grown(strokes, AROUND)  # what thin strokes are broken into
+    rim = _soft_edge(strokes, plane[window], usual, float(value))
+    if rim is None:
+        return None
+    result: Mask = np.zeros(plane.shape, bool)
+    result[window] = strokes | rim
+    return result
+
+
+def _large_and_full(beyond: Mask, full: Mask) -> Mask:
+    """The connected parts of a mask that have some pixels, and a share of them full."""
+    labels, count = ndimage.label(beyond, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    shares = np.bincount(labels[full], minlength=count + 1) / np.maximum(sizes, 1)
+    result: Mask = ((sizes >= RUN) & (shares >= NEARLY_FULL))[labels]
+    return result
+
+
+def _beyond(plane: NDArray[Any], usual: float, value: Any, share: float) -> Mask:
+    """What is farther from the usual value than a share of the way to another one."""
+    limit = usual + share * (float(value) - usual)
+    result: Mask = (plane > limit if value > usual else plane < limit) & np.isfinite(plane)
+    return result
+
+
+def _soft_edge(strokes: Mask, plane: NDArray[Any], usual: float, value: float) -> Mask | None:
+    """What is beside strokes with a soft edge; None where it is not soft, or as broad as all that an optic makes."""
+    height, values = value - usual, plane.astype(np.float64)
+    rings = [_grown(strokes, by) for by in (1, 2, 4)]
+    edge = rings[0] & ~strokes
+    # Nothing else that is so bright is near.
+    outside = np.isfinite(plane) & ~_grown(_beyond(plane, usual, value, GAP) & ~strokes, 4)
+    steps = np.abs(np.diff(values, axis=1))[(outside & ~rings[1])[:, 1:]]
+    beside, further = values[rings[1] & ~rings[0] & outside], values[rings[2] & ~rings[1] & outside]
+    if not (len(steps) and len(beside) and len(further) and edge.any()):
+        return None
+    noise = max(float(np.nanmedian(steps)) / MEDIAN_STEP, 1e-6 * abs(height))
+    off = np.sign(height) * (values - filled(values, rings[1] | ~np.isfinite(plane)))
+    soft = off > max(LEAST * abs(height), SOFT * noise)
+    some = np.mean((off > max(MOST * abs(height), 2 * SOFT * noise))[edge])
+    broad = abs(height) < HIGH * noise and np.clip(off[edge], 0, None).mean() > BROAD * abs(height)
+    if some < SOME or broad or abs(np.median(beside) - np.median(further)) > LEFT * noise:
+        return None
+    result: Mask = edge & soft
+    return result
 
 
 def _without_bad_lines(mask: Mask) -> Mask:
@@ -253,8 +332,15 @@ def _parts(area: Mask, plane: NDArray[Any], value: Any, brightest: bool) -> Iter
     touches[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
     touches[0] = False
     for border, mask in ((True, touches[labels]), (False, area & ~touches[labels])):
-        sharp = not brightest or (mask.any() and _is_sharp(mask, plane, float(value)))
-        part = mask if sharp else _large(mask, SATURATED)
+        sharp, part = not brightest, mask
+        if brightest and mask.any():
+            sharp = _is_sharp(mask, plane, float(value))
+            window = _bounds(mask, AROUND)
+            usual = float(np.nanmedian(plane[~mask]))
+            if not border and (rim := _soft_edge(mask[window], plane[window], usual, float(value))) is not None:
+                sharp = True
+                part[window] |= rim
+        part = part if sharp else _large(part, SATURATED)
         full = any(np.asarray(part.all(axis=axis)).any() for axis in (0, 1))
         if part.any():  # what is saturated may lie at the border, too
             yield border and (full or not brightest), part, sharp

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from quietfield.repair.periodic import with_lost_lines
 
+SAMPLED = 2**16  # pixels that tell the usual value
 TOLERANCE = 0.0025  # of a plane's light, that the answer may have more or less
 
 
@@ -35,9 +36,12 @@ def with_mean_of(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray[np
     """
     least, mean = float(plane.min()), float(plane.mean(dtype=np.float64))
     light = mean - least
-    if not light > 0 or abs(float(answer.mean(dtype=np.float64)) - mean) <= TOLERANCE * light:
+    middle = float(np.median(plane.ravel()[:: max(1, plane.size // SAMPLED) | 1]))
+    off = abs(float(answer.mean(dtype=np.float64)) - mean)
+    # Where the least is noise below many dark pixels, the light is what the mean has above those.
+    if not light > 0 or off <= TOLERANCE * min(light, 4 * abs(mean - middle)):
         return answer
-    if np.median(plane) == least:  # counts of photons, most of them none
+    if middle == least:  # counts of photons, most of them none
         answer = np.maximum(answer, np.float32(least))
     found = float(answer.mean(dtype=np.float64)) - least
     return (least + (answer - np.float64(least)) * (light / found)).astype(np.float32)

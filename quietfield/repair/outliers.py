@@ -1,11 +1,12 @@
 """Isolated outliers: hot, dead and stuck pixels, cosmic rays, bright and dead lines. Found by the image's own noise.
 
-An optic spreads the light of a point over neighbouring pixels. A pixel (or a cluster of up to 2 x 2) that stands out of
-its surroundings by far more than noise, while its neighbours do not, is no point of the specimen.
+An optic spreads the light of a point over neighbouring pixels. A pixel (or a cluster of up to 2 x 2, or a short track)
+that stands out of its surroundings by far more than noise, while its neighbours do not, is no point of the specimen.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,12 +30,19 @@ BESIDE_IT = 0.06  # of its excess, that those beside it have in all
 SHARP = 1.0  # pixels, the least standard deviation of a point of light that an optic makes
 OUT = 64.0  # squared standard deviations, of a pixel near an outlier that is another outlier perhaps
 LINE = 0.5  # of the excess of a pixel, that the pixels on both sides of it have where it is part of a line
+BENT = 0.55  # of it, that those on either side have where the line is not straight
+TRACK, STRONG = (3, 12), 3.0  # pixels of a track's length; and times as far as others, it stands out
+NARROW = 0.5  # pixels, the greatest standard deviation across a track; a sharp optic makes it 0.7
+PHOTON, RARE = 30.0, 12.0  # standard deviations, single photons have in the mean at most; times that mean, none has
+ALIKE = 1.6  # times the lower quartile of heights, the upper one is at least where they are exponential
+SAMPLED, MEDIAN_OF_BORDER = 2**11, 0.8  # pixels that tell the level; and nine tenths of its range, in the noise
+LEVEL = 1.3  # times that, it is where there is light
 ROUNDS = 3  # as long as outliers hide each other
 SMALLEST = 8  # pixels of a side, below which nothing is said
 LINE_FAR = 8.0  # times as far as others, stands a bright or dead row out, or a column
 LINE_PARTS, LINE_SHARE = 8, 0.9  # in that share of its parts
 LIGHT = 1.25  # times the noise of the rows beside it, a row has that is bright by light
-BESIDE = 0.25  # of its excess, that the rows beside it have at most
+BESIDE = 0.25  # of its excess, that the rows beside it have at most, or the pixels beside a track
 
 
 # What lies around a pixel, as shifts along Y and X.
@@ -43,6 +51,8 @@ AXES, DIAGONALS = [(-2, 0), (2, 0), (0, -2), (0, 2)], [(-2, -2), (-2, 2), (2, -2
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (1, -2), (2, 1), (2, -1))
 DIRECTIONS = [[(k * i, k * j) for k in (-2, -1, 1, 2)] for i, j in STEPS]
 REACH = 4  # pixels, of these
+# The border again, around it.
+RING = sorted(BORDER, key=lambda place: math.atan2(*place))
 PATCH = [(i, j) for i in range(-2, 3) for j in range(-2, 3)]
 # Where the other pixels of a patch are outside of each of the four squares of 2 x 2 that hold its middle.
 OUTSIDE = np.array(
@@ -130,16 +140,121 @@ def _isolated(plane: Array, noise: NoiseLine, least: np.float32, dark: bool) -> 
     keep = own > TAIL * far
     rows, columns, base, own, far = rows[keep], columns[keep], base[keep], own[keep], far[keep]
     if len(rows):
-        goes_on = np.max([values(shifts).mean(axis=1) for shifts in DIRECTIONS], axis=0) - base
+        if not dark:
+            very = own > far
+            found |= _tracks(plane, rows[very], columns[very], base[very], far[very])
         excess = values(PATCH) - base[:, None]
+        along = [
+            _mean_inside(values(shifts) - base[:, None], _inside(rows, columns, shifts, plane.shape))
+            for shifts in DIRECTIONS
+        ]
+        bent = _bent(excess, _inside(rows, columns, PATCH, plane.shape))
         by_chance = BESIDE_BY_CHANCE * np.sqrt(noise.variance(sign * base))
         chosen = _misfit_alone(excess, base, noise, sign) < _misfit_light(excess, base, noise, sign)
-        chosen &= (_beside(excess) < BESIDE_IT * own + by_chance) & (goes_on < LINE * own)
+        chosen &= _beside(excess) < BESIDE_IT * own + by_chance
+        chosen &= (np.max(along, axis=0) < LINE * own) & (bent < BENT * own)
+        if not dark and chosen.any():
+            deviation = np.sqrt(noise.variance(base[chosen]))
+            far = far + _photons((own - TAIL * far)[chosen] / deviation, plane, noise) * np.sqrt(noise.variance(base))
         beyond = chosen & (own > far)
         # Noise with a long tail has more pixels that are nearly as far than beyond.
         if chosen.sum() - beyond.sum() <= LONG_TAIL * beyond.sum():
             found[rows[beyond], columns[beyond]] = True
     return found
+
+
+def _photons(heights: NDArray[Any], plane: Array, noise: NoiseLine) -> float:
+    """How much farther single photons reach behind an electron multiplier, in standard deviations of the noise.
+
+    Where there is next to no light, their heights are exponential, and hardly above the noise.
+    """
+    low, middle, high = np.quantile(heights, (0.25, 0.5, 0.75))
+    mean = float(middle / np.log(2))
+    alike = len(heights) >= 8 and high < ALIKE * low
+    return 0.0 if mean > PHOTON or alike or _has_light(plane, noise) else RARE * mean
+
+
+def _has_light(plane: Array, noise: NoiseLine) -> bool:
+    """Whether the level of a plane (its medians, which no outlier reaches) differs by more than noise."""
+    random = np.random.default_rng(0)
+    y, x = (random.integers(2, side - 2, SAMPLED) for side in plane.shape)
+    level = np.median([plane[y + i, x + j] for i, j in BORDER], axis=0)
+    low, middle, high = np.quantile(level, (0.1, 0.5, 0.9))
+    by_chance = MEDIAN_OF_BORDER * float(noise.variance(np.array([middle]))[0]) ** 0.5
+    return bool(high - low > LEVEL * by_chance)
+
+
+def _inside(rows: Places, columns: Places, shifts: list[tuple[int, int]], shape: tuple[int, ...]) -> Mask:
+    """Which of the pixels around others are inside of a plane: what is beyond its border says nothing of lines."""
+    places = [(rows + i, columns + j) for i, j in shifts]
+    result: Mask = np.stack([(y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1]) for y, x in places], axis=1)
+    return result
+
+
+def _mean_inside(values: Array, inside: Mask) -> Array:
+    """Means of some pixels, of those that are inside; none are minus infinity."""
+    count = inside.sum(axis=1)
+    mean = np.where(inside, values, 0).sum(axis=1) / np.maximum(count, 1)
+    result: Array = np.where(count > 0, mean, -np.inf)
+    return result
+
+
+def _bent(excess: Array, inside: Mask) -> Array:
+    """What the pixels on either side have in patches (N, 25), along the brightest line through the middle.
+
+    The line may bend a little, and end at the plane's border.
+    """
+    known = np.where(inside, excess, np.nan)
+    sides = []
+    for y, x in RING:
+        next_to_it = [known[:, PATCH.index(place)] for place in {(_half(y, up), _half(x, up)) for up in (0, 1)}]
+        sides.append((np.fmax.reduce(next_to_it), known[:, PATCH.index((y, x))]))
+    means = np.stack([np.where(np.isnan(far), near, (near + far) / 2) for near, far in sides], axis=1)
+    least = [np.fmin(means, np.roll(means, len(RING) // 2 + k, axis=1)) for k in (-1, 0, 1)]
+    result: Array = np.nan_to_num(np.fmax.reduce([np.fmax.reduce(one, axis=1) for one in least]), nan=-np.inf)
+    return result
+
+
+def _half(k: int, up: int) -> int:
+    """Half of a step; where it is none, either of the two."""
+    return int(np.sign(k)) * ((abs(k) + up) // 2)
+
+
+def _tracks(plane: Array, rows: Places, columns: Places, base: Array, far: Array) -> Mask:
+    """Of pixels that stand out (N), with the level around them, those of tracks: short, narrow, and alone."""
+    found, level, least = (np.zeros(plane.shape, kind) for kind in (bool, np.float32, np.float32))
+    if len(rows) < TRACK[0]:
+        return found
+    level[rows, columns], least[rows, columns] = base, far
+    labels, count = ndimage.label(least > 0, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    for k, (y, x) in enumerate(ndimage.find_objects(labels), 1):
+        length = max(y.stop - y.start, x.stop - x.start)
+        if sizes[k] < TRACK[0] or not TRACK[0] <= length <= TRACK[1]:
+            continue
+        if min(y.start, x.start) < REACH or y.stop + REACH > plane.shape[0] or x.stop + REACH > plane.shape[1]:
+            continue  # something longer may end there
+        window = slice(y.start - REACH, y.stop + REACH), slice(x.start - REACH, x.stop + REACH)
+        seen = labels[window] == k
+        excess = plane[window] - np.median(level[window][seen])
+        limit = np.median(least[window][seen])
+        track = ndimage.binary_propagation(seen, np.ones((3, 3)), mask=excess > limit)
+        beside = ndimage.maximum_filter(track, 5, mode="constant") & ~track
+        mean = np.average(excess[track], weights=excess[track])
+        if (
+            mean > STRONG * limit
+            and excess[beside].max() < BESIDE * mean
+            and _is_narrow(np.where(track | beside, excess, 0).clip(0))
+        ):
+            found[window] |= track
+    return found
+
+
+def _is_narrow(light: Array) -> bool:
+    """Whether light is narrower across than an optic makes it, and longer than broad."""
+    places = np.argwhere(light > 0)
+    across, along = np.linalg.eigvalsh(np.cov(places.T, aweights=light[light > 0], ddof=0))
+    return bool(across < NARROW**2 and along > 2 * across)
 
 
 def _far(noise: NoiseLine, level: Array) -> Array:

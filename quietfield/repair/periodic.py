@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 FINE = 0.26  # cycles a pixel, beyond which an optic passes next to nothing: peaks there are a pattern of the camera
-BROAD = 0.1  # cycles a pixel, up to which offsets of rows are not told from the image
-FINE_SHARE = 0.4  # of the power above BROAD, which is fine where rows differ by offsets; of white ones 0.6
+RAISED = 2.0  # times the noise: the median power of whole rows beyond FINE, where these differ by offsets; else 0.7
+RISE = 4.0  # times the noise, above which something counts among what rows share
 PEAK = 16.0  # times the noise beside it: of ten million numbers, noise reaches so far in one
 STRIP = 0.011  # cycles a pixel along rows, up to which something is a pattern of rows, perhaps a little tilted
 BLOCK = 16  # frequencies of a side, in which the noise is measured
@@ -46,11 +46,12 @@ def with_lost_lines(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray
     spectrum = fft.rfft2(residual)
     power = spectrum.real**2 + spectrum.imag**2
     y, x = np.abs(fft.fftfreq(plane.shape[0]))[:, None], fft.rfftfreq(plane.shape[1])[None]
-    peaks = power > PEAK * _floor(power)
-    peaks &= (y**2 + x**2 <= FINE**2) & (y + x > 0)
-    for across, along in ((y, x), (x, y)):  # patterns of rows, and of columns
+    floor = _floor(power)
+    peaks = (power > PEAK * floor) & (y**2 + x**2 <= FINE**2) & (y + x > 0)
+    for axis, across, along in ((1, y, x), (0, x, y)):  # patterns of rows, and of columns
         strip = np.broadcast_to(along <= STRIP, power.shape)
-        if _offsets(power[strip], np.broadcast_to(across, power.shape)[strip]):
+        expected = np.median(floor[strip & (across > FINE)]) / plane.size / plane.shape[axis]
+        if _offsets(residual.mean(axis=axis), float(expected)):
             peaks[strip] = False
     if not peaks.any():
         return answer
@@ -70,7 +71,15 @@ def _floor(power: NDArray[np.float32]) -> NDArray[np.float32]:
     return found
 
 
-def _offsets(power: NDArray[np.float32], frequency: NDArray[np.float64]) -> bool:
-    """Whether what rows share, by its power at frequencies across them, are offsets rather than structure."""
-    total = float(power[frequency > BROAD].sum())
-    return float(power[frequency > FINE].sum()) > FINE_SHARE * total
+def _offsets(means: NDArray[np.float32], expected: float) -> bool:
+    """Whether means of rows, of which noise has an expected variance, differ by offsets and not by structure.
+
+    Offsets have all frequencies, or nearly only such as no optic passes. A window keeps gratings from leaking there.
+    """
+    if not expected > 0:
+        return False
+    window = np.hanning(len(means) + 2)[1:-1]
+    spectrum = np.abs(fft.rfft(window * (means - means.mean()))) ** 2 / (window**2).sum() / expected
+    fine = fft.rfftfreq(len(means)) > FINE
+    above = (spectrum - RISE).clip(0)
+    return bool(np.median(spectrum[fine]) > RAISED or above[fine].sum() > 3 * above[~fine].sum())

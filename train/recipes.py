@@ -19,9 +19,9 @@ LARGE: dict[str, Any] = {
 }  # fmt: skip
 # What the general network learns from: every noise, and ground truths with little noise of their own.
 ANY_IMAGE: dict[str, Any] = {
-    "synthetic": 0.65, "redraw": 0.5, "levels": (1.0, 100.0), "photons": (0.5, 3000.0), "correlated": 0.4,
-    "origins": "any", "additive": 0.2, "fields": 0.2, "smooth": 0.1, "multiplied": 0.2, "freed": True,
-    "decentred": 0.3, "phantoms": 40, "balance": 0.6, "regions": 17,
+    "synthetic": 0.7, "redraw": 0.5, "levels": (1.0, 100.0), "photons": (0.5, 3000.0), "correlated": 0.3,
+    "origins": "any", "additive": 0.15, "fields": 0.15, "multiplied": 0.2, "freed": True, "decentred": 0.1,
+    "phantoms": 120, "balance": 0.5,
 }  # fmt: skip
 RECIPES: dict[str, tuple[str, Config]] = {
     "pairs": ("from pairs of one kind: on a processor, the best that half an hour of training gives", Config()),
@@ -35,11 +35,11 @@ RECIPES: dict[str, tuple[str, Config]] = {
         Config(**LARGE, **ANY_IMAGE, batch=128),
     ),
     "further": (
-        "the network in resources/general trained further, an hour on a processor: give --clean and --initial with "
+        "the network in resources/general trained further, hours on a processor: give --clean and --initial with "
         "its folder, or another checkpoint of that network",
         Config(
-            **{**LARGE, "steps": 4000, "warmup": 100, "ema": 0.998, "validate_every": 400}, **ANY_IMAGE, batch=32,
-            lr=8e-4, skips="added",
+            **{**LARGE, "steps": 20000, "warmup": 100}, **ANY_IMAGE, batch=32,
+            lr=6e-4, skips="added",
         ),
     ),
     "recorrupted": (

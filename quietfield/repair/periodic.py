@@ -18,6 +18,8 @@ RISE = 4.0  # times the noise, above which something counts among what rows shar
 PEAK = 16.0  # times the noise beside it: of ten million numbers, noise reaches so far in one
 STRIP = 0.011  # cycles a pixel along rows, up to which something is a pattern of rows, perhaps a little tilted
 BLOCK = 16  # frequencies of a side, in which the noise is measured
+REGION = 32  # pixels of a side of the squares that the spread of the residual is taken from
+LEAST = 1e-3  # of the largest spread, that any has
 SMALLEST = 4 * BLOCK  # pixels of a side
 
 
@@ -43,6 +45,8 @@ def with_lost_lines(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray
     if answer.shape != plane.shape or min(plane.shape) < SMALLEST:
         return answer
     residual = (plane - answer.astype(np.float64)).astype(np.float32)
+    noise = _around(residual)
+    residual /= noise  # bright parts, whose noise is strong, would decide for dim ones
     spectrum = fft.rfft2(residual)
     power = spectrum.real**2 + spectrum.imag**2
     y, x = np.abs(fft.fftfreq(plane.shape[0]))[:, None], fft.rfftfreq(plane.shape[1])[None]
@@ -56,7 +60,23 @@ def with_lost_lines(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray
     if not peaks.any():
         return answer
     lost: NDArray[np.float32] = fft.irfft2(np.where(peaks, spectrum, 0), plane.shape).astype(np.float32)
-    return answer + lost
+    return answer + noise * lost
+
+
+def _around(residual: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The residual's spread around each pixel, (Y, X): that of large squares, and linear between their middles."""
+    high, wide = (max(1, side // REGION) for side in residual.shape)
+    y, x = residual.shape[0] // high, residual.shape[1] // wide
+    squares = residual[: high * y, : wide * x].reshape(high, y, wide, x)
+    spread = np.sqrt(np.einsum("hywx,hywx->hw", squares, squares) / np.float32(y * x))
+    found: NDArray[np.float32] = _between(high, residual.shape[0]) @ spread @ _between(wide, residual.shape[1]).T
+    return np.maximum(found, np.float32(LEAST) * found.max() or np.float32(1))
+
+
+def _between(count: int, side: int) -> NDArray[np.float32]:
+    """Weights, (side, count), that interpolate linearly between the middles of squares, and are constant beyond."""
+    at = (np.arange(side) + 0.5) / (side // count) - 0.5
+    return np.stack([np.interp(at, np.arange(count), one) for one in np.eye(count)], axis=1, dtype=np.float32)
 
 
 def _floor(power: NDArray[np.float32]) -> NDArray[np.float32]:

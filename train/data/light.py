@@ -7,7 +7,7 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional
 
-FLAT = 0.2  # share of the fields that are of one brightness
+FLAT = 0.35  # share of the fields that are of one brightness
 
 
 def smooth_light(like: Tensor, generator: torch.Generator, random: Generator) -> Tensor:

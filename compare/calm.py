@@ -19,6 +19,7 @@ from scipy import ndimage
 
 import quietfield
 from compare.bench import rms
+from compare.figure import save_grey
 from compare.methods import vst_bm3d
 from compare.scenes import Array, cells, grid
 from train.measure.calm import fine, measure_calm
@@ -26,7 +27,7 @@ from train.measure.results import markdown, read_table, text, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 BM3D = ROOT / "docs" / "compare" / "calm-vst-bm3d.csv"
-OURS, OTHER, EVERY = "denoised", "other network", 7
+OURS, OTHER, EVERY = "denoised", "other network", 9
 TITLES = ("set", "field", "left", "invented", "gaussian", "bm3d", "limit")
 SIDE = 320  # pixels
 WIDTHS = (0.7, 1, 1.5, 2, 3, 5, 8, 12, 18, 30, 60)  # pixels, of the Gaussian filters
@@ -199,8 +200,7 @@ def draw(shown: list[Shown], path: Path) -> None:
         row[-1].set_title("error, within 0.3 of the noise", fontsize=9)
         for axes in row:
             axes.set_axis_off()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    save_grey(figure, path)
 
 
 def main() -> int:

@@ -21,6 +21,7 @@ import torch
 import quietfield
 from compare import kept, spoilt, stacks
 from compare.bench import Bench, Found, Limit, Picture
+from compare.figure import save_grey
 from train.measure.results import markdown, read_table, write_table
 
 TITLES = ("kind", "case", "measure", "value", "limit")
@@ -107,7 +108,6 @@ def draw(pictures: dict[str, Picture], before: dict[str, np.ndarray], path: Path
     """A row of labelled panels for each picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
     names = ["input", *(["without the repair"] if before else []), "denoised", "ground truth", "residual"]
     size = 2.4
@@ -132,10 +132,7 @@ def draw(pictures: dict[str, Picture], before: dict[str, np.ndarray], path: Path
                 axes.imshow(values, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
             axes.set_title(f"{name}: {panel}" if panel == "input" else panel, fontsize=10)
             axes.set_axis_off()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    # Sixteen greys tell as much, in a third of the bytes.
-    Image.open(path).convert("L").quantize(16).save(path, optimize=True)
+    save_grey(figure, path)
 
 
 def main() -> int:

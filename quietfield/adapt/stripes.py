@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from quietfield.network.normalise import noise_std
-from quietfield.repair.periodic import FINE
+from quietfield.repair.periodic import FINE, FINE_SHARE
 
 SMOOTH_UP_TO = 0.05  # cycles a pixel, up to which the means of rows are those of the image
 STRONG = 2.0  # standard deviations of the noise: offsets are not far above it
-FINE_SHARE = 0.4  # of the power above SMOOTH_UP_TO, which is fine where rows differ by offsets; of white ones 0.5
 SKEWED = 1.0  # of offsets: they are no more above the image than below it
 SMOOTH = 4.0  # rows: what is left of stripes in a denoised plane is gone when it is smoothed so far across them
 BROAD = 16.0  # rows: what changes as slowly as this from row to row may be the image

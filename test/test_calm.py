@@ -39,7 +39,9 @@ def test_what_is_left_is_measured_in_the_noise(share: float) -> None:
 
 def test_a_perfect_answer_invents_nothing() -> None:
     truth, frame = scene()
-    assert measure_calm(truth, frame, truth) == (0, 0)
+    assert measure_calm(truth, frame, truth) == pytest.approx((0, 0), abs=1e-12)
+    soft = 0.5 * truth
+    assert measure_calm(truth, frame, soft).invented == pytest.approx(0, abs=1e-12), "nor does one that is too faint"
 
 
 def test_slow_errors_are_left_and_not_invented() -> None:

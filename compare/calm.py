@@ -195,12 +195,12 @@ def draw(shown: list[Shown], path: Path) -> None:
         panels |= {"ground truth": field.truth}
         for axes, (title, image) in zip(row, panels.items(), strict=False):
             axes.imshow(image, cmap="gray", vmin=low, vmax=high)
-            axes.set_title(title, fontsize=9)
+            axes.set_title(title, fontsize=8)
         row[-1].imshow(one.answers[OURS] - field.truth, cmap="gray", vmin=-0.3 * noise, vmax=0.3 * noise)
-        row[-1].set_title("error, within 0.3 of the noise", fontsize=9)
+        row[-1].set_title("error, within 0.3 of the noise", fontsize=8)
         for axes in row:
             axes.set_axis_off()
-    save_grey(figure, path)
+    save_grey(figure, path, greys=96)  # fewer draw contours into smooth light
 
 
 def main() -> int:

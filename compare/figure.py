@@ -51,10 +51,10 @@ def draw(points: dict[str, dict[str, Point]], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def save_grey(figure: Figure, path: Path) -> None:
-    """A figure of grey images as PNG: sixteen greys tell as much, in a third of the bytes."""
+def save_grey(figure: Figure, path: Path, greys: int = 16) -> None:
+    """A figure of grey images as PNG with few greys: of noisy ones sixteen tell as much, in a third of the bytes."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-    Image.open(path).convert("L").quantize(16).save(path, optimize=True)
+    Image.open(path).convert("L").quantize(greys).save(path, optimize=True)

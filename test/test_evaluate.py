@@ -212,7 +212,7 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     results.write(tmp_path / "new" / "x.csv", rows, without=["mpix_per_s"], formats={"rmse": "g"}, comment="by hand")
     first, *lines = (tmp_path / "new" / "x.csv").read_text().splitlines()
     assert first == "# by hand"
-    assert lines[1] == '"a, b",1,2,10.5000,0.1000,20,0.5000,,,,,,,,'
+    assert lines[1] == '"a, b",1,2,10.5000,0.1000,20,0.5000,,,,,,,,,,,,'
     again = results.read(tmp_path / "new" / "x.csv", Result)
     for row, kept in zip(rows, again, strict=True):
         assert dataclasses.astuple(kept)[:7] == dataclasses.astuple(row)[:7]

@@ -33,8 +33,8 @@ class Result:
 
     SI-PSNR, and PSNR and SSIM after the least-squares affine fit (dB, dB, none), MicroSSIM, RMSE,
     stSNR (dB; NaN unless it is a stack), and what is left of the noise and what is invented in calm regions
-    (`train.measure.calm`). The last four are of the answer as it is, in the frame's intensity units; the ground
-    truth, whose units may be others, is mapped onto the frame by least squares.
+    (`train.measure.calm`). The last four are of the answer as it is, in the frame's intensity units;
+    the ground truth, whose units may be others, is mapped onto the frame by least squares.
     For a model that enlarges, before is the frame's bicubic enlargement. `mpix_per_s` is of the input.
     """
 

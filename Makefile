@@ -64,7 +64,7 @@ readme: .venv/.train data ## measure on DATA=folder, draw the demo, and write th
 	$(PY) -m demo && cp test/output/demo.png docs/demo.png
 	$(PY) -m train evaluate --data "$(DATA)" --csv docs/evaluation.csv
 	$(PY) docs/hooks/measured.py
-train: .venv/.train data ## train networks as the shipped ones were, on DATA=folder, into runs/train/model (GPU=1; PROCESSES=2)
+train: .venv/.train data ## train both networks anew, on DATA=folder, into runs/train/model (GPU=1; PROCESSES=2)
 	$(FIT) --recipe shipped --out runs/train/shipped-thick
 	$(THIN) --checkpoint runs/train/shipped-thick/best.ckpt --out runs/train/shipped
 	$(FIT) --recipe general --clean "$(DATA)/clean" --out runs/train/general-thick

@@ -30,13 +30,13 @@ RECIPES: dict[str, tuple[str, Config]] = {
         Config(**LARGE, redraw=0.5, batch=32, crop=256),
     ),
     "general": (
-        "the network in resources/general, for all other images: noise of every level and origin on clean images of "
+        "a general network, for all images but those like W2S: noise of every level and origin on clean images of "
         "other microscopes, phantoms and smooth light; give --clean, and on a processor rather take 'further'",
         Config(**LARGE, **ANY_IMAGE, batch=128),
     ),
     "further": (
-        "the network in resources/general trained further, hours on a processor: give --clean and --initial with "
-        "its folder, or another checkpoint of that network",
+        "the same from the network in resources/general (whose own recipe is in its model.json), hours on a processor: "
+        "give --clean and --initial with its folder, or another checkpoint of that network",
         Config(
             **{**LARGE, "steps": 20000, "warmup": 100}, **ANY_IMAGE, batch=32,
             lr=6e-4, skips="added",

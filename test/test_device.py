@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,10 +20,11 @@ from quietfield.network.unet import UNet
 from quietfield.noise import camera
 from quietfield.noise.blindspots import BlindSpots
 from train.config import Config
+from train.data.shared import ORIGINS, Origin
 from train.data.stream import Crops, expose
 from train.learn.losses import LOSSES, build_loss
 from train.learn.objectives import Batch, balanced, build_objective
-from train.learn.units import normalised
+from train.learn.units import decentred, normalised
 
 EVERYTHING = {"flips": True, "turns": True, "elastic": 5.0, "gain": 0.2, "offset": 0.3, "synthetic": 0.5}
 SIDE = 32
@@ -44,7 +46,13 @@ def crops(scale: int) -> Crops:
 X = ones(2, 1, SIDE, SIDE)
 
 
-@pytest.mark.parametrize(("scale", "changes"), [(1, {"redraw": 0.5, "levels": (1.0, 16.0), "smooth": 0.5}), (2, {})])
+EVERY_NOISE = {"origins": "any", "correlated": 0.9, "additive": 0.3, "fields": 0.3, "multiplied": 0.3, "rows": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("scale", "changes"),
+    [(1, {"redraw": 0.5, "levels": (1.0, 16.0), "smooth": 0.5}), (1, EVERY_NOISE), (2, {})],
+)
 def test_what_a_step_is_given_is_drawn_on_the_device(
     scale: int, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +77,11 @@ def test_noise_is_drawn_on_the_device(draw: Callable[[], Tensor]) -> None:
     assert draw().device.type == "meta"
 
 
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_noise_is_shared_on_the_device(origin: Origin) -> None:
+    assert origin(X, np.random.default_rng(0)).device.type == "meta"
+
+
 @pytest.mark.parametrize("learn", ["noise2noise", "neighbours", "recorrupted"])
 def test_what_is_learnt_without_a_truth_is_drawn_on_the_device(learn: str) -> None:
     loss = build_objective(Config(learn=learn))(lambda x: x, Batch(X, X, X, ones(2, 3)), generator())
@@ -85,6 +98,8 @@ def test_losses_stay_on_the_device(loss: str) -> None:
 def test_crops_are_normalised_on_the_device(kind: str) -> None:
     x, target = normalised(X, X, Normalisation(kind, 1.0, 2.0) if kind == "dataset" else Normalisation(kind))
     assert {t.device.type for t in balanced(x, x, target, 0.4)} == {"meta"}
+    assert {t.device.type for t in balanced(x, x, target, 0.4, 9)} == {"meta"}
+    assert {t.device.type for t in decentred(x, target, 0.4, generator())} == {"meta"}
 
 
 def test_a_network_is_tuned_on_its_device() -> None:

@@ -38,8 +38,8 @@ RECIPES: dict[str, tuple[str, Config]] = {
         "the same from the network in resources/general (whose own recipe is in its model.json), hours on a processor: "
         "give --clean and --initial with its folder, or another checkpoint of that network",
         Config(
-            **{**LARGE, "steps": 20000, "warmup": 100}, **ANY_IMAGE, batch=32,
-            lr=6e-4, skips="added",
+            **{**LARGE, "warmup": 100}, **ANY_IMAGE, batch=32,
+            lr=1.5e-4, skips="added",
         ),
     ),
     "recorrupted": (

@@ -22,7 +22,7 @@ from compare.bench import rms
 from compare.figure import save_grey
 from compare.methods import vst_bm3d
 from compare.scenes import Array, cells, grid
-from train.measure.calm import fine, measure_calm
+from train.measure.calm import Calm, fine, measure_calm
 from train.measure.results import markdown, read_table, text, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,14 +45,6 @@ class Field:
     name: str
     noisy: Array
     truth: Array
-
-
-@dataclass(frozen=True)
-class Left:
-    """What is left of the noise of a field, in its standard deviations; `invented` are structures of 2 to 8 pixels."""
-
-    left: float
-    invented: float
 
 
 def light() -> dict[str, Array]:
@@ -143,12 +135,12 @@ def fields() -> Iterator[Field]:
     yield Field(EMPTY, "10 photons, EMCCD", random.gamma(np.maximum(random.poisson(10 * flat), 1e-9)), 10 * flat)
 
 
-def left(field: Field, answer: Array) -> Left:
+def left(field: Field, answer: Array) -> Calm:
     """What an answer leaves of the noise of a field; of cells, in their calm parts."""
     if field.set == CELLS:
-        return Left(*measure_calm(field.truth, field.noisy, answer))
+        return measure_calm(field.truth, field.noisy, answer)
     noise = rms(field.noisy - field.truth)
-    return Left(rms(answer - field.truth) / noise, rms(fine(answer - field.truth)) / noise)
+    return Calm(rms(answer - field.truth) / noise, rms(fine(answer - field.truth)) / noise)
 
 
 def best_gaussian(field: Field) -> float:
@@ -209,15 +201,13 @@ def main() -> int:
     parser.add_argument("--model", type=Path, help="folder of a network; else what is shipped")
     parser.add_argument("--beside", type=Path, help="folder of another network, for the table and the picture")
     parser.add_argument("--csv", type=Path, help="where the values are written")
-    parser.add_argument("--picture", type=Path, help="where every seventh field is drawn")
+    parser.add_argument("--picture", type=Path, help=f"where one field of every {EVERY} is drawn")
     parser.add_argument("--bm3d", action="store_true", help="measure VST+BM3D again (minutes)")
     arguments = parser.parse_args()
     if arguments.bm3d:
         measure_bm3d(BM3D)
     theirs = {(row["set"], row["field"]): float(row["left"]) for row in read_table(BM3D)}
-    models = {
-        OURS: quietfield.load(arguments.model, device="cpu") if arguments.model else quietfield.load(device="cpu")
-    }
+    models = {OURS: quietfield.load(arguments.model, device="cpu")}
     if arguments.beside:
         models[OTHER] = quietfield.load(arguments.beside, device="cpu")
     rows, shown, kept = [], [], 0

@@ -190,7 +190,7 @@ def means(bench: Bench) -> Iterator[Found]:
 def classes(bench: Bench) -> Iterator[Found]:
     """Ten classes of pixels by the brightness of the ground truth.
 
-    A class of this image has 10,000 photons from half a photon a pixel on, so that its own mean is known within 1 %.
+    A class of this image has 8,800 photons or more from half a photon a pixel on: its own mean is known to about 1 %.
     With fewer nobody can tell whether an answer is 2 % off.
     """
     light = cells(201, 512)

@@ -1,6 +1,7 @@
 """Noise that neighbouring pixels share: what interpolation, filters, colour sensors and scanners make of noise.
 
-Every origin takes noise (N, 1, Y, X) and gives noise of the same spread, so that the dose alone says how strong it is.
+Every origin takes noise (N, 1, Y, X). `shared_noise` gives what comes out the spread that it had, so that the dose
+alone says how strong it is.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Bench:
     Attributes
     ----------
     model
-        What `quietfield.load` gives.
+        What `quietfield.load` gives; of `Other`, a function of an image and its ground truth.
     report
         Of the last image.
     pictures : dict
@@ -73,8 +73,8 @@ class Bench:
     pictures: dict[str, Picture] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
-    def __call__(self, image: NDArray[Any], axes: str = "YX") -> Array:
-        """The answer to an image, float64; NaN all over where there is none."""
+    def __call__(self, image: NDArray[Any], axes: str = "YX", truth: Array | None = None) -> Array:
+        """The answer to an image, float64; NaN all over where there is none. A ground truth is for `Other` alone."""
         try:
             answer, self.report = self.model.denoise(image, axes=axes, report=True)
         except (ValueError, ArithmeticError, RuntimeError, IndexError, MemoryError) as error:
@@ -97,6 +97,15 @@ class Bench:
         """Keep a picture; it is shown in the range of values that the ground truth has, at some pixels or at all."""
         low, high = np.percentile(truth if where is None else truth[where], (0.5, 99.8))
         self.pictures[name] = Picture(np.asarray(image), answer, truth, float(low), float(high))
+
+
+@dataclass
+class Other(Bench):
+    """Another method in place of the public API: of an image and its ground truth, which some are chosen by."""
+
+    def __call__(self, image: NDArray[Any], axes: str = "YX", truth: Array | None = None) -> Array:
+        """The answer to an image, float64."""
+        return np.asarray(self.model(image.astype(np.float64), truth), np.float64)
 
 
 def rms(values: Array) -> float:

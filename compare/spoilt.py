@@ -271,7 +271,7 @@ def wide_range(bench: Bench) -> Iterator[Found]:
     """Something dim beside something bright."""
     dim = cells(151)
     plain = exposed(dim, 152)
-    alone = bench(plain.counts)
+    alone = bench(plain.counts, truth=plain.truth)
     y, x = grid()
     distance = np.hypot(y - 170, x - 180)
     added: dict[str, Array] = {}
@@ -286,12 +286,12 @@ def wide_range(bench: Bench) -> Iterator[Found]:
     added["a fiducial of 3e6 photons with its tail"] = 3e6 * halo / halo.sum()
     for case, light in added.items():
         scene = exposed(dim + light, 152)
-        answer, where = bench(scene.noisy.astype(np.float32)), light < DARK
+        answer, where = bench(scene.noisy.astype(np.float32), truth=scene.truth), light < DARK
         if case.startswith("half"):
             # What is cropped out is a plane of its own.
             first = int(np.flatnonzero(where.all(axis=0))[0])
             reference = np.full_like(answer, np.nan)
-            reference[:, first:] = bench(scene.noisy[:, first:].astype(np.float32))
+            reference[:, first:] = bench(scene.noisy[:, first:].astype(np.float32), truth=scene.truth[:, first:])
             where = np.broadcast_to(x >= first, x.shape)
             value = ratio(answer, reference, scene.truth, where)
         else:
@@ -306,9 +306,9 @@ def wide_range(bench: Bench) -> Iterator[Found]:
     for case, fall in (("vignette, gradual", 75.0), ("vignette, strong", 45.0)):
         shade = np.exp(-((y - 100) ** 2 + (x - 100) ** 2) / 2 / fall**2)
         scene = exposed(1.0 + dim * 40 * shade, 153)
-        answer = bench(scene.noisy.astype(np.float32))
+        answer = bench(scene.noisy.astype(np.float32), truth=scene.truth)
         corner = (slice(168, SIDE), slice(168, SIDE))
-        cropped = bench(scene.noisy[corner].astype(np.float32))
+        cropped = bench(scene.noisy[corner].astype(np.float32), truth=scene.truth[corner])
         value = rms((answer - scene.truth)[corner]) / rms(cropped - scene.truth[corner])
         yield case, "RMSE of the dim part, of that cropped out", value, OUTSIDE
 

@@ -472,6 +472,7 @@ def test_a_network_and_its_forerunner_can_be_averaged(tmp_path: Path) -> None:
     export(second, tmp_path / "model", "blend", note="Two stages.", blend=(first, 0.25))
     blended = load_model(tmp_path / "model")
     assert blended.record["training"]["note"] == "Two stages. 0.25 of the weights are those of a forerunner"
+    assert "validation_si_psnr" not in blended.record["training"]
     one, two = load_network(first).state_dict(), load_network(second).state_dict()
     for key, value in blended.network.state_dict().items():
         assert torch.allclose(value, 0.25 * one[key] + 0.75 * two[key], atol=1e-6), key

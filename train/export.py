@@ -81,6 +81,8 @@ def export(
         average(network, load_network(forerunner), share)
         note = f"{note} {share:g} of the weights are those of a forerunner".strip()
     record = {**_record(run, network), "name": name, "autocast": autocast, "adapt": adapt}
+    if blend:
+        record["training"].pop(MONITOR, None)  # it was another network's
     record["training"]["note"] = note
     if general:
         _take_along(general, folder, network.scale)

@@ -26,7 +26,7 @@ STEP = 2  # every second pixel is looked at
 MOST = 4  # layers
 BLEND = 10.0  # standard deviations of the noise, over which one layer passes into the next, at most
 EDGES = 1.5  # length of a cut's border in the picture, in the sum of the picture's sides, at most
-LEAST_NOISE = 1e-5  # of the range of values; with less there is nothing to denoise
+LEAST_NOISE = 3e-7  # of the range of values; with less there is nothing to denoise
 SMALLEST = 32  # pixels of a side, below which a plane is one layer
 
 

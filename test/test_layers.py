@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from compare.scenes import cells, exposed, grid, places, spots
 from quietfield.network.layers import MOST, layers
@@ -12,11 +13,18 @@ SIDE = 128
 Y, X = grid(SIDE)
 DIM = cells(1, SIDE)
 DISC = 1.0 * (np.hypot(Y - 80, X - 60) < 15)
+TAIL = (1 + ((Y - 80) ** 2 + (X - 60) ** 2) / 2.2**2) ** -2.5
+BRIGHT = {
+    "debris of 3000, soft": ndimage.gaussian_filter(3000 * DISC, 1.3),
+    "debris of 30000, soft": ndimage.gaussian_filter(30000 * DISC, 1.3),
+    "a fiducial with its tail": 3e6 * TAIL / TAIL.sum(),
+}
 WIDE = {
     "half of 300": DIM + 300 * (X < 64),
     "half of 3000": DIM + 3000 * (X < 64),
     "debris": DIM + 10000 * DISC,
     "three levels": DIM + 400 * (X < 50) + 20000 * DISC,
+    "a fiducial": DIM + BRIGHT["a fiducial with its tail"],
 }
 ORDINARY = {
     "cells": DIM,
@@ -96,6 +104,17 @@ def test_the_dim_part_comes_out_as_if_it_were_alone(name: str, denoiser: Denoise
     error = (general(scene.noisy[None])[0] - scene.truth)[:, 64:]
     alone = general(scene.noisy[None, :, 64:])[0] - scene.truth[:, 64:]
     assert (error**2).mean() < 1.3**2 * (alone**2).mean()
+
+
+@pytest.mark.parametrize("name", BRIGHT)
+def test_what_is_dim_comes_out_as_without_what_is_bright(name: str, denoiser: Denoiser) -> None:
+    dim = BRIGHT[name] < 1
+    errors = []
+    for light in (DIM, DIM + BRIGHT[name]):
+        scene = exposed(light, 3)
+        errors.append((denoiser.general(scene.noisy[None])[0] - scene.truth)[dim])
+    alone, beside = ((error**2).mean() ** 0.5 for error in errors)
+    assert beside < 1.5 * alone  # the picture is small: much of it lies close to what is bright
 
 
 def test_tiny_and_constant_planes_are_one_layer() -> None:

@@ -24,7 +24,8 @@ FAR = 20.0  # standard deviations of a region's noise, that its level is from th
 LEAST = 8  # pixels of those that are looked at, that are worth another pass
 STEP = 2  # every second pixel is looked at
 MOST = 4  # layers
-BLEND = 10.0  # standard deviations of the noise, over which one layer passes into the next, at most
+NEAR = 12.0  # standard deviations of the noise, that a cut lies above the darker pixels, at most
+BLEND, BLEND_NEAR = 10.0, 3.0  # of these, half of what one layer passes into the next over, at most; of a near cut
 EDGES = 1.5  # length of a cut's border in the picture, in the sum of the picture's sides, at most
 LEAST_NOISE = 3e-7  # of the range of values; with less there is nothing to denoise
 SMALLEST = 32  # pixels of a side, below which a plane is one layer
@@ -85,19 +86,25 @@ def _cuts(levels: Array, inside: NDArray[np.bool_], noise: NoiseLine, most: int 
     if most < 2 or not _is_far(levels[inside], noise).any():
         return []
     stabilised = noise.stabilised(levels)
-    cut, apart = _best_cut(np.sort(stabilised[inside]))
+    cut, width = _best_cut(np.sort(stabilised[inside]))
     above = stabilised > cut
     if sum(np.count_nonzero(np.diff(above, axis=axis)) for axis in (0, 1)) > EDGES * sum(levels.shape):
         return []  # a cut would go through structures all over the picture
     lower = _cuts(levels, inside & ~above, noise, most // 2)
     upper = _cuts(levels, inside & above, noise, most // 2)
-    return [*lower, (cut, max(1e-9, min(BLEND, apart / 4))), *upper]
+    return [*lower, (cut, width), *upper]
 
 
 def _best_cut(values: Array) -> tuple[float, float]:
-    """Between the two groups of sorted values that differ most (Otsu, 1979), and how far their means are apart."""
+    """Between the two groups of sorted values that differ most (Otsu, 1979), and half the width of the passage.
+
+    Where the groups are far apart, the borders of what is bright lie between them. They belong to it, so that the
+    darker group does not see them.
+    """
     count = np.arange(1, len(values))
     total = np.cumsum(values)
     left, right = total[:-1] / count, (total[-1] - total[:-1]) / (len(values) - count)
     k = int(np.argmax(count * (len(values) - count) * (right - left) ** 2))
-    return float(values[k] + values[k + 1]) / 2, float(right[k] - left[k])
+    middle, apart = float(values[k] + values[k + 1]) / 2, float(right[k] - left[k])
+    near = float(left[k]) + NEAR
+    return min(middle, near), max(1e-9, min(BLEND if middle < near else BLEND_NEAR, apart / 4))

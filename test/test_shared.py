@@ -14,7 +14,7 @@ from train.data.light import lit, smooth_light
 from train.data.shared import ORIGINS, Origin, compressed, demosaiced, scanned, shared_noise, spectral
 from train.data.synthetic import Cameras, degrade
 from train.learn.objectives import LEAST_NOISE, balanced
-from train.learn.units import FURTHEST, decentred
+from train.learn.units import FURTHEST, decentred, telling
 from train.measure.calm import fine
 
 
@@ -131,6 +131,14 @@ def test_cameras_draw_the_same_from_the_same_seed() -> None:
     cameras = Cameras(origins="any", correlated=0.8, additive=0.3, fields=0.2)
     one, other = (degrade(truth, generator(5), cameras=cameras) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_crops_that_show_nothing_of_their_ground_truth_weigh_nothing() -> None:
+    x = torch.randn(3, 1, 32, 32, generator=generator(2))
+    target = torch.stack([0.1 * x[0], x[1] + 1e6, -x[2]])
+    for found, given in zip(telling(x, target), (x, target), strict=True):
+        assert torch.equal(found[[0, 2]], given[[0, 2]])
+        assert not found[1].any()
 
 
 def test_crops_lie_off_the_centre_by_so_many_times_their_noise() -> None:

@@ -29,7 +29,7 @@ from .data.stream import SAMPLES, Crops, cut, expose, first_crops, loader
 from .learn.objectives import Batch, build_objective
 from .learn.optimiser import build_optimiser
 from .learn.schedule import LEFT, LOSS, MONITOR, build_schedule, monitored
-from .learn.units import decentred, normalised
+from .learn.units import decentred, normalised, telling
 from .measure.score import blind_score, score
 from .stopwatch import Stopwatch
 
@@ -164,6 +164,8 @@ class Restoration(lightning.LightningModule):
             mine = slice(self.global_rank, None, self.trainer.world_size)
             noisy, truth = (t[mine] for t in expose(batch, self.config))
             x, target = normalised(noisy, truth, self.normalisation)
+            if self.config.synthetic and self.config.match:
+                x, target = telling(x, target)
         number = batch.index * self.trainer.world_size + self.global_rank
         generator = self._generator(number)
         if self.config.decentred:

@@ -55,7 +55,8 @@ SCENES: dict[str, tuple[Callable[[Bench], Iterator[Found]], tuple[str, ...], str
 IMAGES = {
     sets.W2S: 32.55, "w2s-raw16": 35.83, "FMD confocal": 34.11, "FLIM two-photon": 38.5,
     "clean, 5 photons": 30.76, "clean, 20 photons": 35.22, "clean, 80 photons": 38.77, "clean, 320 photons": 42.05,
-    "demo": 39.5, ITSELF: 46.0,
+    f"{FREED}, 5 photons": 27.83, f"{FREED}, 20 photons": 32.28, f"{FREED}, 80 photons": 36.59,
+    f"{FREED}, 320 photons": 40.7, "demo": 39.5, ITSELF: 46.0,
 }  # fmt: skip
 
 
@@ -125,7 +126,7 @@ def freed_cases(data: Path) -> Iterator[Loaded]:
             yield Case(f"{FREED}, {photons} photons", image.name, np.rint(noisy), truth)
 
 
-def of_images(bench: Bench, method: str, data: Path, limits: dict[str, float]) -> Iterator[Value]:
+def of_images(bench: Bench, method: str, data: Path) -> Iterator[Value]:
     """Test images: the mean of each set. What `compare` has measured of BM3D is read."""
     stored = read(ROOT / "docs" / "compare" / f"{slug(BM3D)}.csv", Row) if method == BM3D else []
     found: dict[str, list[float]] = {}
@@ -138,7 +139,7 @@ def of_images(bench: Bench, method: str, data: Path, limits: dict[str, float]) -
     means |= {name: float(np.mean(values)) for name, values in found.items()}
     for name, value in means.items():
         worst = min(found.get(name) or [row.si_psnr for row in of_set(stored, name)])
-        limit = Limit(low=limits.get(name, -np.inf))
+        limit = Limit(low=IMAGES[name])
         yield Value(name, DECIBELS, method, value, worst, int(limit.holds(round(value, 2))), 1, str(limit))
 
 
@@ -160,9 +161,9 @@ def _cell(value: Value) -> str:
     return f"{value.median:.3f} ({value.worst:.3g})"
 
 
-def measure(bench: Bench, method: str, data: Path, limits: dict[str, float]) -> list[Value]:
+def measure(bench: Bench, method: str, data: Path) -> list[Value]:
     """Every goal of a method."""
-    return [*of_calm(bench, method), *of_scenes(bench, method), *of_images(bench, method, data, limits)]
+    return [*of_calm(bench, method), *of_scenes(bench, method), *of_images(bench, method, data)]
 
 
 def stored(path: Path) -> list[Value]:
@@ -179,18 +180,13 @@ def main() -> int:
     parser.add_argument("--csv", type=Path, default=VALUES, help="where the values are kept (docs/goals.csv)")
     parser.add_argument("--baselines", action="store_true", help="measure BM3D and the Gaussian again (minutes)")
     arguments = parser.parse_args()
-    limits = dict(IMAGES)
     values = [] if arguments.baselines else stored(arguments.csv)
-    others = {BM3D: Other(lambda image, truth: vst_bm3d(image)), GAUSSIAN: Other(best_gaussian)}
-    for method, bench in others.items() if arguments.baselines else ():
-        values += measure(bench, method, arguments.data, limits)
-    older = []
+    benches = {OURS: Bench(quietfield.load(arguments.model, device="cpu"))}
     if arguments.beside:
-        older = measure(Bench(quietfield.load(arguments.beside, device="cpu")), BEFORE, arguments.data, limits)
-    # What was before is the limit where images are freed of noise by a way of our own.
-    limits |= {value.goal: round(value.median, 2) for value in older if value.goal.startswith(FREED)}
-    ours = measure(Bench(quietfield.load(arguments.model, device="cpu")), OURS, arguments.data, limits)
-    values = [*ours, *older, *values]
+        benches[BEFORE] = Bench(quietfield.load(arguments.beside, device="cpu"))
+    if arguments.baselines:
+        benches |= {BM3D: Other(lambda image, truth: vst_bm3d(image)), GAUSSIAN: Other(best_gaussian)}
+    values = [*(v for method, bench in benches.items() for v in measure(bench, method, arguments.data)), *values]
     print(table(values))
     write(arguments.csv, values, comment="python -m compare.goals; the median is the mean of test images")
     return 0

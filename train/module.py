@@ -164,7 +164,7 @@ class Restoration(lightning.LightningModule):
             mine = slice(self.global_rank, None, self.trainer.world_size)
             noisy, truth = (t[mine] for t in expose(batch, self.config))
             x, target = normalised(noisy, truth, self.normalisation)
-            if self.config.synthetic and self.config.match:
+            if self.config.synthetic and self.config.match and self.config.scale == 1:
                 x, target = telling(x, target)
         number = batch.index * self.trainer.world_size + self.global_rank
         generator = self._generator(number)

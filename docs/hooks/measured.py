@@ -20,6 +20,7 @@ EVALUATION = ROOT / "docs" / "evaluation.csv"
 SUPER_RESOLUTION = ROOT / "docs" / "super-resolution.csv"
 KINDS = ROOT / "docs" / "kinds.csv"
 CALM = ROOT / "docs" / "calm.csv"
+GOALS = ROOT / "docs" / "goals.csv"
 WITHOUT_REPAIR = ROOT / "docs" / "kinds-before.csv"
 BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n).*?(<!-- end of numbers -->)", re.DOTALL)
 
@@ -84,10 +85,11 @@ def super_resolution() -> dict[str, dict[str, tuple[float, float]]]:
 
 
 def known() -> tuple[set[str], set[str]]:
-    """Every SI-PSNR ("32.55") and every SSIM ("0.873") that a text may quote."""
+    """Every SI-PSNR ("32.55") and every SSIM ("0.873") that a text may quote, and the numbers of the table of goals."""
     tables = [*quality().values(), *super_resolution().values(), evaluation()]
     means = [mean for table in tables for mean in table.values()]
-    return {f"{a:.2f}" for a, _ in means}, {f"{b:.3f}" for _, b in means}
+    of_goals = set(re.findall(r"[\d.]+", _goals()))
+    return {f"{a:.2f}" for a, _ in means} | of_goals, {f"{b:.3f}" for _, b in means} | of_goals
 
 
 def _short() -> str:
@@ -167,12 +169,34 @@ def _calm() -> str:
     return "\n".join(lines)
 
 
+def _goals() -> str:
+    """Every goal of the general network, beside two baselines."""
+    by_goal: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
+    for row in _rows(GOALS):
+        by_goal[row["goal"]][row["method"]] = row
+    methods = {"quietfield": "**quietfield**", "best Gaussian": "best Gaussian", "VST+BM3D, blind": "VST+BM3D, blind"}
+    lines = [_line(["what", "measured", *methods.values(), "limit", "within"]), "|---" * 7 + "|"]
+    for goal, found in by_goal.items():
+        ours = found["quietfield"]
+        cells = [_reached(found[name]) if name in found else "" for name in methods]
+        lines.append(_line([goal, ours["measure"], *cells, ours["limit"], f"{ours['kept']} of {ours['of']}"]))
+    return "\n".join(lines)
+
+
+def _reached(row: dict[str, str]) -> str:
+    """Of images their mean; of simulated cases the median, and the worst."""
+    if row["measure"].startswith("SI-PSNR"):
+        return f"{float(row['median']):.2f}"
+    return f"{float(row['median']):.3f} ({float(row['worst']):.3g})"
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "readme": _short,
     "measured": _long,
     "super-resolution": _doubled,
     "kinds": _disturbed,
     "calm": _calm,
+    "goals": _goals,
 }
 
 

@@ -141,6 +141,13 @@ def test_crops_that_show_nothing_of_their_ground_truth_weigh_nothing() -> None:
         assert not found[1].any()
 
 
+def test_single_counts_that_a_median_filter_takes_away_stay() -> None:
+    counts = torch.poisson(torch.full((300, 1, 32, 32), 0.01), generator=generator(3)) - 0.01
+    found = shared_noise(counts, 1.0, np.random.default_rng(0))
+    assert float(found.abs().max()) < 50
+    assert torch.allclose(found.std(dim=(2, 3)), counts.std(dim=(2, 3)), rtol=0.01)
+
+
 def test_crops_lie_off_the_centre_by_so_many_times_their_noise() -> None:
     target = torch.zeros(400, 1, 16, 16)
     x = target + 0.5 * torch.randn(target.shape, generator=generator())

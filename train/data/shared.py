@@ -111,6 +111,7 @@ def compressed(noise: Tensor, random: Generator) -> Tensor:
 
 
 Origin = Callable[[Tensor, Generator], Tensor]
+LEAST = 0.1  # of the spread of noise, that is enough to be made as large again
 ORIGINS: dict[Origin, float] = {  # and how often one is drawn
     spectral: 0.4, blurred: 0.2, scanned: 0.07, interpolated: 0.1, demosaiced: 0.08, median: 0.07, mean: 0.04,
     compressed: 0.04,
@@ -119,6 +120,8 @@ ORIGINS: dict[Origin, float] = {  # and how often one is drawn
 
 def shared_noise(noise: Tensor, share: float, random: Generator) -> Tensor:
     """A share of the crops' noise as one of the `ORIGINS` makes it, each of the spread that it had.
+
+    What an origin leaves less than `LEAST` of stays as it is.
 
     Parameters
     ----------
@@ -144,8 +147,9 @@ def shared_noise(noise: Tensor, share: float, random: Generator) -> Tensor:
             where = torch.from_numpy(chosen).to(noise.device)
             before = noise[where]
             after = origin(before, random)
-            ratio = before.std(dim=(2, 3), keepdim=True) / after.std(dim=(2, 3), keepdim=True).clamp(min=1e-12)
-            result[where] = after * ratio
+            spread, left = (part.std(dim=(2, 3), keepdim=True) for part in (before, after))
+            # A median filter leaves nothing of single counts, which cannot be given a spread any more.
+            result[where] = torch.where(left > LEAST * spread, after * (spread / left), before)
     return result
 
 

@@ -117,6 +117,13 @@ def test_what_is_dim_comes_out_as_without_what_is_bright(name: str, denoiser: De
     assert beside < 1.5 * alone  # the picture is small: much of it lies close to what is bright
 
 
+def test_a_cut_goes_through_the_middle_where_one_close_to_the_dark_is_too_long() -> None:
+    y, x = grid(320)
+    nuclei = [np.hypot(y - b, x - a) for b in (80, 240) for a in (80, 240)]
+    light = 5 + 3000 * sum(1 / (1 + np.exp(((distance - 25) / 1.5).clip(max=50))) for distance in nuclei)
+    assert len(layers(exposed(light, 4).counts)) > 1
+
+
 def test_tiny_and_constant_planes_are_one_layer() -> None:
     for shape in [(1, 1), (2, 7), (7, 7), (31, 200), (64, 64)]:
         assert len(layers(np.full(shape, 3.0))) == 1

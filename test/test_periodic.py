@@ -63,25 +63,6 @@ def test_a_grating_is_given_back_beside_offsets_of_rows() -> None:
     assert abs(np.polyfit(offsets, gained.mean(axis=1), 1)[0]) < 0.05
 
 
-@pytest.mark.parametrize("period", [5, 6, 8])
-@pytest.mark.parametrize("degrees", [0, 90])
-@pytest.mark.parametrize("strength", [0.0, 0.3])
-def test_what_a_network_left_out_of_a_grating_that_it_kept_is_given_back(
-    period: float, degrees: float, strength: float
-) -> None:
-    """Beside offsets, too, of which nothing is given back; of a pattern that it left out whole, nothing is."""
-    truth = grating(period, degrees, 0.25, side=SIDE)
-    kept = (20 + 0.85 * (truth - 20)).astype(np.float32)
-    for seed in range(5):
-        offsets = strength * 4.5 * np.random.default_rng(100 + seed).standard_normal(SIDE)
-        noisy = np.random.default_rng(seed).poisson(truth) + (offsets[:, None] if degrees == 0 else offsets[None])
-        gained = with_lost_lines(kept, noisy)
-        assert np.polyfit(truth.ravel(), gained.ravel(), 1)[0] == pytest.approx(1, abs=0.06)
-        gained = with_lost_lines(flat(value=20), noisy - 0.85 * (truth - 20))
-        if strength:
-            assert gained.std() < 0.2 * (truth.std())
-
-
 @pytest.mark.parametrize("period", [2, 3, 1 / (FINE + 0.02)])
 def test_what_no_optic_passes_is_not_given_back(period: float) -> None:
     _, x = grid(SIDE)

@@ -86,20 +86,22 @@ def _cuts(levels: Array, inside: NDArray[np.bool_], noise: NoiseLine, most: int 
     if most < 2 or not _is_far(levels[inside], noise).any():
         return []
     stabilised = noise.stabilised(levels)
-    cut, width = _best_cut(np.sort(stabilised[inside]))
-    above = stabilised > cut
-    if sum(np.count_nonzero(np.diff(above, axis=axis)) for axis in (0, 1)) > EDGES * sum(levels.shape):
+    for cut, width in _best_cuts(np.sort(stabilised[inside])):
+        above = stabilised > cut
+        if sum(np.count_nonzero(np.diff(above, axis=axis)) for axis in (0, 1)) <= EDGES * sum(levels.shape):
+            break
+    else:
         return []  # a cut would go through structures all over the picture
     lower = _cuts(levels, inside & ~above, noise, most // 2)
     upper = _cuts(levels, inside & above, noise, most // 2)
     return [*lower, (cut, width), *upper]
 
 
-def _best_cut(values: Array) -> tuple[float, float]:
-    """Between the two groups of sorted values that differ most (Otsu, 1979), and half the width of the passage.
+def _best_cuts(values: Array) -> list[tuple[float, float]]:
+    """Cuts between the two groups of sorted values that differ most (Otsu, 1979), each with half its passage's width.
 
-    Where the groups are far apart, the borders of what is bright lie between them. They belong to it, so that the
-    darker group does not see them.
+    Where the groups are far apart, the borders of what is bright lie between them. By the first cut they belong to it,
+    so that the darker group does not see them; the last one is in the middle.
     """
     count = np.arange(1, len(values))
     total = np.cumsum(values)
@@ -107,4 +109,5 @@ def _best_cut(values: Array) -> tuple[float, float]:
     k = int(np.argmax(count * (len(values) - count) * (right - left) ** 2))
     middle, apart = float(values[k] + values[k + 1]) / 2, float(right[k] - left[k])
     near = float(left[k]) + NEAR
-    return min(middle, near), max(1e-9, min(BLEND if middle < near else BLEND_NEAR, apart / 4))
+    cuts = [(near, BLEND_NEAR)] if near < middle else []
+    return [(cut, max(1e-9, min(width, apart / 4))) for cut, width in (*cuts, (middle, BLEND))]

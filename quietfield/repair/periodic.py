@@ -44,27 +44,18 @@ def with_lost_lines(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray
         return answer
     residual = (plane - answer.astype(np.float64)).astype(np.float32)
     spectrum = fft.rfft2(residual)
-    power = _power(spectrum)
+    power = spectrum.real**2 + spectrum.imag**2
     y, x = np.abs(fft.fftfreq(plane.shape[0]))[:, None], fft.rfftfreq(plane.shape[1])[None]
     peaks = power > PEAK * _floor(power)
     peaks &= (y**2 + x**2 <= FINE**2) & (y + x > 0)
-    if not peaks.any():
-        return answer
-    kept = _power(fft.rfft2(answer))
-    known = (kept > power) & (kept > PEAK * _floor(kept))  # the network saw it, and left a part out
     for across, along in ((y, x), (x, y)):  # patterns of rows, and of columns
         strip = np.broadcast_to(along <= STRIP, power.shape)
         if _offsets(power[strip], np.broadcast_to(across, power.shape)[strip]):
-            peaks[strip & ~(known & (across > BROAD))] = False
+            peaks[strip] = False
     if not peaks.any():
         return answer
     lost: NDArray[np.float32] = fft.irfft2(np.where(peaks, spectrum, 0), plane.shape).astype(np.float32)
     return answer + lost
-
-
-def _power(spectrum: NDArray[np.complex64]) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
-    return found
 
 
 def _floor(power: NDArray[np.float32]) -> NDArray[np.float32]:

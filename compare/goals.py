@@ -48,6 +48,7 @@ SCENES: dict[str, tuple[Callable[[Bench], Iterator[Found]], tuple[str, ...], str
     "mean of a plane of 0.01 photons": (kept.means, ("0.01 photons",), "mean, of the image's"),
     "lines one pixel wide": (kept.thin_lines, ("",), "flux, of the noisy image's"),
     "beads": (kept.beads, ("",), "flux of all, of the noisy image's"),
+    "dense textures": (kept.textures, ("",), "slope of answer to ground truth"),
     "gratings of 4 px": (kept.gratings, ("period 4 ",), "slope of answer to ground truth"),
     "gratings of 5 px": (kept.gratings, ("period 5 ",), "slope of answer to ground truth"),
     "gratings of 6 and 8 px": (kept.gratings, ("period 6 ", "period 8 "), "slope of answer to ground truth"),

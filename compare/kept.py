@@ -120,6 +120,24 @@ def gratings(bench: Bench) -> Iterator[Found]:
                     bench.show("a grating", scene.counts, answer, scene.truth)
 
 
+def textures(bench: Bench) -> Iterator[Found]:
+    """Dense texture all over, which looks like noise that neighbours share, and has white noise on it."""
+    for size in (1.6, 2.0, 3.0):
+        grain = ndimage.gaussian_filter(np.random.default_rng(1).standard_normal((SIDE, SIDE)), size, mode="wrap")
+        yield from _texture(bench, f"mottle of {size:g} px", (1 + 0.3 * grain / grain.std()).clip(0.05))
+    for count in (1000, 4000):
+        at = np.random.default_rng(3).uniform(0, SIDE, (count, 2))
+        packed = spots(SIDE, at, np.ones(count), 1.6)
+        yield from _texture(bench, f"{count} vesicles", 0.05 + packed / packed.mean())
+
+
+def _texture(bench: Bench, case: str, light: Array) -> Iterator[Found]:
+    for photons in (20, 100, 500):
+        scene = exposed(photons * light, 174)
+        answer = bench(scene.counts, truth=scene.truth)
+        yield f"{case}, {photons} photons", "slope of answer to ground truth", slope(answer, scene.truth), SLOPE
+
+
 def kymographs(bench: Bench) -> Iterator[Found]:
     """Lines all along an axis that are no stripes of a camera."""
     y, x = grid()

@@ -44,6 +44,7 @@ KINDS: dict[str, Callable[[Bench], Iterator[Found]]] = {
     "wide range": spoilt.wide_range,
     "offsets of rows and columns": spoilt.row_offsets,
     "gratings": kept.gratings,
+    "dense textures": kept.textures,
     "kymographs and channels": kept.kymographs,
     "bright specimens": kept.bright_specimens,
     "mean of a plane": kept.means,

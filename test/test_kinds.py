@@ -144,6 +144,14 @@ def test_hot_pixels_no_brighter_than_noise_are_told_by_a_stack(bench: Bench) -> 
     assert abs((answer - scene.truth).mean(axis=0)[hot].mean()) < 0.1 * 6 * scene.noise
 
 
+@pytest.mark.parametrize("photons", [20, 100, 500])
+@pytest.mark.parametrize("size", [2.0, 3.0])
+def test_dense_texture_is_not_taken_for_noise(photons: float, size: float, bench: Bench) -> None:
+    grain = ndimage.gaussian_filter(np.random.default_rng(21).standard_normal((256, 256)), size, mode="wrap")
+    scene = exposed(photons * (1 + 0.3 * grain / grain.std()).clip(0.05), 22)
+    assert slope(bench(scene.counts), scene.truth) == pytest.approx(1, abs=0.06)
+
+
 def _beads(photons: float, sigma: float) -> tuple[NDArray[np.int64], Scene]:
     at = places(np.random.default_rng(11), 160, 21)
     light = 2 + spots(160, at, np.full(len(at), photons), sigma)

@@ -86,15 +86,15 @@ def _cuts(levels: Array, inside: NDArray[np.bool_], noise: NoiseLine, most: int 
     if most < 2 or not _is_far(levels[inside], noise).any():
         return []
     stabilised = noise.stabilised(levels)
-    for cut, width in _best_cuts(np.sort(stabilised[inside])):
-        above = stabilised > cut
+    for best in _best_cuts(np.sort(stabilised[inside])):
+        above = stabilised > best[0]
         if sum(np.count_nonzero(np.diff(above, axis=axis)) for axis in (0, 1)) <= EDGES * sum(levels.shape):
             break
     else:
         return []  # a cut would go through structures all over the picture
     lower = _cuts(levels, inside & ~above, noise, most // 2)
     upper = _cuts(levels, inside & above, noise, most // 2)
-    return [*lower, (cut, width), *upper]
+    return [*lower, best, *upper]
 
 
 def _best_cuts(values: Array) -> list[tuple[float, float]]:

@@ -122,6 +122,24 @@ def texture(random: Generator, side: int) -> Image:
     return result
 
 
+def mottle(random: Generator, side: int) -> Image:
+    """A dense texture of one size all over, as of chromatin, cytoplasm or tissue."""
+    grain = gaussian_filter(random.normal(size=(side, side)), _log_uniform(random, 0.7, 6), mode="wrap")
+    grain *= _log_uniform(random, 0.05, 0.6) / grain.std()
+    result: Image = np.exp(grain) if random.random() < 0.5 else (1 + grain).clip(min=0)
+    return result
+
+
+def granules(random: Generator, side: int) -> Image:
+    """Points of one brightness or of many, so dense that they touch, such as packed vesicles and mitochondria."""
+    image = np.zeros((side, side))
+    count = int(_log_uniform(random, 500, 12000))
+    y, x = random.uniform(0, side, (2, count))
+    _add_points(image, y, x, random.gamma(_log_uniform(random, 1, 30), size=count))
+    result: Image = gaussian_filter(image, _log_uniform(random, 0.3, 2.5))
+    return result
+
+
 def gratings(random: Generator, side: int) -> Image:
     """Lines at one distance, as of sarcomeres and of structured light, in one or a few patches."""
     yy, xx = np.mgrid[:side, :side]
@@ -149,7 +167,7 @@ def lines(random: Generator, side: int) -> Image:
 
 
 STRUCTURES: tuple[Callable[[Generator, int], Image], ...] = (
-    leaves, cells, filaments, points, membranes, texture, gratings, lines,
+    leaves, cells, filaments, points, membranes, texture, gratings, lines, mottle, granules,
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ STEP = 2  # every second pixel is looked at
 MOST = 4  # layers
 NEAR = 12.0  # standard deviations of the noise, that a cut lies above the darker pixels, at most
 BLEND, BLEND_NEAR = 10.0, 3.0  # of these, half of what one layer passes into the next over, at most; of a near cut
-EDGES = 1.5  # length of a cut's border in the picture, in the sum of the picture's sides, at most
+EDGES = 2.0  # length of a cut's border in the picture, in the sum of the picture's sides, at most
 LEAST_NOISE = 3e-7  # of the range of values; with less there is nothing to denoise
 SMALLEST = 32  # pixels of a side, below which a plane is one layer
 

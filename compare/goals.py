@@ -107,10 +107,11 @@ def of_scenes(bench: Bench, method: str) -> Iterator[Value]:
             if what == measure and any(word in case for word in words)
         ]  # fmt: skip
         values = np.array([value for value, _ in chosen])
-        # As far from 1 by a factor.
-        worst = float(values[np.argmax(np.abs(np.log(np.maximum(values, 1e-3))))])
+        limit, off = chosen[0][1], np.log(np.maximum(values, 1e-3))
+        # As far from 1 by a factor; of an error, the largest.
+        worst = float(values[np.argmax(np.abs(off) if np.isfinite(limit.low) else off)])
         held = sum(limit.holds(value) for value, limit in chosen)
-        yield Value(name, RATIO, method, float(np.median(values)), worst, held, len(values), str(chosen[0][1]))
+        yield Value(name, RATIO, method, float(np.median(values)), worst, held, len(values), str(limit))
 
 
 def freed_cases(data: Path) -> Iterator[Loaded]:

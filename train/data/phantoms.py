@@ -49,6 +49,9 @@ def phantom(random: Generator, side: int = SIDE) -> Image:
         image += random.uniform(0, 0.5) * gaussian_filter(image, random.uniform(6, 20))
     low, high = np.percentile(image, [0.1, 99.9])
     result: Image = ((image - low) / max(high - low, 1e-6)).clip(min=0)
+    if random.random() < 0.3:  # on light of its own: cytoplasm, stain that is not bound
+        pedestal = _log_uniform(random, 0.3, 5)
+        result = (result + pedestal) / (1 + pedestal)
     if random.random() < 0.15:  # debris, a fiducial, a bright cell
         yy, xx = np.mgrid[:side, :side]
         distance = (_ellipse(random, yy, xx, _log_uniform(random, 2, 40)) - 1).clip(-1, 10)
@@ -123,8 +126,15 @@ def texture(random: Generator, side: int) -> Image:
 
 
 def mottle(random: Generator, side: int) -> Image:
-    """A dense texture of one size all over, as of chromatin, cytoplasm or tissue."""
-    grain = gaussian_filter(random.normal(size=(side, side)), _log_uniform(random, 0.7, 6), mode="wrap")
+    """A dense texture of one size all over, as of chromatin, cytoplasm or tissue; some drawn out, some labyrinths."""
+    size, angle = _log_uniform(random, 1.3, 6), random.uniform(0, np.pi)
+    longer = size * (_log_uniform(random, 1.5, 4) if random.random() < 0.3 else 1)
+    y, x = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
+    along, across = y * np.sin(angle) + x * np.cos(angle), y * np.cos(angle) - x * np.sin(angle)
+    spectrum = np.exp(-2 * np.pi**2 * ((longer * along) ** 2 + (size * across) ** 2))
+    if random.random() < 0.3:
+        spectrum *= 1 - np.exp(-2 * np.pi**2 * 2 * size**2 * (y**2 + x**2))
+    grain = np.fft.irfft2(np.fft.rfft2(random.normal(size=(side, side))) * spectrum, (side, side))
     grain *= _log_uniform(random, 0.05, 0.6) / grain.std()
     result: Image = np.exp(grain) if random.random() < 0.5 else (1 + grain).clip(min=0)
     return result
@@ -141,15 +151,18 @@ def granules(random: Generator, side: int) -> Image:
 
 
 def gratings(random: Generator, side: int) -> Image:
-    """Lines at one distance, as of sarcomeres and of structured light, in one or a few patches."""
+    """Lines at one distance, as of sarcomeres and of structured light, all over or in one or a few patches."""
     yy, xx = np.mgrid[:side, :side]
     image = np.zeros((side, side))
-    for _ in range(random.integers(1, 4)):
+    whole = random.random() < 0.4
+    for _ in range(1 if whole else random.integers(1, 4)):
         angle = random.uniform(0, np.pi) if random.random() < 0.7 else random.choice((0, np.pi / 2))
-        across = yy * np.sin(angle) + xx * np.cos(angle) + random.uniform(0, 4) * clouds(random, side, 3.0)
+        across = yy * np.sin(angle) + xx * np.cos(angle)
+        if random.random() < 0.6:
+            across = across + random.uniform(0, 4) * clouds(random, side, 3.0)
         wave = (0.5 + 0.5 * np.cos(2 * np.pi * across / _log_uniform(random, 3.5, 16))) ** random.uniform(0.5, 4)
-        where = 1.0 if random.random() < 0.3 else clouds(random, side, 2.5) > random.uniform(-0.5, 1)
-        image = np.maximum(image, random.uniform(0.2, 1) * where * (wave + random.uniform(0, 2)))
+        where = 1.0 if whole or random.random() < 0.3 else clouds(random, side, 2.5) > random.uniform(-0.5, 1)
+        image = np.maximum(image, random.uniform(0.2, 1) * where * (wave + _log_uniform(random, 0.03, 6)))
     return image + 1e-3
 
 

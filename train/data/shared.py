@@ -20,7 +20,7 @@ from quietfield.noise.camera import correlate
 
 # Of real wide-field images of a colour camera the spectrum rises towards low frequencies: power laws between these,
 # from this frequency (cycles a pixel) on, and behind a low-pass filter with a cut-off between those.
-POWER, LOWEST, CUT_OFF = (0.0, 1.4), 0.004, (0.1, 0.7)
+POWER, LOWEST, CUT_OFF = (0.0, 1.4), 0.004, (0.175, 0.7)
 TABLE = np.add.outer(np.arange(8), np.arange(8))  # frequency of a JPEG coefficient, roughly as its steps grow
 
 
@@ -40,8 +40,8 @@ def spectral(noise: Tensor, random: Generator) -> Tensor:
 
 
 def blurred(noise: Tensor, random: Generator) -> Tensor:
-    """A Gaussian of 0.35 to 1.5 pixels along one axis or both."""
-    width = _each(noise, _log_uniform(random, (0.35, 1.5), len(noise)))
+    """A Gaussian of 0.35 to 1.3 pixels along one axis or both."""
+    width = _each(noise, _log_uniform(random, (0.35, 1.3), len(noise)))
     if (way := random.random()) < 0.6:
         return correlate(noise, width, False, 5)
     kernel = torch.exp(-((torch.arange(-5, 6, device=noise.device) / width) ** 2) / 2)

@@ -1,0 +1,173 @@
+"""Three ideas for calm regions, tried by short training: `calm_ideas.py DATA NETWORK [--steps N] [--ideas ...]`.
+
+- band: a loss of what is left between 2 and 8 pixels where the ground truth has nothing there.
+- told: the network is told of each crop how strong its noise is and how alike neighbours are in it, along Y and X, by
+  the ground truth, which is more than any estimate can know. Features of each level are scaled and shifted by it.
+- as is: neither.
+
+All see the same crops of the recipe `further`. A line for each as `calm_ablation.py` has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from calm_ablation import DOSES, WHITE, structure
+
+from compare.calm import fields, left
+from quietfield.network.normalise import Normalisation
+from quietfield.network.predict import Denoiser
+from quietfield.noise.camera import correlate
+from train.checkpoint import load_network
+from train.data.sources import find_images
+from train.data.stream import expose, loader
+from train.data.synthetic import camera
+from train.learn.objectives import LEAST_NOISE, balanced
+from train.learn.optimiser import Muon
+from train.learn.units import decentred, normalised, telling
+from train.measure.metrics import si_psnr
+from train.recipes import RECIPES
+
+PLANE = Normalisation("plane")
+CALM, AROUND = 0.1, 17  # of the noise, that the ground truth's band has at most; in so many pixels
+WEIGHT = 4.0  # of the band
+IDEAS = ("as is", "band", "told")
+
+
+class Told(nn.Module):
+    """Scales and shifts features by what the noise is; at first by nothing."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.facts: Tensor | None = None
+        blocks = [*network.down, *network.merge[1:]]  # type: ignore[misc]
+        widths = [block.short.out_channels for block in blocks]
+        self.layers = nn.ModuleList(nn.Linear(3, 2 * width, bias=False) for width in widths)
+        for layer, block in zip(self.layers, blocks, strict=True):
+            nn.init.zeros_(layer.weight)
+            block.register_forward_hook(self._hook(layer))
+
+    def _hook(self, layer: nn.Module) -> Callable[[nn.Module, object, Tensor], Tensor]:
+        def change(module: nn.Module, given: object, y: Tensor) -> Tensor:
+            scale, shift = (10 * layer(self.facts))[..., None, None].chunk(2, dim=1)
+            return y * (1 + scale) + shift
+
+        return change
+
+
+def facts_of(x: Tensor, target: Tensor) -> Tensor:
+    """Of crops in network units, (N, 3): the noise in powers of 10, and its correlation along Y and X."""
+    noise = x - target
+    noise = noise - noise.mean(dim=(1, 2, 3), keepdim=True)
+    power = noise.square().mean(dim=(1, 2, 3)).clamp(min=1e-6)
+    y = (noise[:, :, 1:] * noise[:, :, :-1]).mean(dim=(1, 2, 3)) / power
+    z = (noise[..., 1:] * noise[..., :-1]).mean(dim=(1, 2, 3)) / power
+    return torch.stack([power.log10() / 2, y, z], dim=1)
+
+
+def band(image: Tensor) -> Tensor:
+    """What is about 2 to 8 pixels large."""
+    width = image.new_ones(len(image), 1, 1, 1)
+    return correlate(image, 0.5 * width, False, 3) - correlate(image, 2.5 * width, False, 8)
+
+
+def band_loss(y: Tensor, x: Tensor, target: Tensor) -> Tensor:
+    """Power of the error's band, in units of the noise, where the ground truth has next to none."""
+    noise = (x - target).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_NOISE)
+    there = functional.avg_pool2d(band(target).square(), AROUND, 1, AROUND // 2, count_include_pad=False).sqrt()
+    return (band(y - target).square() / noise * (there < CALM * noise)).mean()
+
+
+def train(idea: str, data: Path, start: Path, steps: int) -> tuple[nn.Module, Told | None]:
+    """The network after so many steps, averaged as training does it."""
+    config = dataclasses.replace(RECIPES["further"][1], batch=32, phantoms=60)
+    images = find_images(data / "w2s", config, data / "clean")
+    network = load_network(start)
+    told = Told(network) if idea == "told" else None
+    whole = nn.ModuleList([network, *([told] if told else [])]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = Muon(whole, config.lr, config.weight_decay)
+    mean = [p.detach().clone() for p in whole.parameters()]
+    batches, began = iter(loader(images, config, 0, 0)), time.monotonic()
+    for step in range(steps):
+        torch.manual_seed((config.seed << 40) + step)
+        noisy, truth = expose(next(batches), config)
+        x, target = telling(*normalised(noisy, truth, PLANE))
+        x, target = decentred(x, target, config.decentred, torch.Generator().manual_seed(step))
+        if told:
+            told.facts = facts_of(x, target)
+        with torch.autocast("cpu", torch.bfloat16):
+            y = network(x.contiguous(memory_format=torch.channels_last)).float()
+        loss = functional.mse_loss(*balanced(y, x, target, config.balance, config.regions))
+        if idea == "band":
+            loss = loss + WEIGHT * band_loss(y, x, target)
+        rate = config.lr * min((step + 1) / 20, 0.5 + 0.5 * math.cos(math.pi * step / steps))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        for average, p in zip(mean, whole.parameters(), strict=True):
+            average.lerp_(p.detach(), max(0.02, 1 / (step + 1)))
+    with torch.no_grad():
+        for average, p in zip(mean, whole.parameters(), strict=True):
+            p.copy_(average)
+    print(f"{idea}: {steps} steps in {(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr, flush=True)
+    return network.eval(), told
+
+
+def measure(name: str, network: nn.Module, told: Told | None, truths: dict[str, list[Tensor]]) -> None:
+    """Print a line."""
+    denoise = Denoiser(network, PLANE)  # type: ignore[arg-type]
+
+    def answer(noisy: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        if told:
+            pair = (torch.from_numpy(np.asarray(image)[None, None]).float() for image in (noisy, truth))
+            told.facts = facts_of(*normalised(*pair, PLANE))
+        with torch.no_grad():
+            return denoise(np.asarray(noisy, float)[None])[0].astype(float)
+
+    by_set: dict[str, list[float]] = defaultdict(list)
+    for field in fields():
+        by_set[field.set].append(left(field, answer(field.noisy, field.truth)).left)
+    cells = [f"{np.median(values):.3f}" for values in by_set.values()]
+    for images in truths.values():
+        for dose in DOSES:
+            found = []
+            for i, image in enumerate(images):
+                generator = torch.Generator().manual_seed(1000 * i + int(dose))
+                noisy, truth = (t[0, 0].numpy() for t in camera(image[None, None], generator, dose, WHITE))
+                found.append(si_psnr(truth.astype(float), answer(noisy, truth)))
+            cells.append(f"{np.mean(found):.2f}")
+    print("|", " | ".join([name, *cells]), "|", flush=True)
+
+
+def main() -> None:
+    """Train each idea and print its line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("network", type=Path, help="model folder or checkpoint to start from")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--ideas", nargs="+", default=IDEAS, choices=IDEAS)
+    options = parser.parse_args()
+    truths = structure(options.data)
+    measure("start", load_network(options.network), None, truths)
+    for idea in options.ideas:
+        measure(idea, *train(idea, options.data, options.network, options.steps), truths)
+
+
+if __name__ == "__main__":
+    main()

@@ -52,13 +52,20 @@ def test_a_structure_has_something_to_see(draw) -> None:  # type: ignore[no-unty
         assert image.max() > image.min()
 
 
-def test_a_dense_texture_is_coarser_than_blurred_noise() -> None:
-    """So that a network can tell them apart: the correlation of neighbours is that of a Gaussian of 1.3 px or more."""
-    for seed in range(20):
+def test_no_dense_texture_looks_like_noise_behind_a_filter() -> None:
+    """So that a network can tell them apart: it is coarser, or a labyrinth, which has nothing at low frequencies."""
+    frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None])
+    labyrinths = 0
+    for seed in range(30):
         image = mottle(np.random.default_rng(seed), SIDE)
         image = image - image.mean()
-        for moved in (np.roll(image, 1, 0), np.roll(image, 1, 1)):
-            assert (image * moved).mean() / image.var() > 0.75
+        coarser = all((image * np.roll(image, 1, axis)).mean() / image.var() > 0.75 for axis in (0, 1))
+        power = np.abs(np.fft.fft2(image)) ** 2
+        rings = [power[(frequency > f) & (frequency <= f + 0.02)].mean() for f in np.arange(0, 0.4, 0.02)]
+        labyrinth = rings[0] < 0.2 * max(rings)
+        labyrinths += labyrinth
+        assert coarser or labyrinth, seed
+    assert 4 < labyrinths < 16
 
 
 def test_a_run_draws_noise_on_them(tmp_path: Path) -> None:

@@ -127,13 +127,14 @@ def texture(random: Generator, side: int) -> Image:
 
 def mottle(random: Generator, side: int) -> Image:
     """A dense texture of one size all over, as of chromatin, cytoplasm or tissue; some drawn out, some labyrinths."""
-    size, angle = _log_uniform(random, 1.3, 6), random.uniform(0, np.pi)
-    longer = size * (_log_uniform(random, 1.5, 4) if random.random() < 0.3 else 1)
+    drawn_out, labyrinth = random.random() < 0.3, random.random() < 0.3
+    size = _log_uniform(random, 0.7 if labyrinth else 1.0 if drawn_out else 1.3, 6)  # noise is no such thing
+    longer, angle = size * (random.uniform(2.5, 4) if drawn_out else 1), random.uniform(0, np.pi)
     y, x = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
     along, across = y * np.sin(angle) + x * np.cos(angle), y * np.cos(angle) - x * np.sin(angle)
     spectrum = np.exp(-2 * np.pi**2 * ((longer * along) ** 2 + (size * across) ** 2))
-    if random.random() < 0.3:
-        spectrum *= 1 - np.exp(-2 * np.pi**2 * 2 * size**2 * (y**2 + x**2))
+    if labyrinth:
+        spectrum *= 1 - np.exp(-4 * np.pi**2 * size**2 * (y**2 + x**2))
     grain = np.fft.irfft2(np.fft.rfft2(random.normal(size=(side, side))) * spectrum, (side, side))
     grain *= _log_uniform(random, 0.05, 0.6) / grain.std()
     result: Image = np.exp(grain) if random.random() < 0.5 else (1 + grain).clip(min=0)

@@ -29,7 +29,7 @@ def spectral(noise: Tensor, random: Generator) -> Tensor:
     count, _, height, width = noise.shape
     power = random.uniform(*POWER, count)
     cut = _log_uniform(random, CUT_OFF, count)
-    unlike = np.where(random.random(count) < 0.3, _log_uniform(random, (0.5, 2.0), count), 1.0)
+    unlike = np.where(random.random(count) < 0.3, _log_uniform(random, (0.7, 1.4), count), 1.0)
     exponent, cut_y, cut_x = (_each(noise, values) for values in (power / 2, cut * unlike, cut / unlike))
     y = torch.fft.fftfreq(height, device=noise.device).view(-1, 1)
     x = torch.fft.rfftfreq(width, device=noise.device).view(1, -1)

@@ -109,3 +109,34 @@ def test_an_answer_of_another_size_is_left_as_it_is() -> None:
 def test_an_answer_without_a_residual_is_left_as_it_is() -> None:
     answer = grating(8, 10, 0.5, side=SIDE).astype(np.float32)
     assert with_lost_lines(answer, answer) is answer
+
+
+@pytest.mark.parametrize("period", [5, 6, 8])
+@pytest.mark.parametrize("degrees", [0, 1, 3, 90])
+def test_the_rest_of_a_grating_that_was_kept_is_given_back(period: float, degrees: float) -> None:
+    """A tenth of a weak one is a weak peak, and white noise beside it looks like offsets of rows."""
+    truth = grating(period, degrees, 0.25, side=256)
+    answer = (20 + 0.9 * (truth - 20)).astype(np.float32)
+    gained = with_lost_lines(answer, truth + white(4, truth.shape))
+    assert np.polyfit(truth.ravel(), gained.ravel(), 1)[0] == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_offsets_beside_a_straight_edge_are_not_given_back(axis: int) -> None:
+    """The answer has every frequency across it, and more of each than was lost."""
+    y, x = grid(256)
+    edge = 3000 / (1 + np.exp(-np.clip(((y, x)[axis] - 120) / 1.5, -50, 50)))
+    offsets = 0.5 * NOISE * np.random.default_rng(8).standard_normal(256)
+    lost = offsets[:, None] if axis == 0 else offsets[None]
+    answer = (100 + edge).astype(np.float32)
+    gained = with_lost_lines(answer, 100 + edge + lost + white(9, edge.shape)) - answer
+    assert gained.std() < 0.02 * NOISE
+
+
+def test_a_patch_of_a_grating_does_not_ring_over_the_plane() -> None:
+    y, x = grid(256)
+    patch = (y > 80) & (y < 120) & (x > 60) & (x < 200)
+    lost = 30 * NOISE * np.where(patch, np.cos(2 * np.pi * x / 6), 0)
+    gained = with_lost_lines(flat((256, 256)), 100 + lost + white(5, (256, 256))) - 100
+    assert np.polyfit(lost[patch], gained[patch], 1)[0] > 0.85
+    assert gained[150:].std() < 0.05 * NOISE

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import fft, ndimage
 
 FINE = 0.26  # cycles a pixel, beyond which an optic passes next to nothing: peaks there are a pattern of the camera
 BROAD = 0.1  # cycles a pixel, up to which offsets of rows are not told from the image
@@ -19,6 +19,8 @@ PEAK = 16.0  # times the noise beside it: of ten million numbers, noise reaches 
 STRIP = 0.011  # cycles a pixel along rows, up to which something is a pattern of rows, perhaps a little tilted
 BLOCK = 16  # frequencies of a side, in which the noise is measured
 SMALLEST = 4 * BLOCK  # pixels of a side
+NEAR, RINGING = 8.0, 0.1  # pixels; of the strength of the strongest that is given back
+BESIDE = 17  # frequencies around one, above whose median it stands out by `PEAK`
 
 
 def with_lost_lines(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray[np.float32]:
@@ -50,12 +52,31 @@ def with_lost_lines(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray
     peaks &= (y**2 + x**2 <= FINE**2) & (y + x > 0)
     for across, along in ((y, x), (x, y)):  # patterns of rows, and of columns
         strip = np.broadcast_to(along <= STRIP, power.shape)
-        if _offsets(power[strip], np.broadcast_to(across, power.shape)[strip]):
-            peaks[strip] = False
+        if peaks[strip].any() and _offsets(power[strip], np.broadcast_to(across, power.shape)[strip]):
+            peaks &= ~strip | _repeats(answer, power, axis=int(across is x))
     if not peaks.any():
         return answer
     lost: NDArray[np.float32] = fft.irfft2(np.where(peaks, spectrum, 0), plane.shape).astype(np.float32)
-    return answer + lost
+    return answer + _where_it_is(lost) * lost
+
+
+def _where_it_is(lost: NDArray[np.float32]) -> NDArray[np.float32]:
+    """0 where what few frequencies make is but the ringing of something stronger elsewhere, 1 where it is strong."""
+    around = ndimage.gaussian_filter(lost**2, NEAR)
+    result: NDArray[np.float32] = ((np.sqrt(around / around.max()) - RINGING) / RINGING).clip(0, 1)
+    return result
+
+
+def _repeats(answer: NDArray[np.float32], lost: NDArray[np.float32], axis: int) -> NDArray[np.bool_]:
+    """Which frequencies the answer shows more of than was lost, and of none beside: it has kept most of a grating.
+
+    Offsets of rows, and straight edges along an axis, have all frequencies across it.
+    """
+    spectrum = fft.rfft2(answer)
+    power = spectrum.real**2 + spectrum.imag**2
+    usual = ndimage.median_filter(power, (BESIDE, 1) if axis == 0 else (1, BESIDE), mode="nearest")
+    found: NDArray[np.bool_] = (power > lost) & (power > PEAK * usual)
+    return found
 
 
 def _floor(power: NDArray[np.float32]) -> NDArray[np.float32]:

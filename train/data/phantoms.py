@@ -128,7 +128,7 @@ def texture(random: Generator, side: int) -> Image:
 def mottle(random: Generator, side: int) -> Image:
     """A dense texture of one size all over, as of chromatin, cytoplasm or tissue; some drawn out, some labyrinths."""
     drawn_out, labyrinth = random.random() < 0.3, random.random() < 0.3
-    size = _log_uniform(random, 0.7 if labyrinth else 1.0 if drawn_out else 1.3, 6)  # noise is no such thing
+    size = _log_uniform(random, 1.1 if labyrinth else 1.0 if drawn_out else 1.3, 6)  # noise is no such thing
     longer, angle = size * (random.uniform(2.5, 4) if drawn_out else 1), random.uniform(0, np.pi)
     y, x = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
     along, across = y * np.sin(angle) + x * np.cos(angle), y * np.cos(angle) - x * np.sin(angle)
@@ -145,7 +145,14 @@ def granules(random: Generator, side: int) -> Image:
     """Points of one brightness or of many, so dense that they touch, such as packed vesicles and mitochondria."""
     image = np.zeros((side, side))
     count = int(_log_uniform(random, 500, 12000))
-    y, x = random.uniform(0, side, (2, count))
+    if random.random() < 0.5:  # in clusters, as around nuclei
+        centres = random.uniform(0, side, (2, random.integers(2, 30)))
+        count //= 2
+        y, x = centres[:, random.integers(0, centres.shape[1], count)] + random.normal(
+            0, _log_uniform(random, 3, 40), (2, count)
+        )
+    else:
+        y, x = random.uniform(0, side, (2, count))
     _add_points(image, y, x, random.gamma(_log_uniform(random, 1, 30), size=count))
     result: Image = gaussian_filter(image, _log_uniform(random, 0.3, 2.5))
     return result

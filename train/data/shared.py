@@ -40,8 +40,8 @@ def spectral(noise: Tensor, random: Generator) -> Tensor:
 
 
 def blurred(noise: Tensor, random: Generator) -> Tensor:
-    """A Gaussian of 0.35 to 1.3 pixels along one axis or both."""
-    width = _each(noise, _log_uniform(random, (0.35, 1.3), len(noise)))
+    """A Gaussian of 0.3 to 1.3 pixels along one axis or both."""
+    width = _each(noise, _log_uniform(random, (0.3, 1.3), len(noise)))
     if (way := random.random()) < 0.6:
         return correlate(noise, width, False, 5)
     kernel = torch.exp(-((torch.arange(-5, 6, device=noise.device) / width) ** 2) / 2)
@@ -63,8 +63,19 @@ def interpolated(noise: Tensor, random: Generator) -> Tensor:
     right, down = random.uniform(-1, 1, 2) / noise.shape[2:]  # by up to half a pixel
     theta = torch.tensor([[cos, -sin, right], [sin, cos, down]], dtype=torch.float32, device=noise.device)
     grid = functional.affine_grid(theta.expand(len(noise), 2, 3), list(noise.shape), align_corners=False)
-    mode = "bilinear" if random.random() < 0.7 else "bicubic"
+    mode = "bilinear" if random.random() < 0.5 else "bicubic"
     return functional.grid_sample(noise, grid, mode=mode, padding_mode="reflection", align_corners=False)
+
+
+def enlarged(noise: Tensor, random: Generator) -> Tensor:
+    """Enlarged by up to twice with a long kernel (Lanczos, spline, Fourier): nothing is left of high frequencies."""
+    height, width = noise.shape[2:]
+    cut, soft = (_each(noise, random.uniform(low, high, len(noise))) for low, high in ((0.25, 0.45), (0.01, 0.06)))
+    y = torch.fft.fftfreq(height, device=noise.device).abs().view(-1, 1)
+    x = torch.fft.rfftfreq(width, device=noise.device).view(1, -1)
+    passed = torch.sigmoid((cut - y) / soft) * torch.sigmoid((cut - x) / soft)
+    result: Tensor = torch.fft.irfft2(torch.fft.rfft2(noise) * passed, (height, width))
+    return result
 
 
 def demosaiced(noise: Tensor, random: Generator) -> Tensor:
@@ -113,8 +124,8 @@ def compressed(noise: Tensor, random: Generator) -> Tensor:
 Origin = Callable[[Tensor, Generator], Tensor]
 LEAST = 0.1  # of the spread of noise, that is enough to be made as large again
 ORIGINS: dict[Origin, float] = {  # and how often one is drawn
-    spectral: 0.4, blurred: 0.2, scanned: 0.07, interpolated: 0.1, demosaiced: 0.08, median: 0.07, mean: 0.04,
-    compressed: 0.04,
+    spectral: 0.35, blurred: 0.2, scanned: 0.06, interpolated: 0.1, enlarged: 0.08, demosaiced: 0.08, median: 0.06,
+    mean: 0.04, compressed: 0.03,
 }  # fmt: skip
 
 

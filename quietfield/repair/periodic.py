@@ -16,6 +16,7 @@ FINE = 0.26  # cycles a pixel, beyond which an optic passes next to nothing: pea
 BROAD = 0.1  # cycles a pixel, up to which offsets of rows are not told from the image
 FINE_SHARE = 0.4  # of the power above BROAD, which is fine where rows differ by offsets; of white ones 0.6
 PEAK = 16.0  # times the noise beside it: of ten million numbers, noise reaches so far in one
+FOOT = 4.0  # times the noise, of what lies within two frequencies of a peak and belongs to it
 STRIP = 0.011  # cycles a pixel along rows, up to which something is a pattern of rows, perhaps a little tilted
 BLOCK = 16  # frequencies of a side, in which the noise is measured
 SMALLEST = 4 * BLOCK  # pixels of a side
@@ -48,7 +49,10 @@ def with_lost_lines(answer: NDArray[np.float32], plane: NDArray[Any]) -> NDArray
     spectrum = fft.rfft2(residual)
     power = spectrum.real**2 + spectrum.imag**2
     y, x = np.abs(fft.fftfreq(plane.shape[0]))[:, None], fft.rfftfreq(plane.shape[1])[None]
-    peaks = power > PEAK * _floor(power)
+    floor = _floor(power)
+    peaks = power > PEAK * floor
+    if peaks.any():  # one that lies between two frequencies has feet
+        peaks = ndimage.binary_dilation(peaks, iterations=2) & (power > FOOT * floor)
     peaks &= (y**2 + x**2 <= FINE**2) & (y + x > 0)
     for across, along in ((y, x), (x, y)):  # patterns of rows, and of columns
         strip = np.broadcast_to(along <= STRIP, power.shape)

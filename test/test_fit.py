@@ -392,6 +392,29 @@ def test_an_interrupt_leaves_a_checkpoint_to_go_on_from(
     assert max(float((whole[k] - halves[k]).abs().max()) for k in whole) <= 1e-6
 
 
+def test_a_background_job_that_ignores_ctrl_c_leaves_a_checkpoint_when_it_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Restoration.on_train_batch_start
+
+    def end(self: Restoration, batch: Any, batch_idx: int) -> None:
+        begin(self, batch, batch_idx)
+        signal.raise_signal(signal.SIGINT)
+        if batch.index == 12:
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(Restoration, "on_train_batch_start", end)
+        with pytest.raises(KeyboardInterrupt) as found:
+            fit(TINY, images(), tmp_path)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert found.value.args == (signal.SIGTERM,)
+    assert load_checkpoint(tmp_path / "checkpoint.ckpt")["run"]["step"] == 13
+
+
 def test_a_gpu_that_is_absent_is_named() -> None:
     if torch.cuda.is_available():
         pytest.skip("a GPU is here")

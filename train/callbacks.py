@@ -75,19 +75,22 @@ class EndOfRun(Callback):
     def on_interrupt(self) -> Iterator[None]:
         """Have Ctrl-C and SIGTERM end the run as the clock would; the second stops at once."""
         before, process = signal.getsignal(signal.SIGINT), os.getpid()
-        ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+        # A script's background jobs ignore Ctrl-C, and are ended by SIGTERM like all others.
+        usual = before in (signal.default_int_handler, signal.SIG_IGN)
+        ours = usual and threading.current_thread() is threading.main_thread()
 
         def stop(number: int, frame: FrameType | None) -> None:
             if os.getpid() != process:  # a process that draws crops ahead: it is ended with the run
                 return
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, before)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self.interrupted = number
             log.info("interrupted: validates and saves after this step; once more stops at once, without")
 
         if ours:
             self._stop = stop
-            signal.signal(signal.SIGINT, stop)
+            if before is not signal.SIG_IGN:
+                signal.signal(signal.SIGINT, stop)
         try:
             yield
         finally:

@@ -218,8 +218,8 @@ def classes(bench: Bench) -> Iterator[Found]:
     """Ten classes of pixels by the brightness of the ground truth, at the pixel and in its surroundings.
 
     A class of this image has 8,800 photons or more from half a photon a pixel on: its own mean is known to about 1 %.
-    With fewer nobody can tell whether an answer is 2 % off. At few photons no answer can be as sharp as the ground
-    truth, and classes of single pixels differ for that alone.
+    With fewer nobody can tell whether an answer is 2 % off. At few photons no answer is as sharp as its ground truth,
+    and classes of single pixels differ for that alone.
     """
     light = cells(201, 512)
     for mean in (0.5, 1, 3, 10, 100):

@@ -154,7 +154,7 @@ def granules(random: Generator, side: int) -> Image:
     else:
         y, x = random.uniform(0, side, (2, count))
     _add_points(image, y, x, random.gamma(_log_uniform(random, 1, 30), size=count))
-    result: Image = gaussian_filter(image, _log_uniform(random, 0.3, 2.5))
+    result: Image = gaussian_filter(image, _log_uniform(random, 0.9, 2.5))  # finer ones are like blurred noise
     return result
 
 

@@ -124,7 +124,7 @@ def compressed(noise: Tensor, random: Generator) -> Tensor:
 Origin = Callable[[Tensor, Generator], Tensor]
 LEAST = 0.1  # of the spread of noise, that is enough to be made as large again
 ORIGINS: dict[Origin, float] = {  # and how often one is drawn
-    spectral: 0.35, blurred: 0.2, scanned: 0.06, interpolated: 0.1, enlarged: 0.08, demosaiced: 0.08, median: 0.06,
+    spectral: 0.3, blurred: 0.25, scanned: 0.06, interpolated: 0.1, enlarged: 0.08, demosaiced: 0.08, median: 0.06,
     mean: 0.04, compressed: 0.03,
 }  # fmt: skip
 

@@ -40,8 +40,9 @@ def spectral(noise: Tensor, random: Generator) -> Tensor:
 
 
 def blurred(noise: Tensor, random: Generator) -> Tensor:
-    """A Gaussian of 0.3 to 1.3 pixels along one axis or both."""
-    width = _each(noise, _log_uniform(random, (0.3, 1.3), len(noise)))
+    """A Gaussian of 0.3 to 1.3 pixels along one axis or both, often at most 0.5, as a shift by part of a pixel does."""
+    wide, slight = (_log_uniform(random, (0.3, most), len(noise)) for most in (1.3, 0.5))
+    width = _each(noise, np.where(random.random(len(noise)) < 0.4, slight, wide))
     if (way := random.random()) < 0.6:
         return correlate(noise, width, False, 5)
     kernel = torch.exp(-((torch.arange(-5, 6, device=noise.device) / width) ** 2) / 2)

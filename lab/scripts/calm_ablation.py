@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -24,6 +27,7 @@ from train.data.clean import freed, split_clean
 from train.data.synthetic import Cameras, camera
 from train.measure.metrics import si_psnr
 
+Array = NDArray[Any]
 DOSES = (5.0, 40.0, 320.0)
 WHITE = Cameras(read_noise=1.0, correlated=0.0, rows=0.0)
 
@@ -38,26 +42,31 @@ def structure(data: Path) -> dict[str, list[torch.Tensor]]:
     }
 
 
+def row(name: str, answer: Callable[[Array, Array], Array], truths: dict[str, list[torch.Tensor]]) -> str:
+    """The line of a network, by its answer to a noisy image; the ground truth is for one that is told of it."""
+    by_set: dict[str, list[float]] = defaultdict(list)
+    for field in fields():
+        found = np.asarray(answer(field.noisy, field.truth), np.float64)
+        by_set[field.set].append(left(field, found).left)
+    cells = [f"{np.median(values):.3f}" for values in by_set.values()]
+    for images in truths.values():
+        for dose in DOSES:
+            quality = []
+            for i, image in enumerate(images):
+                generator = torch.Generator().manual_seed(1000 * i + int(dose))
+                noisy, truth = (t[0, 0].double().numpy() for t in camera(image[None, None], generator, dose, WHITE))
+                quality.append(si_psnr(truth, answer(noisy, truth)))
+            cells.append(f"{np.mean(quality):.2f}")
+    return f"| {' | '.join([name, *cells])} |"
+
+
 def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    data, smooth = Path(sys.argv[1]), list(fields())
-    truths = structure(data)
+    truths = structure(Path(sys.argv[1]))
     for path in sys.argv[2:]:
         denoise = Denoiser(load_network(Path(path)), Normalisation("plane"))
-        by_set: dict[str, list[float]] = defaultdict(list)
-        for field in smooth:
-            by_set[field.set].append(left(field, np.asarray(denoise(field.noisy[None])[0], np.float64)).left)
-        cells = [f"{np.median(values):.3f}" for values in by_set.values()]
-        for images in truths.values():
-            for dose in DOSES:
-                found = []
-                for i, image in enumerate(images):
-                    generator = torch.Generator().manual_seed(1000 * i + int(dose))
-                    noisy, truth = camera(image[None, None], generator, dose, WHITE)
-                    found.append(si_psnr(truth[0, 0].double().numpy(), denoise(noisy[0].double().numpy())[0]))
-                cells.append(f"{np.mean(found):.2f}")
-        print("|", " | ".join([Path(path).parent.name or path, *cells]), "|", flush=True)
+        print(row(Path(path).parent.name or path, lambda noisy, _: denoise(noisy[None])[0], truths), flush=True)  # noqa: B023
 
 
 if __name__ == "__main__":

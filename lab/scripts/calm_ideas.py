@@ -15,7 +15,6 @@ import dataclasses
 import math
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,20 +25,17 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from calm_ablation import DOSES, WHITE, structure
+from calm_ablation import row, structure
 
-from compare.calm import fields, left
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
 from quietfield.noise.camera import correlate
 from train.checkpoint import load_network
 from train.data.sources import find_images
 from train.data.stream import expose, loader
-from train.data.synthetic import camera
 from train.learn.objectives import LEAST_NOISE, balanced
 from train.learn.optimiser import Muon
 from train.learn.units import decentred, normalised, telling
-from train.measure.metrics import si_psnr
 from train.recipes import RECIPES
 
 PLANE = Normalisation("plane")
@@ -140,19 +136,7 @@ def measure(name: str, network: nn.Module, told: Told | None, truths: dict[str, 
         with torch.no_grad():
             return denoise(np.asarray(noisy, float)[None])[0].astype(float)
 
-    by_set: dict[str, list[float]] = defaultdict(list)
-    for field in fields():
-        by_set[field.set].append(left(field, answer(field.noisy, field.truth)).left)
-    cells = [f"{np.median(values):.3f}" for values in by_set.values()]
-    for images in truths.values():
-        for dose in DOSES:
-            found = []
-            for i, image in enumerate(images):
-                generator = torch.Generator().manual_seed(1000 * i + int(dose))
-                noisy, truth = (t[0, 0].numpy() for t in camera(image[None, None], generator, dose, WHITE))
-                found.append(si_psnr(truth.astype(float), answer(noisy, truth)))
-            cells.append(f"{np.mean(found):.2f}")
-    print("|", " | ".join([name, *cells]), "|", flush=True)
+    print(row(name, answer, truths), flush=True)
 
 
 def main() -> None:

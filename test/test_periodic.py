@@ -133,6 +133,15 @@ def test_offsets_beside_a_straight_edge_are_not_given_back(axis: int) -> None:
     assert gained.std() < 0.02 * NOISE
 
 
+def test_what_an_answer_invented_is_not_given_back() -> None:
+    """A network's grid is in the answer, and as strong in the residual."""
+    y, _ = grid(256)
+    answer = (100 + 0.8 * np.cos(2 * np.pi * y / 16)).astype(np.float32) * np.ones((1, 256), np.float32)
+    for seed in range(10):
+        gained = with_lost_lines(answer, 100 + white(seed, answer.shape)) - answer
+        assert gained.std() < 0.02 * NOISE
+
+
 def test_a_patch_of_a_grating_does_not_ring_over_the_plane() -> None:
     y, x = grid(256)
     patch = (y > 80) & (y < 120) & (x > 60) & (x < 200)

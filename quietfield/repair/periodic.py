@@ -21,6 +21,7 @@ STRIP = 0.011  # cycles a pixel along rows, up to which something is a pattern o
 BLOCK = 16  # frequencies of a side, in which the noise is measured
 SMALLEST = 4 * BLOCK  # pixels of a side
 NEAR, RINGING = 8.0, 0.1  # pixels; of the strength of the strongest that is given back
+MOST = 4.0  # times the power that is lost has a frequency of which the answer kept most
 BESIDE = 17  # frequencies around one, above three quarters of which it stands out by `PEAK`
 
 
@@ -72,14 +73,15 @@ def _where_it_is(lost: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _repeats(answer: NDArray[np.float32], lost: NDArray[np.float32], axis: int) -> NDArray[np.bool_]:
-    """Which frequencies the answer shows more of than was lost, and of none beside: it has kept most of a grating.
+    """Which frequencies the answer shows far more of than was lost, and of none beside: it has kept most of a grating.
 
-    Offsets of rows, and straight edges along an axis, have all frequencies across it.
+    Offsets of rows, and straight edges along an axis, have all frequencies across it. What the answer invented is in
+    the residual as strong.
     """
     spectrum = fft.rfft2(answer)
     power = spectrum.real**2 + spectrum.imag**2
     usual = ndimage.percentile_filter(power, 75, (BESIDE, 1) if axis == 0 else (1, BESIDE), mode="nearest")
-    found: NDArray[np.bool_] = (power > lost) & (power > PEAK * usual)
+    found: NDArray[np.bool_] = (power > MOST * lost) & (power > PEAK * usual)
     return found
 
 

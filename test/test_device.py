@@ -23,7 +23,7 @@ from train.config import Config
 from train.data.shared import ORIGINS, Origin
 from train.data.stream import Crops, expose
 from train.learn.losses import LOSSES, build_loss
-from train.learn.objectives import Batch, balanced, build_objective
+from train.learn.objectives import Batch, balanced, build_objective, calm_loss
 from train.learn.units import decentred, normalised
 
 EVERYTHING = {"flips": True, "turns": True, "elastic": 5.0, "gain": 0.2, "offset": 0.3, "synthetic": 0.5}
@@ -99,6 +99,7 @@ def test_crops_are_normalised_on_the_device(kind: str) -> None:
     x, target = normalised(X, X, Normalisation(kind, 1.0, 2.0) if kind == "dataset" else Normalisation(kind))
     assert {t.device.type for t in balanced(x, x, target, 0.4)} == {"meta"}
     assert {t.device.type for t in balanced(x, x, target, 0.4, 9)} == {"meta"}
+    assert calm_loss(x, x, target).device.type == "meta"
     assert {t.device.type for t in decentred(x, target, 0.4, generator())} == {"meta"}
 
 

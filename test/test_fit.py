@@ -432,6 +432,7 @@ def test_a_gpu_that_is_absent_is_named() -> None:
         ({"scale": 2}, r"expected a ground truth 2 times as large as the frame, found \(96, 96\)"),
         ({"redraw": 0.5, "scale": 2}, "redraw: expected a ground truth with the frame's pixels"),
         ({"balance": 0.5, "scale": 2}, "balance: expected a ground truth with the frame's pixels"),
+        ({"calm": 1.0, "scale": 2}, "calm: expected a ground truth with the frame's pixels"),
         ({"crop": 200}, "002_0|001_0.*200"),
     ],
 )

@@ -13,7 +13,7 @@ from train.data.clean import Clean, freed
 from train.data.light import lit, smooth_light
 from train.data.shared import ORIGINS, Origin, compressed, demosaiced, scanned, shared_noise, spectral
 from train.data.synthetic import Cameras, degrade
-from train.learn.objectives import LEAST_NOISE, balanced
+from train.learn.objectives import LEAST_NOISE, balanced, calm_loss
 from train.learn.units import FURTHEST, decentred, telling
 from train.measure.calm import fine
 
@@ -174,6 +174,25 @@ def test_errors_count_in_units_of_the_noise_around_them() -> None:
     assert float(still[0, 0, :, 50:].mean()) == pytest.approx(0.3 / (LEAST_NOISE * noise), rel=0.01), (
         "not without bound"
     )
+
+
+def test_what_is_invented_counts_where_the_ground_truth_is_calm() -> None:
+    column = torch.arange(128).float()
+    lines = torch.sin(2 * torch.pi * column / 5).expand(1, 1, 128, 128)  # in the middle of 2 to 8 pixels
+    slow = torch.sin(2 * torch.pi * column / 64).expand(1, 1, 128, 128)
+    left = (column < 64).float()
+    noise = 0.5 * torch.randn(lines.shape, generator=generator())
+
+    def loss(y: torch.Tensor, target: torch.Tensor) -> float:
+        return float(calm_loss(y, target + noise, target))
+
+    assert loss(slow, slow) == 0
+    made = loss(slow + 0.1 * lines, slow)
+    assert made == pytest.approx(0.1**2 / 2 / 0.5, rel=0.5), "about its power, in the noise"
+    assert loss(slow + 0.2 * lines, slow) == pytest.approx(4 * made, rel=1e-3)
+    assert loss(1.1 * slow, slow) < 0.1 * made, "slow errors are not invented"
+    assert loss(1.1 * lines, lines) == 0, "structure is there"
+    assert loss(left * lines + 0.1 * lines, left * lines) == pytest.approx(made / 2, rel=0.3)
 
 
 def test_the_configuration_asks_for_all_of_it() -> None:

@@ -185,6 +185,13 @@ class Config:
         "Side in pixels of the regions whose noise --balance divides by; 0 takes that of the whole crop.",
         bounds=(0, 1024),
     )
+    calm: float = option(
+        0.0,
+        OBJECTIVE,
+        "Weight of a further loss: structure of 2 to 8 pixels where the ground truth has none; 4 is about as much as "
+        "the first.",
+        bounds=(0, 1000),
+    )
     spots: float = option(
         0.02,
         OBJECTIVE,
@@ -265,7 +272,7 @@ class Config:
                 raise ValueError(f"{name}: expected two positive numbers, least and most, found {found}")
         for field in dataclasses.fields(self):
             option_of(field).check(field.name, getattr(self, field.name))
-        given = [n for n in ("redraw", "synthetic", "balance", "elastic", "gain", "offset") if getattr(self, n)]
+        given = [n for n in ("redraw", "synthetic", "balance", "calm", "elastic", "gain", "offset") if getattr(self, n)]
         if not self.supervised and (given or self.scale > 1):
             raise ValueError(
                 f"learn {self.learn}: expected what goes without a ground truth and leaves the noise as it is, found "

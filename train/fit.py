@@ -294,8 +294,9 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         )
     if config.redraw and config.scale > 1:
         raise ValueError("redraw: expected a ground truth with the frame's pixels, found scale 2: give --redraw 0")
-    if config.balance and config.scale > 1:
-        raise ValueError("balance: expected a ground truth with the frame's pixels, found scale 2: give --balance 0")
+    for name in ("balance", "calm"):
+        if getattr(config, name) and config.scale > 1:
+            raise ValueError(f"{name}: expected a ground truth with the frame's pixels, found scale 2: give --{name} 0")
     for pair in images.validation if config.supervised else ():
         if np.ptp(pair.ground_truth) == 0:
             raise ValueError(

@@ -29,17 +29,15 @@ from calm_ablation import row, structure
 
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
-from quietfield.noise.camera import correlate
 from train.checkpoint import load_network
 from train.data.sources import find_images
 from train.data.stream import expose, loader
-from train.learn.objectives import LEAST_NOISE, balanced
+from train.learn.objectives import balanced, calm_loss
 from train.learn.optimiser import Muon
 from train.learn.units import decentred, normalised, telling
 from train.recipes import RECIPES
 
 PLANE = Normalisation("plane")
-CALM, AROUND = 0.1, 17  # of the noise, that the ground truth's band has at most; in so many pixels
 WEIGHT = 4.0  # of the band
 IDEAS = ("as is", "band", "told")
 
@@ -75,19 +73,6 @@ def facts_of(x: Tensor, target: Tensor) -> Tensor:
     return torch.stack([power.log10() / 2, y, z], dim=1)
 
 
-def band(image: Tensor) -> Tensor:
-    """What is about 2 to 8 pixels large."""
-    width = image.new_ones(len(image), 1, 1, 1)
-    return correlate(image, 0.5 * width, False, 3) - correlate(image, 2.5 * width, False, 8)
-
-
-def band_loss(y: Tensor, x: Tensor, target: Tensor) -> Tensor:
-    """Power of the error's band, in units of the noise, where the ground truth has next to none."""
-    noise = (x - target).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_NOISE)
-    there = functional.avg_pool2d(band(target).square(), AROUND, 1, AROUND // 2, count_include_pad=False).sqrt()
-    return (band(y - target).square() / noise * (there < CALM * noise)).mean()
-
-
 def train(idea: str, data: Path, start: Path, steps: int) -> tuple[nn.Module, Told | None]:
     """The network after so many steps, averaged as training does it."""
     config = dataclasses.replace(RECIPES["further"][1], batch=32, phantoms=60)
@@ -109,7 +94,7 @@ def train(idea: str, data: Path, start: Path, steps: int) -> tuple[nn.Module, To
             y = network(x.contiguous(memory_format=torch.channels_last)).float()
         loss = functional.mse_loss(*balanced(y, x, target, config.balance, config.regions))
         if idea == "band":
-            loss = loss + WEIGHT * band_loss(y, x, target)
+            loss = loss + WEIGHT * calm_loss(y, x, target)
         rate = config.lr * min((step + 1) / 20, 0.5 + 0.5 * math.cos(math.pi * step / steps))
         for group in optimiser.param_groups:
             group["lr"] = rate

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from quietfield.noise.blindspots import BlindSpots
+from quietfield.noise.camera import correlate
 from quietfield.noise.model import skewed_noise, smoothed
 
 from ..config import Config
@@ -19,6 +20,8 @@ from .selfsupervised import Network, neighbour_loss, noise2void_loss, recorrupte
 from .units import white_variance
 
 LEAST_NOISE = 0.03  # of a crop, in its standard deviations, as `balance` sees it
+FINEST, COARSEST = 0.5, 2.5  # widths in pixels of the Gaussians whose difference shows structure of 2 to 8 pixels
+NOTHING, AROUND = 0.1, 17  # of the noise, that such structure has at most where it is calm; over so many pixels
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,13 @@ class Supervised:
 
     def __init__(self, config: Config) -> None:
         self.difference, self.balance = build_loss(config.loss, config.mix), config.balance
-        self.regions = config.regions
+        self.regions, self.calm = config.regions, config.calm
 
     def __call__(self, network: Network, batch: Batch, generator: torch.Generator) -> Tensor:
-        y, target = network(batch.x), batch.target
-        if self.balance > 0:
-            y, target = balanced(y, batch.x, target, self.balance, self.regions)
-        return self.difference(y, target)
+        x, y, target = batch.x, network(batch.x), batch.target
+        compared = balanced(y, x, target, self.balance, self.regions) if self.balance > 0 else (y, target)
+        loss = self.difference(*compared)
+        return loss + self.calm * calm_loss(y, x, target) if self.calm > 0 else loss
 
 
 class Noise2Noise:
@@ -131,6 +134,21 @@ def balanced(y: Tensor, x: Tensor, target: Tensor, power: float, regions: int = 
         around = functional.avg_pool2d(square, regions | 1, 1, regions // 2, count_include_pad=False).sqrt()
         noise = torch.maximum(around, LEAST_NOISE * noise)
     return y / noise**power, target / noise**power
+
+
+def calm_loss(y: Tensor, x: Tensor, target: Tensor) -> Tensor:
+    """Power of structure of 2 to 8 pixels that an answer, (N, 1, Y, X), has where the ground truth has none.
+
+    It is divided by the noise of each crop, the root mean square of `x - target`.
+    """
+    noise = (x - target).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_NOISE)
+    there = functional.avg_pool2d(_band(target).square(), AROUND, 1, AROUND // 2, count_include_pad=False).sqrt()
+    return ((there < NOTHING * noise) * _band(y - target).square() / noise).mean()
+
+
+def _band(image: Tensor) -> Tensor:
+    fine, coarse = (correlate(image.float(), width, keep_variance=False) for width in (FINEST, COARSEST))
+    return fine - coarse
 
 
 def noise_like(noisy: Tensor, camera: Tensor, generator: torch.Generator) -> Tensor:

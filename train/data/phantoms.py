@@ -153,8 +153,10 @@ def granules(random: Generator, side: int) -> Image:
         )
     else:
         y, x = random.uniform(0, side, (2, count))
-    _add_points(image, y, x, random.gamma(_log_uniform(random, 1, 30), size=count))
-    result: Image = gaussian_filter(image, _log_uniform(random, 0.9, 2.5))  # finer ones are like blurred noise
+    # Fine ones are unlike each other: of one brightness they would be like blurred noise.
+    unlike, width = ((0.3, 1.5), (0.3, 0.9)) if random.random() < 0.5 else ((1, 30), (0.9, 2.5))
+    _add_points(image, y, x, random.gamma(_log_uniform(random, *unlike), size=count))
+    result: Image = gaussian_filter(image, _log_uniform(random, *width))
     return result
 
 

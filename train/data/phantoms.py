@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from .clean import Clean
 
 SIDE, PLANES = 256, 8  # of a phantom, which stands for one file
-PSF = (0.4, 2.5)  # standard deviation of the point spread function, pixels: from undersampled to empty magnification
+PSF = (0.3, 2.5)  # standard deviation of the point spread function, pixels: from undersampled to empty magnification
 LAYERS = 3  # at most so many structures in one plane
 FAINTEST = 0.03  # of them, beside the brightest
 

@@ -41,8 +41,11 @@ def phantom(random: Generator, side: int = SIDE) -> Image:
     image = np.zeros((side, side))
     for structure in random.choice(len(STRUCTURES), random.integers(1, LAYERS + 1), replace=False):
         layer = STRUCTURES[structure](random, side)
-        if random.random() < 0.3:  # lit unevenly, or present in a part alone
+        if (where := random.random()) < 0.3:  # lit unevenly, or present in a part alone
             layer = layer * np.exp(random.uniform(0.3, 1.5) * clouds(random, side, 3.0))
+        elif where < 0.5:  # inside of cells, or of nuclei
+            inside = cells(random, side)
+            layer = layer * (inside / inside.max() + 0.01)
         image += _log_uniform(random, FAINTEST, 1) * layer / layer.max()
     image = gaussian_filter(image, _log_uniform(random, *PSF))
     if random.random() < 0.5:  # light from out of focus
@@ -144,19 +147,26 @@ def mottle(random: Generator, side: int) -> Image:
 def granules(random: Generator, side: int) -> Image:
     """Points of one brightness or of many, so dense that they touch, such as packed vesicles and mitochondria."""
     image = np.zeros((side, side))
-    count = int(_log_uniform(random, 500, 12000))
-    if random.random() < 0.5:  # in clusters, as around nuclei
-        centres = random.uniform(0, side, (2, random.integers(2, 30)))
-        count //= 2
-        y, x = centres[:, random.integers(0, centres.shape[1], count)] + random.normal(
-            0, _log_uniform(random, 3, 40), (2, count)
-        )
-    else:
-        y, x = random.uniform(0, side, (2, count))
+    y, x = _scattered(random, side, int(_log_uniform(random, 500, 12000)))
     # Fine ones are unlike each other: of one brightness they would be like blurred noise.
     unlike, width = ((0.3, 1.5), (0.3, 0.9)) if random.random() < 0.5 else ((1, 30), (0.9, 2.5))
-    _add_points(image, y, x, random.gamma(_log_uniform(random, *unlike), size=count))
+    _add_points(image, y, x, random.gamma(_log_uniform(random, *unlike), size=len(y)))
     result: Image = gaussian_filter(image, _log_uniform(random, *width))
+    return result
+
+
+def rods(random: Generator, side: int) -> Image:
+    """Short strokes of one width, loose or packed, such as bacteria, cristae and microvilli; some at right angles."""
+    image = np.zeros((side, side))
+    y, x = _scattered(random, side, int(_log_uniform(random, 20, 3000)))
+    length = _log_uniform(random, 3, 20)
+    angle = random.choice(4, len(y)) * np.pi / 2 if random.random() < 0.3 else random.uniform(0, np.pi, len(y))
+    along = np.linspace(-0.5, 0.5, math.ceil(2 * length))[:, None] * length
+    weight = np.broadcast_to(random.uniform(random.uniform(0.1, 1), 1, len(y)), (len(along), len(y)))
+    _add_points(image, *(part.ravel() for part in (y + along * np.sin(angle), x + along * np.cos(angle), weight)))
+    result: Image = gaussian_filter(image, _log_uniform(random, 0.3, 1.5))
+    if random.random() < 0.5:  # as bright where they cross
+        result = np.minimum(result, random.uniform(0.2, 0.7) * result.max())
     return result
 
 
@@ -190,7 +200,7 @@ def lines(random: Generator, side: int) -> Image:
 
 
 STRUCTURES: tuple[Callable[[Generator, int], Image], ...] = (
-    leaves, cells, filaments, points, membranes, texture, gratings, lines, mottle, granules,
+    leaves, cells, filaments, points, membranes, texture, gratings, lines, mottle, granules, rods,
 )  # fmt: skip
 
 
@@ -211,6 +221,17 @@ def _ellipse(random: Generator, yy: NDArray[np.int64], xx: NDArray[np.int64], ra
     across = (yy - y) * np.cos(angle) - (xx - x) * np.sin(angle)
     result: Image = np.hypot(along / radius, across / (squash * radius))
     return result
+
+
+def _scattered(random: Generator, side: int, count: int) -> tuple[Image, Image]:
+    """Y and X of so many places: all over, or half as many in clusters, as around nuclei."""
+    if random.random() < 0.5:
+        y, x = random.uniform(0, side, (2, count))
+        return y, x
+    centres, wide = random.uniform(0, side, (2, random.integers(2, 30))), _log_uniform(random, 3, 40)
+    count = max(1, count // 2)
+    y, x = centres[:, random.integers(0, centres.shape[1], count)] + random.normal(0, wide, (2, count))
+    return y, x
 
 
 def _add_points(image: Image, y: Image, x: Image, weight: Image) -> None:

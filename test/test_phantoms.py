@@ -30,7 +30,8 @@ def test_a_phantom_is_an_image_of_light(seed: int) -> None:
     assert image.shape == (SIDE, SIDE)
     assert np.isfinite(image).all()
     assert image.min() >= 0
-    assert np.percentile(image, 99.9) == pytest.approx(1, abs=0.01)
+    brightest = np.percentile(image, 99.9)
+    assert brightest == pytest.approx(1, abs=0.01) or brightest > 2, "debris is brighter still"
     spectrum = np.abs(np.fft.fft2(image - image.mean())) ** 2
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None])
     assert spectrum[frequency > 0.45].mean() < 0.02 * spectrum.mean(), "blurred by a lens: white noise would have 1"

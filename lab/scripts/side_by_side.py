@@ -89,7 +89,8 @@ def structures() -> dict[str, Array]:
         found[f"lattice of {period} px, {sigma} px"] = blurred(lattice, sigma)
     words = np.zeros((SIDE, SIDE))
     for row in range(4, SIDE - 16, 11):
-        words += text(SIDE, "SCALE", (row, 6 + row % 17), 1)
+        for column in range(4, SIDE - 48, 36):
+            words += text(SIDE, "SCALE", (row, column + row % 7), 1)
     found |= {"words": words, "soft words": blurred(words, 0.8)}
     for slope in (1.0, 1.5, 2.0):
         found[f"clouds, slope {slope}"] = np.exp(0.6 * phantoms.clouds(np.random.default_rng(11), SIDE, slope))

@@ -141,11 +141,19 @@ def test_crops_that_show_nothing_of_their_ground_truth_weigh_nothing() -> None:
         assert not found[1].any()
 
 
-def test_single_counts_that_a_median_filter_takes_away_stay() -> None:
-    counts = torch.poisson(torch.full((300, 1, 32, 32), 0.01), generator=generator(3)) - 0.01
-    found = shared_noise(counts, 1.0, np.random.default_rng(0))
+def test_what_a_median_filter_takes_away_stays() -> None:
+    spikes = torch.rand(300, 1, 32, 32, generator=generator(3))
+    noise = (spikes < 0.005).float() - (spikes > 0.995).float()
+    found = shared_noise(noise, 1.0, np.random.default_rng(0))
     assert float(found.abs().max()) < 50
-    assert torch.allclose(found.std(dim=(2, 3)), counts.std(dim=(2, 3)), rtol=0.01)
+    assert torch.allclose(found.std(dim=(2, 3)), noise.std(dim=(2, 3)), rtol=0.01)
+
+
+def test_single_counts_are_not_made_points_of_light() -> None:
+    counts = torch.poisson(torch.full((60, 1, 32, 32), 0.1), generator=generator(3)) - 0.1
+    assert torch.equal(shared_noise(counts, 1.0, np.random.default_rng(0)), counts)
+    many = torch.poisson(torch.full((60, 1, 32, 32), 10.0), generator=generator(3)) - 10
+    assert (shared_noise(many, 1.0, np.random.default_rng(0)) != many).flatten(1).any(dim=1).all()
 
 
 def test_crops_lie_off_the_centre_by_so_many_times_their_noise() -> None:

@@ -149,7 +149,7 @@ def granules(random: Generator, side: int) -> Image:
     image = np.zeros((side, side))
     y, x = _scattered(random, side, int(_log_uniform(random, 500, 12000)))
     # Fine ones are unlike each other: of one brightness they would be like blurred noise.
-    unlike, width = ((0.3, 1.5), (0.3, 0.9)) if random.random() < 0.5 else ((1, 30), (0.9, 2.5))
+    unlike, width = ((0.3, 1.5), (0.4, 0.9)) if random.random() < 0.5 else ((1, 30), (0.9, 2.5))
     _add_points(image, y, x, random.gamma(_log_uniform(random, *unlike), size=len(y)))
     result: Image = gaussian_filter(image, _log_uniform(random, *width))
     return result

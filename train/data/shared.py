@@ -124,6 +124,7 @@ def compressed(noise: Tensor, random: Generator) -> Tensor:
 
 Origin = Callable[[Tensor, Generator], Tensor]
 LEAST = 0.1  # of the spread of noise, that is enough to be made as large again
+SKEWED = 1.0  # noise that is more skewed consists of single counts: blurred, they would look like points of light
 ORIGINS: dict[Origin, float] = {  # and how often one is drawn
     spectral: 0.3, blurred: 0.25, scanned: 0.06, interpolated: 0.1, enlarged: 0.08, demosaiced: 0.08, median: 0.06,
     mean: 0.04, compressed: 0.03,
@@ -133,7 +134,7 @@ ORIGINS: dict[Origin, float] = {  # and how often one is drawn
 def shared_noise(noise: Tensor, share: float, random: Generator) -> Tensor:
     """A share of the crops' noise as one of the `ORIGINS` makes it, each of the spread that it had.
 
-    What an origin leaves less than `LEAST` of stays as it is.
+    What an origin leaves less than `LEAST` of stays as it is, and so does what is more `SKEWED`.
 
     Parameters
     ----------
@@ -160,8 +161,10 @@ def shared_noise(noise: Tensor, share: float, random: Generator) -> Tensor:
             before = noise[where]
             after = origin(before, random)
             spread, left = (part.std(dim=(2, 3), keepdim=True) for part in (before, after))
-            # A median filter leaves nothing of single counts, which cannot be given a spread any more.
-            result[where] = torch.where(left > LEAST * spread, after * (spread / left), before)
+            third = (before - before.mean(dim=(2, 3), keepdim=True)).pow(3).mean(dim=(2, 3), keepdim=True)
+            # A median filter leaves nothing of dark noise, which cannot be given a spread any more.
+            possible = (left > LEAST * spread) & (third <= SKEWED * spread.pow(3))
+            result[where] = torch.where(possible, after * (spread / left), before)
     return result
 
 

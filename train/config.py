@@ -115,7 +115,7 @@ class Config:
         "blur",
         NOISE,
         "What makes noise correlated: blur, or any of power-law spectra, blur, slow scans, interpolation, demosaicing, "
-        "median and mean filters, and JPEG.",
+        "median and mean filters, deconvolution, and JPEG.",
         choices=("blur", "any"),
     )
     additive: float = option(

@@ -130,8 +130,8 @@ def texture(random: Generator, side: int) -> Image:
 
 def mottle(random: Generator, side: int) -> Image:
     """A dense texture of one size all over, as of chromatin, cytoplasm or tissue; some drawn out, some labyrinths."""
-    drawn_out, labyrinth = random.random() < 0.3, random.random() < 0.3
-    size = _log_uniform(random, 1.1 if labyrinth else 1.0 if drawn_out else 1.3, 6)  # noise is no such thing
+    drawn_out, labyrinth = random.random() < 0.3, random.random() < 0.15
+    size = _log_uniform(random, 2.5 if labyrinth else 1.0 if drawn_out else 1.3, 6)  # noise is no such thing
     longer, angle = size * (random.uniform(2.5, 4) if drawn_out else 1), random.uniform(0, np.pi)
     y, x = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
     along, across = y * np.sin(angle) + x * np.cos(angle), y * np.cos(angle) - x * np.sin(angle)
@@ -147,9 +147,9 @@ def mottle(random: Generator, side: int) -> Image:
 def granules(random: Generator, side: int) -> Image:
     """Points of one brightness or of many, so dense that they touch, such as packed vesicles and mitochondria."""
     image = np.zeros((side, side))
-    y, x = _scattered(random, side, int(_log_uniform(random, 500, 12000)))
-    # Fine ones are unlike each other: of one brightness they would be like blurred noise.
-    unlike, width = ((0.3, 1.5), (0.4, 0.9)) if random.random() < 0.5 else ((1, 30), (0.9, 2.5))
+    # Fine ones are fewer, and unlike each other: else they would be like blurred noise.
+    most, unlike, width = (4000, (0.3, 1.5), (0.4, 0.9)) if random.random() < 0.5 else (12000, (1, 30), (0.9, 2.5))
+    y, x = _scattered(random, side, int(_log_uniform(random, 500, most)))
     _add_points(image, y, x, random.gamma(_log_uniform(random, *unlike), size=len(y)))
     result: Image = gaussian_filter(image, _log_uniform(random, *width))
     return result

@@ -21,7 +21,7 @@ LARGE: dict[str, Any] = {
 ANY_IMAGE: dict[str, Any] = {
     "synthetic": 0.7, "redraw": 0.5, "levels": (1.0, 100.0), "photons": (0.5, 30000.0), "correlated": 0.3,
     "origins": "any", "additive": 0.2, "fields": 0.2, "multiplied": 0.2, "freed": True, "decentred": 0.1,
-    "phantoms": 240, "balance": 0.5, "regions": 17, "calm": 3.0,
+    "phantoms": 240, "balance": 0.5, "regions": 17, "calm": 4.0,
 }  # fmt: skip
 RECIPES: dict[str, tuple[str, Config]] = {
     "pairs": ("from pairs of one kind: on a processor, the best that half an hour of training gives", Config()),

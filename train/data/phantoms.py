@@ -75,14 +75,15 @@ def leaves(random: Generator, side: int) -> Image:
 
 
 def cells(random: Generator, side: int) -> Image:
-    """Blobs with soft borders and a mottled inside on nothing."""
+    """Blobs with soft borders on nothing, half of them mottled inside."""
     image = np.zeros((side, side))
     yy, xx = np.mgrid[:side, :side]
-    mottle = clouds(random, side, random.uniform(1.2, 3.0))
+    mottle, mottled = clouds(random, side, random.uniform(1.2, 3.0)), random.random() < 0.5
     for _ in range(random.integers(1, 12)):
         distance = _ellipse(random, yy, xx, random.uniform(0.03, 0.2) * side)
         inside = 1 / (1 + np.exp(random.uniform(5, 40) * (distance - 1).clip(max=10)))
-        image = np.maximum(image, random.uniform(0.2, 1) * inside * np.exp(random.uniform(0, 0.6) * mottle))
+        contrast = random.uniform(0, 0.6) if mottled else 0
+        image = np.maximum(image, random.uniform(0.2, 1) * inside * np.exp(contrast * mottle))
     return image
 
 

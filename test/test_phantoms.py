@@ -34,12 +34,12 @@ def test_a_phantom_is_an_image_of_light(seed: int) -> None:
     assert brightest == pytest.approx(1, abs=0.01) or brightest > 2, "debris is brighter still"
     spectrum = np.abs(np.fft.fft2(image - image.mean())) ** 2
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None])
-    assert spectrum[frequency > 0.45].mean() < 0.02 * spectrum.mean(), "blurred by a lens: white noise would have 1"
+    assert spectrum[frequency > 0.45].mean() < 0.05 * spectrum.mean(), "blurred by a lens: white noise would have 1"
 
 
 def test_some_phantoms_lie_on_light_of_their_own() -> None:
     darkest = [phantom(np.random.default_rng(seed), 64).min() for seed in range(60)]
-    assert 0.15 < np.mean(np.array(darkest) > 0) < 0.45
+    assert 0.15 < np.mean(np.array(darkest) > 0.01) < 0.45
     assert min(darkest) == 0, "the others reach down to nothing"
 
 

@@ -39,8 +39,9 @@ def _planes(random: Generator) -> torch.Tensor:
 def phantom(random: Generator, side: int = SIDE) -> Image:
     """One to three structures of unlike brightness as a microscope sees them, (side, side), from 0 to about 1."""
     image = np.zeros((side, side))
-    for structure in random.choice(len(STRUCTURES), random.integers(1, LAYERS + 1), replace=False):
-        layer = STRUCTURES[structure](random, side)
+    often = np.array([*STRUCTURES.values()]) / sum(STRUCTURES.values())
+    for structure in random.choice(len(STRUCTURES), random.integers(1, LAYERS + 1), replace=False, p=often):
+        layer = [*STRUCTURES][structure](random, side)
         if (where := random.random()) < 0.3:  # lit unevenly, or present in a part alone
             layer = layer * np.exp(random.uniform(0.3, 1.5) * clouds(random, side, 3.0))
         elif where < 0.5:  # inside of cells, or of nuclei
@@ -200,9 +201,10 @@ def lines(random: Generator, side: int) -> Image:
     return image
 
 
-STRUCTURES: tuple[Callable[[Generator, int], Image], ...] = (
-    leaves, cells, filaments, points, membranes, texture, gratings, lines, mottle, granules, rods,
-)  # fmt: skip
+STRUCTURES: dict[Callable[[Generator, int], Image], int] = {  # and how often one is drawn
+    leaves: 2, cells: 2, filaments: 2, points: 2, membranes: 2, texture: 1, gratings: 1, lines: 1, mottle: 1,
+    granules: 1, rods: 1,
+}  # fmt: skip
 
 
 def clouds(random: Generator, side: int, slope: float) -> Image:

@@ -188,8 +188,7 @@ class Config:
     calm: float = option(
         0.0,
         OBJECTIVE,
-        "Weight of a further loss: structure of 2 to 8 pixels where the ground truth has none; 4 is about as much as "
-        "the first.",
+        "Weight of a further loss: structure of 2 to 8 pixels where the ground truth has none; 0 is off.",
         bounds=(0, 1000),
     )
     spots: float = option(

@@ -1,6 +1,6 @@
 """Where is one network worse than another? `side_by_side.py BEFORE AFTER [--data DATA] [--worst N] [--picture PNG]`.
 
-Some eighty structures, few of which are like what networks are trained on, under noise of two dozen kinds and
+Some fifty structures, few of which are like what networks are trained on, under noise of two dozen kinds and
 strengths, each denoised by both networks alone. Printed is the ratio of their errors (RMSE), as geometric mean of all,
 of each noise and of each structure, then the worst cases; these are drawn as noisy, before, after, ground truth and
 the error after, within half the contrast.

@@ -14,7 +14,7 @@ from quietfield.noise.camera import Camera, expose_array
 from train.config import Config
 from train.data.clean import read_clean
 from train.data.sources import find_images
-from train.data.split import W2S_TEST
+from train.data.w2s import TEST
 from train.measure.cases import Case, Loaded
 
 PHOTONS = (5, 20, 80, 320)  # photo-electrons of the brightest structures of the clean images
@@ -46,7 +46,7 @@ def cases(data: Path) -> Iterator[Loaded]:
 
 
 def _w2s(data: Path) -> Iterator[Loaded]:
-    for fov in W2S_TEST:
+    for fov in TEST:
         for channel in range(3):
             name = f"{fov:03}_{channel}"
             folder = data / "w2s"

@@ -169,7 +169,10 @@ def test_a_folder_of_noisy_images_is_split_by_fields_and_the_test_fields_left_ou
     for fov in (1, 3, 4, 5, 6, 7, 8, 81, 99):
         for channel in (0, 1):
             tifffile.imwrite(tmp_path / f"{fov:03}_{channel}.tif", simulate_field(fov, side=96)[0])
-    images = find_noisy(tmp_path, BLIND)
+    everything = find_noisy(tmp_path, BLIND)
+    used = {pair.field for pair in (*everything.training, *everything.validation)}
+    assert {"001", "081", "099"} <= used, "names alone make no images of W2S"
+    images = find_noisy(tmp_path, dataclasses.replace(BLIND, split="official"))
     fields = [{pair.field for pair in part} for part in (images.training, images.validation)]
     assert fields[0] | fields[1] <= {"003", "004", "005", "006", "007", "008"}, (
         "001 is excluded, 081 and 099 are to test on"
@@ -200,7 +203,7 @@ def test_one_stack_is_parted_by_its_rows(tmp_path: Path) -> None:
         (np.zeros((96, 96), np.uint16), "x.tif: expected an image to learn from, found the same value everywhere"),
         (
             np.arange(60 * 60, dtype=np.uint16).reshape(60, 60),
-            r"x.tif: expected at least 80 x 48 pixels .*found 60 x 60",
+            r"x: expected at least 80 x 48 pixels .*found 60 x 60",
         ),
     ],
 )

@@ -127,7 +127,9 @@ def test_prepare_fails_where_fit_would_stop_and_says_so_last(
     assert run(monkeypatch, *words) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("  fit: ready, with ")
     (tmp_path / "noisy" / "005_0.tif").unlink()
-    assert run(monkeypatch, *words) == 1
+    assert run(monkeypatch, *words) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(", and 1 left out")
+    assert run(monkeypatch, *words, "--strict") == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith("  fit: would stop: ")
     assert run(monkeypatch, *words, "--learn", "noise2void") == 0
 

@@ -32,7 +32,7 @@ from compare.results import Cost, points, read_costs, slug, table, write, write_
 from compare.sets import PHOTONS, W2S, cases, to_learn_from, training_crops
 from demo.simulate import GAIN, OFFSET, simulate_field
 from train.data.pairs import Images, Pair
-from train.data.split import W2S_TEST
+from train.data.w2s import TEST
 from train.measure.cases import Case
 from train.measure.metrics import si_psnr
 from train.measure.results import NAN, Row, read
@@ -221,7 +221,7 @@ def test_the_sets_are_whole_and_never_trained_on(data: Path) -> None:
     assert count["FMD confocal"] == 5
     assert count["FLIM two-photon"] == 4
     assert all(count[f"clean, {p} photons"] == count["clean, 5 photons"] > 5 for p in PHOTONS)
-    assert not {int(c.image[:3]) for c in training_crops(data)} & set(W2S_TEST)
+    assert not {int(c.image[:3]) for c in training_crops(data)} & set(TEST)
     for case in found:
         assert case.noisy.shape == case.truth.shape
         assert si_psnr(case.truth, case.noisy) > 10, (case.set, case.image)

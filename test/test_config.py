@@ -43,11 +43,12 @@ def parse(*words: str) -> Config:
 @pytest.mark.parametrize("field", dataclasses.fields(Config), ids=lambda f: f.name)
 def test_every_field_can_be_set(field: dataclasses.Field[object]) -> None:
     others = {
-        "block": "plain", "norm": "batch", "normalisation": "noise", "frames": "random", "target": "sim",
+        "block": "plain", "norm": "batch", "normalisation": "noise", "frames": "first", "target": "sim",
         "split": "fields", "learn": "noise2void", "mask": (0, 4), "skips": "added",
         "origins": "any", "optimiser": "adam", "schedule": "constant", "loss": "l1", "precision": "float32",
         "photons": (2.0, 9.0), "levels": (1.0, 16.0),
-        "channels": (8, 16), "exclude": (5,), "scale": 2, "average": 4, "unshuffle": 3, "epochs": 7, "patience": 3,
+        "channels": (8, 16), "exclude": (5,), "image_channels": (0, 2),
+            "scale": 2, "average": 4, "unshuffle": 3, "epochs": 7, "patience": 3,
     }  # fmt: skip
     option = "--" + field.name.replace("_", "-")
     if isinstance(field.default, bool):

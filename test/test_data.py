@@ -12,12 +12,13 @@ import torch
 from demo.simulate import GAIN, OFFSET, simulate_field
 from quietfield.noise.camera import poisson_frame
 from train.config import Config
+from train.data import w2s as published
 from train.data.dataset import NumpyDataset
 from train.data.layouts import Item, Layout, detect
 from train.data.pairs import Pair, Sampling, draw_batch, read_pairs
-from train.data.split import W2S_OVERLAPS, W2S_TEST, split_fields
+from train.data.split import split_fields
 
-OWN = Config(match=False)  # each truth in its own units
+OWN = Config(match=False, frames="first")  # each truth in its own units
 
 
 def pair(seed: int = 0, frames: int = 1, scale: int = 1, side: int = 64) -> Pair:
@@ -119,7 +120,7 @@ def test_the_skewness_of_the_camera_is_found(tmp_path: Path, multiplies: bool) -
 
 def test_the_sim_image_is_twice_as_large_and_matched_by_its_binned_pixels(raw: Path) -> None:
     layout = detect(raw)
-    sim = Config(target="sim")
+    sim = Config(target="sim", frames="first")
     (p,) = read_pairs(layout, ["004"], sim)
     light = np.load(layout.items[1].files["sim"])
     assert p.scale == 2
@@ -162,7 +163,8 @@ def test_pairs_that_are_none_are_named(tree: Path) -> None:
     clean, noisy = tree / "clean" / "007_0.tif", tree / "noisy" / "007_0.tif"
     whole = clean.read_bytes()
     for content, message in (
-        (b"", r"clean/007_0\.tif: expected an image, found a file that cannot be read"),
+        (b"", r"clean/007_0\.tif: expected an image, found an empty file"),
+        (whole[:99], r"clean/007_0\.tif: expected a TIFF, found something else or a damaged one"),
         (None, r"noisy/007_0\.tif: expected the ground truth of this name, found no file: add it, or remove this one"),
     ):
         clean.write_bytes(content) if content is not None else clean.unlink()
@@ -176,7 +178,7 @@ def test_pairs_that_are_none_are_named(tree: Path) -> None:
             read_pairs(detect(tree), ["007"], Config())
     tifffile.imwrite(clean, np.zeros((96, 96, 3), np.uint8), photometric="rgb")
     with pytest.raises(
-        ValueError, match=r"clean/007_0\.tif: expected \(Y, X\) or .*, found colours, \(96, 96, 3\): save it as grey"
+        ValueError, match=r"clean/007_0\.tif: expected a ground truth of one plane, .* found CYX \(3, 96"
     ):
         read_pairs(detect(tree), ["007"], Config())
     clean.write_bytes(whole)
@@ -199,20 +201,22 @@ def test_nan_in_a_truth_is_an_error_and_in_a_frame_is_filled(tree: Path, caplog:
     tifffile.imwrite(tree / "clean" / "007_0.tif", truth.astype(np.float32))
     with pytest.raises(
         ValueError,
-        match=r"clean/007_0\.tif: expected a ground truth without NaN, found 5 .* leave field 007 out \(--exclude\)",
+        match=r"clean/007_0\.tif: expected a ground truth without NaN, found 5 pixels that are not finite: remove",
     ):
         read_pairs(detect(tree), ["007"], Config())
 
 
 def w2s(fields: range, kind: str = "pairs") -> Layout:
-    return Layout(kind, Path("w2s"), tuple(Item(f"{f:03}_{c}", f"{f:03}", c) for f in fields for c in range(3)), ())
+    return Layout(
+        kind, Path("w2s"), tuple(Item(f"{f:03}_{c}", f"{f:03}", c) for f in fields for c in range(3)), (), w2s=True
+    )
 
 
 def test_the_default_split_of_w2s_is_the_one_that_the_shipped_network_was_chosen_on(data: Path) -> None:
     split = split_fields(detect(data / "w2s"), Config())
     assert [int(f) for f in split.validation] == [11, 23, 27, 53, 55, 57, 72, 80]
     assert sorted(int(f) for f in split.training + split.validation) == list(range(3, 81))
-    assert [int(f) for f in split.test] == list(W2S_TEST)
+    assert [int(f) for f in split.test] == list(published.TEST)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -221,14 +225,14 @@ def test_no_overlapping_fields_on_both_sides(seed: int) -> None:
     assert sorted(map(int, split.training + split.validation)) == list(range(3, 81))
     assert list(map(int, split.test)) == list(range(81, 121))
     assert 8 <= len(split.validation) <= 9
-    for a, b in W2S_OVERLAPS:
+    for a, b in published.OVERLAPS:
         assert (f"{a:03}" in split.validation) == (f"{b:03}" in split.validation)
 
 
 def test_all_fields_can_be_learned_from_and_some_left_out() -> None:
     fields = w2s(range(1, 90))
     said = split_fields(fields, Config()).summary(fields.fields)
-    assert said.endswith("named as those of W2S: 9 kept for testing (--split), 2 left out (--exclude)")
+    assert said.endswith("these are images of W2S: 9 kept for testing (--split), 2 left out (--exclude)")
     split = split_fields(w2s(range(70, 101)), Config(split="fields", exclude=(71, 99), validation=0.2))
     assert split.test == ()
     assert sorted(map(int, split.training + split.validation)) == [f for f in range(70, 101) if f not in (71, 99)]

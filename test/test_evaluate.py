@@ -19,7 +19,7 @@ from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
 from train.measure import results, superres
-from train.measure.cases import Case, cases_of
+from train.measure.cases import Case, cases_of, read_case
 from train.measure.evaluate import Result, evaluate
 from train.measure.metrics import affine_fit, psnr_affine, rmse, si_psnr, ssim, st_snr
 from train.measure.reports import METRICS, save, summary, write_csv
@@ -44,12 +44,14 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "found", tmp_path / "truth"
 
 
-def test_colours_are_named(denoiser: Denoiser, tmp_path: Path) -> None:
+def test_colours_are_channels(denoiser: Denoiser, tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 255, (48, 48, 3), np.uint8)
     for name in ("noisy", "clean"):
-        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((32, 32, 3), np.uint8), photometric="rgb")
-    case = Case("rgb", "a", tmp_path / "noisy.tif", tmp_path / "clean.tif")
-    with pytest.raises(ValueError, match=r"noisy\.tif: .* found colours, \(32, 32, 3\): save it as grey"):
-        evaluate(denoiser, [case])
+        tifffile.imwrite(tmp_path / f"{name}.tif", colours, photometric="rgb")
+    frame, truth = read_case(Case("rgb", "a", tmp_path / "noisy.tif", tmp_path / "clean.tif"))
+    assert (frame.axes, frame.planes.shape, truth.shape) == ("C", (3, 48, 48), (3, 48, 48))
+    (result,) = evaluate(denoiser, [Case("rgb", "a", tmp_path / "noisy.tif", tmp_path / "clean.tif")], micro=False)
+    assert result.noisy_si_psnr > 100, "the frame is the ground truth: planes stay in their places"
 
 
 def test_cases_and_aggregates(folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_what_cannot_be_measured_is_named(tmp_path: Path) -> None:
         (Case("set", "x", frames[0], holed), "x: expected a ground truth of numbers, found 5 of 576 pixels NaN"),
         (Case("set", "x", frames[0], None), r"expected a ground truth, or frames .* found \(24, 24\)"),
         (Case("set", "x", frames[0], np.ones((24, 24))), "x: .*constant"),
-        (Case("set", "x", tmp_path / "x.tif", truth), r"x\.tif: expected an image"),
+        (Case("set", "x", tmp_path / "x.tif", truth), r"x\.tif: expected a TIFF"),
         (Case("set", "x", tmp_path / "y.tif", truth), r"y\.tif"),
     ):
         with pytest.raises(ValueError, match=message):

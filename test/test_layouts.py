@@ -10,8 +10,11 @@ import tifffile
 from PIL import Image
 
 from train.config import Config
-from train.data.layouts import Layout, detect, open_image
+from train.data.frames import match
+from train.data.layouts import Layout, detect, detect_noisy
+from train.data.names import said
 from train.data.prepare import compact, prepare, report, survey, verdict
+from train.data.reading import open_image, open_volume
 from train.data.sources import find_images
 
 RANDOM = np.random.default_rng(0)
@@ -80,7 +83,7 @@ def test_w2s_is_found_where_it_lies(
 ) -> None:
     layout = detect(make(tmp_path / "w2s") / below)
     assert layout.kind == kind
-    assert layout.w2s
+    assert (layout.numbered, layout.w2s) == (True, False), "these images show something else"
     assert layout.fields == FIELDS
     assert [i.name for i in layout.items] == [f"{f}_{c}" for f in FIELDS for c in range(2)]
     assert [i.channel for i in layout.items] == [0, 1] * 3
@@ -110,7 +113,7 @@ def test_other_names_are_fields_of_their_own(tmp_path: Path) -> None:
             save(tmp_path / folder / f"{name}.tif", counts(8, 8))
     layout = detect(tmp_path)
     assert layout.fields == ("001_0", "cell_2")
-    assert not layout.w2s
+    assert not layout.numbered
     assert {i.channel for i in layout.items} == {0}
 
 
@@ -144,7 +147,7 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
         detect(tmp_path)
     pairs(tmp_path)
     shutil.rmtree(tmp_path / "clean")
-    with pytest.raises(ValueError, match="expected the ground truth of noisy/ in one of clean, "):
+    with pytest.raises(ValueError, match=r"found none, but 6 images whose names say that they are noisy, as noisy/"):
         detect(tmp_path)
 
 
@@ -217,7 +220,7 @@ def test_a_survey_counts_and_measures_every_file(tmp_path: Path) -> None:
     layout = detect(raw(tmp_path))
     found = survey(layout)
     assert found.usable == 6
-    assert found.summaries["noisy"].shapes == {(6, 32, 32): 6}
+    assert found.summaries["noisy"].shapes == {"QYX (6, 32, 32)": 6}
     assert found.summaries["sim"].dtypes == {"uint16": 6}
     pixels = np.concatenate([np.load(i.noisy).ravel() for i in layout.items if i.noisy])
     assert found.summaries["noisy"].moments.mean == pytest.approx(pixels.mean())
@@ -257,16 +260,16 @@ def test_bad_files_are_reported_with_their_reasons_and_stop_nothing(tmp_path: Pa
 
 
 def test_prepare_prints_the_survey_and_the_split_and_fills_the_cache(tmp_path: Path) -> None:
-    config = Config(exclude=(), validation=0.3)
+    config = Config(split="official", exclude=(), validation=0.3)
     text = prepare(raw(tmp_path / "w2s"), config, tmp_path / "cache")
     assert "training: 1 fields" in text
     assert "validation: 1 fields" in text
     assert "test: 1 fields (081)" in text
     assert "left out" not in text
     assert "left out by --exclude: 1 fields (001)" in prepare(
-        tmp_path / "w2s", Config(split="fields", exclude=(1,)), None
+        tmp_path / "w2s", Config(split="official", exclude=(1,), validation=0.0), None
     )
-    assert f"12 normalised images (frames first, average 1, target mean) in {tmp_path / 'cache'}" in text
+    assert f"6 normalised images (frames random, average 1, target mean) in {tmp_path / 'cache'}" in text
     assert "cache:" not in prepare(tmp_path / "w2s", config, None)
 
 
@@ -284,18 +287,19 @@ def test_prepare_goes_on_past_bad_files_and_refuses_a_folder_of_nothing_else(tmp
 def test_prepare_says_whether_fit_takes_the_pairs(tmp_path: Path) -> None:
     pairs(tmp_path)
     config = Config(exclude=(), split="fields", validation=0.3)
-    ready, words = verdict(tmp_path, config, None)
-    assert ready
+    images, words = verdict(tmp_path, config, None)
+    assert images
     assert words.startswith("ready, with ")
-    assert verdict(tmp_path, Config(learn="noise2void"), None) == (True, "")
+    assert verdict(tmp_path, Config(learn="noise2void", crop=32, validation=0.3), None)[0]
     first = sorted((tmp_path / "clean").iterdir())[0]
     tifffile.imwrite(first, np.kron(tifffile.imread(first), np.ones((2, 2), np.float32)))
-    ready, words = verdict(tmp_path, config, None)
-    assert not ready
+    images, words = verdict(tmp_path, config, None)
+    assert images is None
     assert words.startswith("would stop: ")
     assert "crop it, or remove the pair" in words
     first.unlink()
-    assert "expected the ground truth of this name, found no file" in verdict(tmp_path, config, None)[1]
+    assert verdict(tmp_path, config, None)[1].endswith("and 1 left out")
+    assert "expected the ground truth of this name, found no file" in verdict(tmp_path, config, None, strict=True)[1]
 
 
 def test_a_name_that_breaks_the_pattern_is_told_with_what_follows(tmp_path: Path) -> None:
@@ -317,32 +321,33 @@ def test_a_name_that_breaks_the_pattern_is_told_with_what_follows(tmp_path: Path
 
 def test_prepare_says_what_is_to_be_done_with_clean_images(tmp_path: Path) -> None:
     save(tmp_path / "a.tif", counts(16, 16))
-    assert "as noisy/ and clean/: learn from synthetic noise (--synthetic 1)" in prepare(
-        tmp_path, Config(), tmp_path / "cache"
+    assert (
+        "as noisy/ and clean/, or names as a_noisy.tif and a_gt.tif: learn from synthetic noise (--synthetic 1)"
+        in prepare(tmp_path, Config(), tmp_path / "cache")
     )
 
 
-def test_colours_and_stacks_of_truths_are_named_with_what_to_do(tmp_path: Path) -> None:
+def test_stacks_of_pairs_fit_and_colours_with_one_truth_are_named(tmp_path: Path) -> None:
     pairs(tmp_path)
     tifffile.imwrite(tmp_path / "noisy" / "001_0.tif", counts(32, 32, 3), photometric="rgb")
     save(tmp_path / "noisy" / "001_1.tif", counts(5, 32, 32))
     save(tmp_path / "clean" / "001_1.tif", counts(5, 32, 32))
     found = survey(detect(tmp_path))
-    assert found.usable == 4
-    assert "noisy/001_0.tif: expected (Y, X) or (F, Y, X), found colours, (32, 32, 3): save it as grey" in report(found)
+    assert found.usable == 5, "five planes and their ground truths fit"
     (reason,) = found.unfit
-    assert "clean/001_1.tif: expected a ground truth of one plane (Y, X), found (5, 32, 32): save each plane" in reason
+    assert "clean/001_0.tif: expected a ground truth of each channel of " in reason
+    assert "noisy/001_0.tif, CYX (3, 32, 32), found YX (32, 32): save each channel" in reason
 
 
-def test_images_of_one_line_fit_and_a_lone_number_is_named(tmp_path: Path) -> None:
+def test_small_images_fit_and_a_lone_number_is_named(tmp_path: Path) -> None:
     for kind in ("noisy", "clean"):
         (tmp_path / kind).mkdir()
-        save(tmp_path / kind / "line.npy", counts(1, 32))
+        save(tmp_path / kind / "small.npy", counts(16, 32))
         save(tmp_path / kind / "number.npy", counts(8, 8) if kind == "noisy" else np.float32(3))
     found = survey(detect(tmp_path))
     assert found.usable == 1
-    (reason,) = found.unfit
-    assert "clean/number.npy: expected a ground truth of one plane (Y, X), found ()" in reason
+    (reason,) = found.unreadable
+    assert "clean/number.npy: expected an image (Y, X) or a stack (..., Y, X), found ()" in reason
 
 
 def test_names_are_listed_compactly() -> None:
@@ -350,3 +355,201 @@ def test_names_are_listed_compactly() -> None:
     assert compact(("a", "b")) == "a, b"
     assert compact(()) == "none"
     assert compact(tuple(f"cell{i}" for i in range(30))).endswith("cell19, and 10 more")
+
+
+@pytest.mark.parametrize(
+    ("noisy", "truth", "name"),
+    [
+        ("a/img01_noisy.tif", "a/img01_gt.tif", "a/img01"),
+        ("noisy_img01.tif", "clean_img01.tif", "img01"),
+        ("imgLowSNR01.tif", "imgHighSNR01.tif", "img_01"),
+        ("img01-raw.png", "img01-ground-truth.png", "img01"),
+        ("field1/noisy.tif", "field1/gt.tif", "field1"),
+        ("field1/low.npy", "field1/high.npy", "field1"),
+        ("low/img01.tif", "high/img01.tif", "img01"),
+        ("raw/deep/img01.tif", "gt/deep/img01.tif", "deep/img01"),
+        ("noisy_images/img01.tif", "ground_truth/img01.tif", "img01"),
+        ("input/img01_input.tif", "target/img01_target.tif", "img01"),
+        ("exp1_noisy/img01.tif", "exp1_gt/img01.tif", "img01"),
+        ("LR/img01.jpg", "HR/img01.png", "img01"),
+        ("stacks/noisy/img01.tif", "stacks/gt/img01.tif", "img01"),
+    ],
+)
+def test_pairs_are_known_by_what_names_say(tmp_path: Path, noisy: str, truth: str, name: str) -> None:
+    for path in (noisy, truth):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / path, counts(32, 32).astype(np.uint8))
+        second = path.replace("01", "02").replace("field1", "field2")
+        (tmp_path / second).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / second, counts(32, 32).astype(np.uint8))
+    layout = detect(tmp_path)
+    assert (layout.kind, layout.unpaired) == ("pairs", ())
+    assert [item.name for item in layout.items] == [name, name.replace("01", "02").replace("field1", "field2")]
+    first = layout.items[0]
+    assert (first.noisy, first.truth) == (tmp_path / noisy, tmp_path / truth)
+
+
+def test_folders_of_several_experiments_are_one_data_set(tmp_path: Path) -> None:
+    for experiment in ("exp1", "exp2"):
+        for role in ("noisy", "gt"):
+            (tmp_path / f"{experiment}_{role}").mkdir()
+            save(tmp_path / f"{experiment}_{role}" / "a.tif", counts(32, 32))
+    layout = detect(tmp_path)
+    assert [item.name for item in layout.items] == ["exp1: a", "exp2: a"]
+    assert len(layout.fields) == 2
+
+
+def test_what_lies_in_one_folder_is_of_one_field(tmp_path: Path) -> None:
+    for field in ("f1", "f2"):
+        (tmp_path / field).mkdir()
+        for name in ("a_noisy", "a_gt", "b_noisy", "b_gt"):
+            save(tmp_path / field / f"{name}.tif", counts(32, 32))
+    layout = detect(tmp_path)
+    assert [item.name for item in layout.items] == ["f1/a", "f1/b", "f2/a", "f2/b"]
+    assert layout.fields == ("f1", "f2")
+
+
+def test_patterns_pair_what_names_do_not_tell(tmp_path: Path) -> None:
+    for path in ("short/cell_1_t5.tif", "short/cell_2_t5.tif", "long/cell_1_t500.tif", "long/cell_2_t500.tif"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        save(tmp_path / path, counts(32, 32))
+    assert detect(tmp_path).kind == "clean", "nothing says otherwise"
+    layout = detect(tmp_path, noisy="short/*_t5.tif", truth="long/*_t500.tif")
+    assert [item.name for item in layout.items] == ["cell_1", "cell_2"]
+    assert layout.items[0].truth == tmp_path / "long" / "cell_1_t500.tif"
+    assert detect_noisy(tmp_path, pattern="short/*.tif").kind == "noisy"
+    assert len(detect(tmp_path, truth="**/*_t500.tif").items) == 2
+    with pytest.raises(ValueError, match=r"expected files like lang/\*\.tif, found none"):
+        detect(tmp_path, noisy="short/*.tif", truth="lang/*.tif")
+    with pytest.raises(ValueError, match=r"to be equal in both patterns, found 'cell_1_t5' of .* 'cell_1_t500' of"):
+        detect(tmp_path, noisy="short/*.tif", truth="long/*.tif")
+
+
+def test_noisy_images_are_never_taken_for_clean_ones(tmp_path: Path) -> None:
+    for i in range(3):
+        save(tmp_path / f"noisy_{i}.tif", counts(32, 32))
+    with pytest.raises(ValueError, match=r"expected the ground truths of noisy images, .* --truth PATTERN alone"):
+        detect(tmp_path)
+    assert len(detect_noisy(tmp_path).items) == 3
+    save(tmp_path / "clean_9.tif", counts(32, 32))
+    with pytest.raises(
+        ValueError, match=r"names that do not, as noisy_0\.tif and clean_9\.tif: name the two of a pair"
+    ):
+        detect(tmp_path)
+
+
+def test_w2s_is_known_by_what_its_images_show(data: Path, tmp_path: Path) -> None:
+    for kind in ("noisy", "clean"):
+        (tmp_path / kind).mkdir()
+        for name in ("014_1", "085_0", "090_2"):
+            shutil.copy(data / "w2s" / kind / f"{name}.tif", tmp_path / kind)
+    assert detect(tmp_path).w2s
+    for kind in ("noisy", "clean"):  # the same names, other images
+        images = [tifffile.imread(path) for path in sorted((tmp_path / kind).iterdir())]
+        for path, image in zip(sorted((tmp_path / kind).iterdir()), images[1:] + images[:1], strict=True):
+            tifffile.imwrite(path, image)
+    assert not detect(tmp_path).w2s
+
+
+def volume(tmp_path: Path, name: str, shape: tuple[int, ...], axes: str) -> Path:
+    path = tmp_path / f"{name}.ome.tif"
+    image = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    tifffile.imwrite(path, image, metadata={"axes": axes}, photometric="minisblack")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("noisy", "truth", "labels", "frames"),
+    [
+        (("TYX", (5, 32, 32)), ("YX", (32, 32)), [""], 5),
+        (("ZYX", (5, 32, 32)), ("ZYX", (5, 32, 32)), ["z0", "z1", "z2", "z3", "z4"], 1),
+        (("CYX", (2, 32, 32)), ("CYX", (2, 32, 32)), ["c0", "c1"], 1),
+        (("TCYX", (3, 2, 32, 32)), ("TCYX", (3, 2, 32, 32)), ["t0 c0", "t0 c1", "t1 c0", "t1 c1", "t2 c0", "t2 c1"], 1),
+        (("TCYX", (3, 2, 32, 32)), ("CYX", (2, 32, 32)), ["c0", "c1"], 3),
+        (("TZYX", (3, 2, 32, 32)), ("TYX", (3, 32, 32)), ["t0", "t1", "t2"], 2),
+        (("TYX", (2, 32, 32)), ("TYX", (2, 64, 64)), ["t0", "t1"], 1),
+    ],
+)
+def test_stacks_become_pairs_by_their_axes(
+    tmp_path: Path,
+    noisy: tuple[str, tuple[int, ...]],
+    truth: tuple[str, tuple[int, ...]],
+    labels: list[str],
+    frames: int,
+) -> None:
+    names = [volume(tmp_path, "a", noisy[1], noisy[0]), volume(tmp_path, "b", truth[1], truth[0])]
+    opened = [open_volume(path).squeezed() for path in names]
+    scenes = match(*opened, (names[0], names[1]))
+    assert [scene.label for scene in scenes] == labels
+    assert {len(scene.frames) for scene in scenes} == {frames}
+    for scene in scenes:
+        index = {part[0].upper(): int(part[1:]) for part in scene.label.split()}
+        where = tuple(index.get(axis, slice(None)) for axis in noisy[0])
+        assert np.array_equal(scene.frames, tifffile.imread(names[0])[where].reshape(frames, 32, 32))
+        assert scene.channel == index.get("C")
+
+
+def test_stacks_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    for noisy, truth, words in (
+        (
+            ("TYX", (5, 32, 32)),
+            ("TYX", (4, 32, 32)),
+            r"b\.ome\.tif: expected a ground truth of one plane, or of the planes",
+        ),
+        (("CYX", (2, 32, 32)), ("YX", (32, 32)), r"b\.ome\.tif: expected a ground truth of each channel of"),
+    ):
+        names = [volume(tmp_path, "a", noisy[1], noisy[0]), volume(tmp_path, "b", truth[1], truth[0])]
+        opened = [open_volume(path).squeezed() for path in names]
+        with pytest.raises(ValueError, match=words):
+            match(*opened, (names[0], names[1]))
+
+
+def test_jpeg_is_read_and_named_as_lossy(tmp_path: Path) -> None:
+    for kind in ("noisy", "gt"):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(counts(32, 32).astype(np.uint8)).save(tmp_path / kind / "a.jpg", quality=90)
+    text = report(survey(detect(tmp_path)))
+    assert "pairs, 1 images, 1 of them usable" in text
+    assert "lossy: 2 files are JPEG, which changes pixels and noise: better TIFF: noisy/a.jpg, gt/a.jpg" in text
+
+
+def test_bad_pairs_are_left_out_and_the_split_is_of_what_is_used(tmp_path: Path) -> None:
+    for kind in ("noisy", "gt"):
+        (tmp_path / kind).mkdir()
+        for i in range(6):
+            save(tmp_path / kind / f"{i}.tif", counts(40, 32))
+    (tmp_path / "noisy" / "0.tif").write_bytes(b"cut")
+    (tmp_path / "gt" / "1.tif").unlink()
+    save(tmp_path / "gt" / "2.tif", counts(9, 9))
+    for kind in ("noisy", "gt"):
+        save(tmp_path / kind / "3.tif", counts(8, 8))
+    config = Config(crop=64, validation=0.5)
+    images = find_images(tmp_path, config)
+    assert len(images.left_out) == 4
+    assert {pair.name for pair in (*images.training, *images.validation)} == {"4", "5"}
+    assert images.counts == "1 images to train on and 1 to validate on, and 4 left out"
+    (pair,) = images.training
+    assert pair.frames.shape == (1, 64, 64), "mirrored up to the crop"
+    assert pair.ground_truth.shape == (64, 64)
+    assert np.array_equal(pair.frames[0, 12:52, 16:48], tifffile.imread(tmp_path / "noisy" / f"{pair.name}.tif"))
+    with pytest.raises(ValueError, match=r"noisy/0\.tif: expected a TIFF"):
+        find_images(tmp_path, config, strict=True)
+
+
+def test_channels_can_be_chosen(tmp_path: Path) -> None:
+    for kind in ("noisy", "gt"):
+        (tmp_path / kind).mkdir()
+        for i in range(2):
+            volume(tmp_path / kind, f"{i}", (3, 32, 32), "CYX")
+    images = find_images(tmp_path, Config(crop=32, validation=0.5, image_channels=(0, 2)))
+    assert [pair.name.split()[1] for pair in images.training] == ["c0", "c2"]
+    with pytest.raises(ValueError, match=r"expected channels 5 \(--image-channels\)"):
+        find_images(tmp_path, Config(crop=32, validation=0.5, image_channels=(5,)))
+
+
+def test_words_are_found_in_names() -> None:
+    """Of several words the last counts; letters, numbers and capitals part words."""
+    assert said("GT01") == ("truth", "GT", "01")
+    assert said("raw_img_clean") == ("truth", "clean", "raw_img")
+    assert said("cellGroundTruth") == ("truth", "Truth", "cell")
+    assert said("drawing_highway") == ("", "", "drawing_highway")

@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _prepare_options(c: argparse.ArgumentParser) -> None:
     _add_data(c)
+    c.add_argument("--preview", type=Path, metavar="PNG", help="draw some pairs side by side, with what is measured")
     recipes.add_arguments(c)
 
 
@@ -125,6 +126,7 @@ def _evaluate_options(c: argparse.ArgumentParser) -> None:
     c.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="any layout; or a folder with w2s/ and w2s-raw16/"
     )
+    _add_which(c)
     c.add_argument("--model", type=Path, metavar="DIR", help="model folder (default: the shipped one)")
     c.add_argument("--checkpoint", type=Path, metavar="FILE", help="measure this checkpoint instead of a model folder")
     c.add_argument(
@@ -190,8 +192,19 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="images, in any layout that 'prepare' knows"
     )
+    _add_which(parser)
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), metavar="DIR", help="keeps prepared images")
     parser.add_argument("--no-cache", dest="cache", action="store_const", const=None, help="prepare them on the fly")
+
+
+def _add_which(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--noisy", default="", metavar="PATTERN", help="noisy files below --data, as 'low/*.tif', if names do not tell"
+    )
+    parser.add_argument(
+        "--truth", default="", metavar="PATTERN", help="their ground truths, as 'high/*.tif'; wildcards pair the two"
+    )
+    parser.add_argument("--strict", action="store_true", help="stop at the first image that cannot be used")
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
@@ -207,6 +220,11 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", help="compile the network: worth it for long runs on a GPU")
 
 
+def _which(arguments: Arguments) -> dict[str, Any]:
+    """What `find_images` asks of the command line."""
+    return {"patterns": (arguments.noisy, arguments.truth), "strict": arguments.strict}
+
+
 def _machine(arguments: Arguments) -> Any:
     from .fit import Machine
 
@@ -217,13 +235,23 @@ def _machine(arguments: Arguments) -> Any:
 def _prepare(arguments: Arguments) -> int:
     """1 if `fit` would stop."""
     config = recipes.configuration(arguments)
+    from . import pictures
+    from .data.evidence import doubts, look_at
     from .data.prepare import prepare, verdict
 
-    print(prepare(arguments.data, config, arguments.cache))
-    ready, words = verdict(arguments.data, config, arguments.cache)
+    patterns = (arguments.noisy, arguments.truth)
+    print(prepare(arguments.data, config, arguments.cache, patterns))
+    images, words = verdict(arguments.data, config, arguments.cache, patterns, arguments.strict)
+    looks = look_at([*images.training, *images.validation]) if images else []
+    for doubt in doubts(looks):
+        print(f"  look: {doubt}")
+    if arguments.preview:
+        if not looks:
+            raise ValueError(f"preview: expected pairs to draw, found none: {words or 'clean images alone'}")
+        pictures.preview(looks, arguments.preview)
     if words:
         print(f"  fit: {words}")
-    return 0 if ready else 1
+    return 0 if images else 1
 
 
 def _recipes(arguments: Arguments) -> None:
@@ -242,7 +270,7 @@ def _fit(arguments: Arguments) -> None:
     from .fit import fit
 
     config = config or resumed(arguments.out, changes(arguments), recipes.base(arguments))
-    images = find_images(arguments.data, config, arguments.clean, arguments.cache)
+    images = find_images(arguments.data, config, arguments.clean, arguments.cache, **_which(arguments))
     options = {"resume": arguments.resume, "max_minutes": arguments.max_minutes, "initial": arguments.initial}
     fit(config, images, arguments.out, machine=_machine(arguments), **options)
 
@@ -269,8 +297,11 @@ def _evaluate(arguments: Arguments) -> None:
         model = load_model(arguments.model or find_model(list(SHIPPED)))
         print(f"weights sha256 {model.sha256}\n")
         denoiser, record = Denoiser.of(model, choose_device()), model.record["training"]["config"]
-    cases = find_cases(arguments.data, from_record(record), arguments.on)
-    results = evaluate(denoiser, cases)
+    left_out: list[str] | None = None if arguments.strict else []
+    cases = find_cases(arguments.data, from_record(record), arguments.on, (arguments.noisy, arguments.truth))
+    results = evaluate(denoiser, cases, left_out=left_out)
+    for reason in left_out or []:
+        print(f"left out: {reason}", file=sys.stderr)
     print(summary(results))
     if arguments.out:
         save(results, arguments.out)
@@ -292,7 +323,8 @@ def _thin(arguments: Arguments) -> None:
     from .thin import thick_config, thin_checkpoint
 
     a = arguments
-    print(thin_checkpoint(a.checkpoint, find_images(a.data, thick_config(a.checkpoint), a.clean, a.cache), a.out))
+    images = find_images(a.data, thick_config(a.checkpoint), a.clean, a.cache, **_which(a))
+    print(thin_checkpoint(a.checkpoint, images, a.out))
 
 
 def _ablate(arguments: Arguments) -> None:
@@ -300,7 +332,7 @@ def _ablate(arguments: Arguments) -> None:
     from .ablate import ablate, parse_grid, table
 
     grid = parse_grid(arguments.grid, arguments.each)
-    sources = {"clean": arguments.clean, "cache": arguments.cache}
+    sources = {"clean": arguments.clean, "cache": arguments.cache, **_which(arguments)}
     machine = _machine(arguments)
     outcomes = ablate(
         config, grid, arguments.data, arguments.out, minutes=arguments.minutes, machine=machine, **sources

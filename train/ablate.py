@@ -73,7 +73,7 @@ def _value(name: str, text: str, default: Any) -> Any:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]
         if isinstance(default, tuple):
-            return tuple(type(default[0])(part) for part in text.split("x"))
+            return tuple(type((*default, 0)[0])(part) for part in text.split("x"))
         return type(default)(text)
     except (ValueError, KeyError) as error:
         example = {bool: "true or false", tuple: "numbers as 16x32x64"}.get(type(default), type(default).__name__)

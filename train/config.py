@@ -64,7 +64,13 @@ class Config:
     )
 
     frames: str = option(
-        "first", DATA, "Train on the first frame of a stack, or on random ones.", choices=("first", "random")
+        "random",
+        DATA,
+        "Frames of a stack that has one ground truth to train on: random ones of all, or the first.",
+        choices=("first", "random"),
+    )
+    image_channels: tuple[int, ...] = option(
+        (), DATA, "Channels of the files to train on, counted from 0; none given are all.", bounds=(0, MANY)
     )
     average: int = option(1, DATA, "Number of frames that are averaged into one noisy image.", bounds=(1, 400))
     target: str = option(
@@ -77,10 +83,11 @@ class Config:
         True, DATA, "Fit the intensities of each ground truth to its noisy image by least squares (gain and offset)."
     )
     split: str = option(
-        "official",
+        "auto",
         DATA,
-        "Fields of W2S to use: official keeps fields 81 and above for testing; fields uses all of them.",
-        choices=("official", "fields"),
+        "Official keeps the fields 81 and above for testing, as W2S has it; fields uses all. Auto is official for the "
+        "images of W2S, which are told by what they show.",
+        choices=("auto", "official", "fields"),
     )
     exclude: tuple[int, ...] = option(
         (1, 2), DATA, "Fields of view of W2S to leave out of training and validation.", bounds=(0, MANY)

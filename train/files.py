@@ -71,7 +71,7 @@ def _value(value: Any) -> str:
 def _typed(name: str, value: Any, default: Any) -> Any:
     """The value as the type of the default; whole numbers serve as real ones."""
     if isinstance(default, tuple) and isinstance(value, list):
-        return tuple(_typed(name, part, default[0]) for part in value)
+        return tuple(_typed(name, part, (*default, 0)[0]) for part in value)
     if isinstance(default, float) and type(value) is int:
         return float(value)
     if type(value) is type(default):

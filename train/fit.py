@@ -23,6 +23,7 @@ from quietfield.network.unet import UNet
 from .callbacks import CHECKPOINT, EndOfRun, callbacks
 from .checkpoint import WholeFiles, architecture, check_resumable, load_checkpoint, load_network, run_normalisation
 from .config import Config
+from .data.evidence import doubts, look_at
 from .data.pairs import Images, check_scale
 from .data.resident import Resident
 from .data.statistics import Moments
@@ -32,6 +33,9 @@ from .module import Restoration
 from .options import written
 
 log = logging.getLogger(__name__)
+
+GLANCES = 3  # pairs that are looked at before a run begins
+MOST_NAMED = 20  # files that are left out, then the rest is counted
 
 
 @dataclass(frozen=True)
@@ -189,10 +193,16 @@ def _announce(trainer: lightning.Trainer, images: Images, steps: int, state: dic
     """Say in one line what begins, and in another what may be wrong with the images."""
     if images.warning:
         log.warning("%s", images.warning)
+    for doubt in doubts(look_at(images.training, GLANCES)) if not state else []:
+        log.warning("%s ('prepare --preview' draws them)", doubt)
+    for reason in images.left_out[:MOST_NAMED]:
+        log.warning("left out: %s", reason)
+    if len(images.left_out) > MOST_NAMED:
+        log.warning("left out: %d more ('prepare' lists them)", len(images.left_out) - MOST_NAMED)
     parts = [type(trainer.accelerator).__name__.removesuffix("Accelerator"), f"precision {trainer.precision}"]
     parts += [f"{trainer.world_size} processes"] if trainer.world_size > 1 else []
     parts += [f"resumed at step {state['run']['step']} of {steps}" if state else f"{steps} steps"]
-    parts += [f"fields of view: {images.shares}"] if images.shares else []
+    parts += [images.counts] + ([f"fields of view: {images.shares}"] if images.shares else [])
     log.info(", ".join(parts))
 
 
@@ -286,7 +296,7 @@ def _check(config: Config, images: Images, machine: Machine) -> None:
         )
     if synthetic and config.crop == 0:
         raise ValueError("crop 0 (whole images) does not go with --synthetic: give --crop")
-    if machine.resident and not Resident.suits(config):
+    if machine.resident and not Resident.suits(config, images):
         raise ValueError(
             "resident: expected to learn from the first frame of each image and its ground truth, found "
             f"{written('learn', config.learn)} {written('frames', config.frames)} "

@@ -129,7 +129,7 @@ class Restoration(lightning.LightningModule):
         return loader(self.images, self.config, self.first_batch, workers, self.resident is not None)
 
     def _resides(self) -> bool:
-        suits = Resident.suits(self.config)
+        suits = Resident.suits(self.config, self.images)
         if self.keep_resident is not None or self.device.type != "cuda" or not suits:
             return bool(self.keep_resident) and suits
         return Resident.size(self.images) < torch.cuda.mem_get_info(self.device)[0] / 4

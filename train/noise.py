@@ -9,7 +9,7 @@ from quietfield.files.images import open_stack
 from quietfield.noise.diagnosis import diagnose
 
 from . import pictures
-from .data.layouts import open_image
+from .data.reading import PICTURES, open_volume
 
 MOST_PIXELS = 2**23  # of a file that are looked at: 32 frames of 512²
 
@@ -20,7 +20,7 @@ def report(path: Path, plot_to: Path | None = None, offset: float | None = None)
     Parameters
     ----------
     path : Path
-        TIFF, MetaImage, or grey `.png` or `.npy` of shape (..., Y, X).
+        TIFF, MetaImage, `.png`, `.jpg`, or `.npy` of shape (..., Y, X).
     plot_to : Path, optional
         The picture to write.
     offset : float, optional
@@ -31,10 +31,8 @@ def report(path: Path, plot_to: Path | None = None, offset: float | None = None)
     ValueError
         If the file cannot be read, or nothing can be said of it.
     """
-    if path.suffix.lower() in (".npy", ".png"):
-        stored = open_image(path)
-        if stored.ndim < 2:
-            raise ValueError(f"{path}: expected an image (Y, X) or a stack (..., Y, X), found {stored.shape}")
+    if path.suffix.lower() in (*PICTURES, ".npy"):
+        stored = open_volume(path).planes
         planes = stored.reshape(-1, *stored.shape[-2:])
         count, planes = len(planes), planes[: max(1, MOST_PIXELS // math.prod(planes.shape[1:]))]
     else:

@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         if kind is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
         elif isinstance(field.default, tuple):
-            group.add_argument(flag, type=type(field.default[0]), nargs="*", metavar="N", help=text)
+            group.add_argument(flag, type=type((*field.default, 0)[0]), nargs="*", metavar="N", help=text)
         elif choices := option_of(field).choices:
             group.add_argument(flag, choices=choices, help=text)
         else:

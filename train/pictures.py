@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from quietfield.noise.correlation import LAGS
 from quietfield.noise.diagnosis import Diagnosis
 from quietfield.planes import middle
+
+from .data.evidence import Look
 
 SIDE = 192  # pixels of a crop of the frame
 
@@ -71,6 +74,27 @@ def montage(pictures: list[tuple[str, Array, Array, Array | None]], target: Path
             axes.set_title(title, fontsize=9)
     figure.tight_layout()
     figure.savefig(target, dpi=80)
+
+
+def preview(looks: Sequence[Look], target: Path) -> None:
+    """Noisy image and ground truth of some pairs side by side, with what was measured of them, as a PNG."""
+    figure = _figure(7, 3.6 * len(looks))
+    panels = np.atleast_2d(figure.subplots(len(looks), 2))
+    for row, one in zip(panels, looks, strict=True):
+        y, x = one.shift
+        words = (
+            f"{one.name}\n"
+            f"noisy: {one.frame.min():.4g} to {one.frame.max():.4g}, {100 * one.saturated:.2g} % at the top",
+            f"ground truth: {one.truth.min():.4g} to {one.truth.max():.4g}\n"
+            f"shift {y:+.1f}, {x:+.1f} px; correlation {one.agreement:.2f}",
+        )
+        for axes, image, text in zip(row, (one.frame, one.truth), words, strict=True):
+            low, high = np.percentile(image, [0.5, 99.8])
+            axes.imshow(middle(image, 2 * SIDE), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axes.set_title(text, fontsize=8)
+            axes.set_axis_off()
+    figure.tight_layout()
+    figure.savefig(target, dpi=100)
 
 
 def noise(diagnosis: Diagnosis, target: Path) -> None:

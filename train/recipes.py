@@ -79,8 +79,8 @@ RECIPES: dict[str, tuple[str, Config]] = {
     "super-resolution": (
         "denoise and double the pixels at once; from a folder of clean images, or W2S with --target sim",
         Config(
-            **PLAIN, channels=(16, 32, 64, 128, 256), scale=2, synthetic=1.0, photons=(0.6, 16.0), split="fields",
-            exclude=(), steps=3000, validate_every=250, validation=0.25,
+            **PLAIN, channels=(16, 32, 64, 128, 256), scale=2, synthetic=1.0, photons=(0.6, 16.0), steps=3000,
+            validate_every=250, validation=0.25,
         ),
     ),
     "quick": (

@@ -100,7 +100,7 @@ class Diagnosis:
         mask, shape = self.mask(), "{} of {} x {}".format(*self.shape)
         return (
             f"noise (in {shape}): {self._level()}, {light}",
-            f"noise is {'white' if self.white else 'not white'}: {self._shared()}; "
+            f"noise is {'white' if self.white else 'not white'}: {self.shared()}; "
             f"blind spots reach {mask.reach_y} in Y, {mask.reach_x} in X",
         )
 
@@ -128,14 +128,15 @@ class Diagnosis:
                 f"photo-electrons: {photons.min():.3g} to {photons.max():.3g}, mean {photons.mean():.3g}",
             ]
         verdict = "white" if self.white else "NOT white: a network trained on white noise leaves it in the image"
-        return "\n".join([*lines, self._shared(), f"the noise is {verdict}", f"mask for blind spots: {self._mask()}"])
+        return "\n".join([*lines, self.shared(), f"the noise is {verdict}", f"mask for blind spots: {self._mask()}"])
 
     def _level(self) -> str:
         about = "" if self.repeated or self.correlation.passed > LEAST_PASSED else "roughly "
         share = f" ({self.noise / self.contrast:.2f} of the contrast)" if self.contrast > 0 else ""
         return f"standard deviation {about}{self.noise:.4g}{share}"
 
-    def _shared(self) -> str:
+    def shared(self) -> str:
+        """What pixels share of the noise, in words."""
         c, names = self.correlation, ("x", "y", "along the stack")
         lags = ", ".join(f"{n} {lag:+.3f}" for n, lag in zip(names, self.lags, strict=True) if not math.isnan(lag))
         return (

@@ -21,8 +21,9 @@ from quietfield.machine import disk_free
 
 from ..config import Config
 from ..folders import make_folder
-from .frames import Loaded, read_images, target_of
-from .layouts import Item, Layout, open_image
+from .frames import Scene, read_images, target_of
+from .layouts import Item, Layout
+from .reading import open_volume
 from .statistics import Moments
 
 log = logging.getLogger(__name__)
@@ -52,15 +53,15 @@ class Cache:
     std: float
     dtypes: dict[str, str]
 
-    def read(self, item: Item, kind: str, config: Config) -> Loaded:
+    def read(self, item: Item, kind: str, config: Config) -> list[Scene]:
         """What `read_images` gives, from the disk; what is not stored comes from its source."""
         if f"{item.name}.truth" not in self.dtypes:
             return read_images(item, kind, config)
         truth = self._restored(f"{item.name}.truth")
         if f"{item.name}.noisy" in self.dtypes:
-            return self._restored(f"{item.name}.noisy"), truth
-        stack = open_image(item.files["noisy"])  # random frames stay where they are
-        return stack[None] if stack.ndim == 2 else stack, truth
+            return [Scene("", None, self._restored(f"{item.name}.noisy"), truth)]
+        stack = open_volume(item.files["noisy"]).planes  # random frames stay where they are
+        return [Scene("", None, stack.reshape(-1, *stack.shape[-2:]), truth)]
 
     def _restored(self, name: str) -> NDArray[Any]:
         """The inverse of `_normalised`."""
@@ -127,9 +128,9 @@ def noisy_moments(layout: Layout) -> Moments:
     for item in layout.items:
         if item.noisy is not None:
             try:
-                total = total.merge(Moments.of(open_image(item.noisy)))
+                total = total.merge(Moments.of(open_volume(item.noisy).planes))
             except ValueError as error:
-                log.warning("left out of the statistics: %s", error)
+                log.debug("left out of the statistics: %s", error)
     return total
 
 
@@ -150,7 +151,7 @@ def _store(layout: Layout, config: Config, home: Path, moments: Moments, mark: s
     try:
         cache = Cache(part, moments.mean, moments.std if moments.std > 0 else 1.0, {})
         reasons = [_store_item(cache, item, layout.kind, config) for item in layout.items]
-        if not cache.dtypes:
+        if all(reasons):
             raise ValueError(f"{layout.root}: expected pairs of images, found none that can be used: {reasons[0]}")
         record = {"fingerprint": mark, "mean": cache.mean, "std": cache.std, "dtypes": cache.dtypes}
         (part / INDEX).write_text(json.dumps(record))
@@ -169,14 +170,19 @@ def _store(layout: Layout, config: Config, home: Path, moments: Moments, mark: s
 def _store_item(cache: Cache, item: Item, kind: str, config: Config) -> str | None:
     """Write an image; or say why not, which is an error once it is asked for."""
     try:
-        frames, truth = read_images(item, kind, config)
+        scenes = read_images(item, kind, config)
     except ValueError as error:
-        log.warning("not stored: %s", error)
+        log.debug("not stored: %s", error)
         return str(error)
+    if len(scenes) > 1:  # planes of one file, which are quick to read from it
+        return None
+    (scene,) = scenes
     # A stack of which random frames are taken would be as large again: only its ground truth is stored.
-    images = {"truth": truth} if config.frames == "random" else {"noisy": frames, "truth": truth}
+    images = {"truth": scene.truth} if len(scene.frames) > 1 else {"noisy": scene.frames, "truth": scene.truth}
     for role, image in images.items():
-        np.save(cache.folder / f"{item.name}.{role}.npy", cache._normalised(image))
+        path = cache.folder / f"{item.name}.{role}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, cache._normalised(image))
         cache.dtypes[f"{item.name}.{role}"] = image.dtype.str
     return None
 
@@ -194,8 +200,11 @@ def _size(item: Item, kind: str, config: Config) -> int:
     """Bytes that are stored of an image: a frame and a ground truth, or the ground truth alone."""
     try:
         path = target_of(item, kind, config)
-        roles = [path or item.noisy] if config.frames == "random" else [item.noisy, path or item.noisy]
-        shapes = [open_image(role).shape[-2:] for role in roles if role is not None]
+        noisy = open_volume(item.files.get("noisy", Path()))
+        truth = open_volume(path) if path else noisy
     except ValueError:
         return 0  # not stored
-    return sum(NPY_HEADER + 4 * math.prod(shape) for shape in shapes)
+    if path and math.prod(truth.leading) > 1:
+        return 0
+    stored = [truth] if config.frames == "random" and math.prod(noisy.leading) > 1 else [noisy, truth]
+    return sum(NPY_HEADER + 4 * math.prod(volume.planes.shape[-2:]) for volume in stored)

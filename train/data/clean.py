@@ -19,7 +19,7 @@ from torch.nn import functional
 from quietfield.noise.camera import correlate
 from quietfield.noise.correlation import FOURTH, differences
 
-from .layouts import SUFFIXES, is_image
+from .reading import PICTURES, SUFFIXES, is_image, open_volume
 
 # Every so many files of a folder, by name, are never trained on.
 HELD_OUT_EVERY = 4
@@ -62,7 +62,7 @@ def read_named(folder: Path, held_out: bool = False, scale: int = 1) -> list[Cle
     Parameters
     ----------
     folder : Path
-        Searched for `.tif`, `.tiff`, `.png` and `.npy` files of any axes; a plane is the two longest ones.
+        Searched for image files of any axes; a plane is the two longest ones.
     held_out : bool
         Give the files that are kept for measuring (every fourth of each folder), else the others.
     scale : int
@@ -147,15 +147,17 @@ def _read(path: Path) -> NDArray[Any]:
     try:
         if path.suffix.lower() == ".npy":
             image = np.load(path, allow_pickle=False)
-        elif path.suffix.lower() == ".png":
+        elif path.suffix.lower() in PICTURES:
             from PIL import Image
 
             with Image.open(path) as opened:
                 # A palette's numbers are no intensities, and transparency is no channel.
                 other = {"P": "RGB", "RGBA": "RGB", "LA": "L", "1": "L"}.get(opened.mode)
                 image = np.asarray(opened.convert(other) if other else opened)
-        else:
+        elif path.suffix.lower() in (".tif", ".tiff"):
             image = tifffile.imread(path)
+        else:
+            image = open_volume(path).planes
     except Exception as error:  # damaged bytes make the parsers raise anything
         raise ValueError(f"{path}: expected a clean image, found a damaged file or none ({error})") from error
     if image.ndim < 2 or image.dtype.kind not in "buif":

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .layouts import open_image, scale_of
+from .frames import scale_of
+from .reading import open_image
 
 
 class NumpyDataset(Dataset[tuple[Tensor, Tensor]]):

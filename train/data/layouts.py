@@ -1,4 +1,4 @@
-"""What a folder of training images is: W2S as published, pairs of folders, or clean images alone."""
+"""What a folder of training images is: W2S as published, pairs of noisy images and ground truths, or clean images."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
-SUFFIXES = (".tif", ".tiff", ".png", ".npy")
-NOISY_NAMES = ("noisy", "low", "input", "raw", "lq", "lr", "wf")
-TRUTH_NAMES = ("clean", "high", "target", "gt", "hq", "hr", "truth", "sim")
+from . import w2s
+from .names import NOISY_WORDS, TRUTH_WORDS, Matched, by_folders, by_patterns, by_words, said
+from .reading import is_image, open_volume
+
 AVERAGES = (1, 2, 4, 8, 16)  # the levels of noise that W2S is published in
-W2S_NAME = re.compile(r"(\d{3})_(\d)")  # field of view and channel
 ROLES = {"noisy": "noisy", "truth": "ground truth", "sim": "SIM image"}  # of files, in words
+SOME = 4  # one part in so many of the names of a folder is not there by chance
 MOST_NAMES = 3  # in a sentence, then the rest is counted
-PAIRED = "two folders of equal names, as noisy/ and clean/"
+PAIRED = "two folders of equal names, as noisy/ and clean/, or names as a_noisy.tif and a_gt.tif"
+PATTERNS = "give --noisy PATTERN --truth PATTERN, as --noisy 'a/*.tif' --truth 'b/*.tif'"
 EXPECTED = (
-    "expected raw/NNN/wf_channelC.npy, or avg1/NNN_C.npy and avg400/, or two folders of images of equal names "
-    f"({'/'.join(NOISY_NAMES)} and {'/'.join(TRUTH_NAMES)}), or clean images ({', '.join(SUFFIXES)})"
+    "expected raw/NNN/wf_channelC.npy, or avg1/NNN_C.npy and avg400/, or noisy images and ground truths, by names of "
+    f"folders or files ({'/'.join(NOISY_WORDS)} and {'/'.join(TRUTH_WORDS)}), or clean images"
 )
 
 
@@ -37,8 +37,8 @@ class Item:
     channel : int
         0 where the name says none.
     noisy, truth, sim : Path, optional
-        A frame or a stack of them, (Y, X) or (F, Y, X); its ground truth, (Y, X) or (2Y, 2X); and the SIM
-        image, (2Y, 2X). None where there is no such file.
+        A frame or a stack of them; its ground truth, of as many planes, or of one, or twice as large; and the SIM
+        image. None where there is no such file.
     """
 
     name: str
@@ -62,24 +62,27 @@ class Layout:
     Attributes
     ----------
     kind : str
-        "w2s-raw" (the ground truth is the mean of the stack itself), "w2s-normalised", "pairs" or "clean".
+        "w2s-raw" (the ground truth is the mean of the stack itself), "w2s-normalised", "pairs", "clean", or "noisy".
     root : Path
         The folder that holds them, which may lie below the one that was named.
     items : tuple of Item
         By name; those whose partner is missing are among them.
     unpaired : tuple of Path
         Files that lack a partner that the others have.
+    w2s : bool
+        Whether the images are those of W2S: some were looked at (`train.data.w2s`).
     """
 
     kind: str
     root: Path
     items: tuple[Item, ...]
-    unpaired: tuple[Path, ...]
+    unpaired: tuple[Path, ...] = ()
+    w2s: bool = False
 
     @property
-    def w2s(self) -> bool:
-        """Whether the names are W2S's, so that its split and its overlapping fields are meant."""
-        return self.kind != "clean" and all(W2S_NAME.fullmatch(item.name) for item in self.items)
+    def numbered(self) -> bool:
+        """Whether the names are those that W2S has: field of view and channel, as `001_0`."""
+        return self.kind != "clean" and all(w2s.NAME.fullmatch(item.name) for item in self.items)
 
     @property
     def odd(self) -> str:
@@ -88,7 +91,7 @@ class Layout:
         A single one makes every file a field of view of its own.
         """
         names = [item.name for item in self.items]
-        others = [name for name in names if not W2S_NAME.fullmatch(name)]
+        others = [name for name in names if not w2s.NAME.fullmatch(name)]
         if self.kind not in ("pairs", "w2s-normalised") or not 0 < len(others) <= len(names) / 2:
             return ""
         more = f" and {len(others) - MOST_NAMES} more" if len(others) > MOST_NAMES else ""
@@ -104,7 +107,7 @@ class Layout:
         return tuple(sorted({item.field for item in self.items}))
 
 
-def detect(data: Path, average: int = 1) -> Layout:
+def detect(data: Path, average: int = 1, noisy: str = "", truth: str = "") -> Layout:
     """Find out what a folder, or one a level or two below it, holds.
 
     Parameters
@@ -113,14 +116,45 @@ def detect(data: Path, average: int = 1) -> Layout:
         Folder to look at.
     average : int
         Which of `avg1` to `avg16` are the noisy images, if they are W2S's normalised ones.
+    noisy, truth : str
+        Patterns of the files below `data`, as "low/*.tif" and "high/*.tif"; what the wildcards stand for pairs them.
+        With one of them alone, images without ground truth, or clean ones. Empty, names of folders and files tell.
 
     Raises
     ------
     ValueError
-        If there is no such folder, it holds nothing that is understood, or several data sets.
+        If there is no such folder, it holds nothing that is understood, several data sets, or noisy images without
+        ground truths.
     """
     if not data.is_dir():
         raise ValueError(f"{data}: expected a folder of images, found {'a file' if data.exists() else 'nothing'}")
+    if noisy or truth:
+        return _of_patterns(data, noisy, truth)
+    return _search(data, average) or _clean(data)
+
+
+def detect_noisy(data: Path, average: int = 1, pattern: str = "") -> Layout:
+    """The noisy images of a folder: those of pairs, if it holds such, else all images below it.
+
+    Parameters, errors: as of `detect`.
+    """
+    if data.is_file():
+        return Layout("noisy", data.parent, (Item(data.stem, data.stem, 0, noisy=data),))
+    if not data.is_dir():
+        raise ValueError(f"{data}: expected an image, or a folder of them, found nothing")
+    if pattern:
+        return _of_patterns(data, pattern, "")
+    if (paired := _search(data, average)) is not None:
+        items = tuple(Item(i.name, i.field, i.channel, noisy=i.noisy) for i in paired.items if i.noisy is not None)
+        return Layout("noisy", paired.root, items, w2s=paired.w2s)
+    files = {path.relative_to(data).with_suffix("").as_posix(): path for path in _images(data)}
+    if not files:
+        raise ValueError(f"{data}: expected noisy images, found none")
+    return _layout("noisy", data, {"noisy": files}, {"noisy"})
+
+
+def _search(data: Path, average: int) -> Layout | None:
+    """The one data set of pairs in a folder, or a level or two below it."""
     level = [data]
     for _ in range(3):
         found = [layout for folder in level if (layout := _paired(folder, average)) is not None]
@@ -130,15 +164,56 @@ def detect(data: Path, average: int = 1) -> Layout:
         if found:
             return found[0]
         level = [child for folder in level for child in _folders(folder)]
-    for child in _folders(data):
-        if child.name.lower() in NOISY_NAMES and any(_images(child)):
-            known = ", ".join(TRUTH_NAMES)
-            raise ValueError(f"{data}: expected the ground truth of {child.name}/ in one of {known}: add it")
-    clean = [path for path in sorted(data.rglob("*")) if is_image(path)]
-    names = [path.relative_to(data).with_suffix("").as_posix() for path in clean]
-    if not clean:
+    return None
+
+
+def _of_patterns(data: Path, noisy: str, truth: str) -> Layout:
+    matched = by_patterns(data, noisy, truth)
+    if not truth:
+        return _layout("noisy", data, {"noisy": dict(matched.noisy)}, {"noisy"})
+    if not noisy:
+        return _layout("clean", data, {"truth": dict(matched.truth)}, {"truth"})
+    if not set(matched.noisy) & set(matched.truth):
+        examples = [
+            f"{sorted(files)[0]!r} of {pattern}" for files, pattern in zip(matched, (noisy, truth), strict=True)
+        ]
+        raise ValueError(
+            f"{data}: expected what the wildcards stand for to be equal in both patterns, found "
+            f"{' and '.join(examples)}: change them"
+        )
+    return _pairs(data, matched)
+
+
+def _clean(data: Path) -> Layout:
+    """All images below a folder, unless their names say that they are noisy, or that there should be pairs.
+
+    Raises
+    ------
+    ValueError
+        If they do, or there are no images.
+    """
+    paths = list(_images(data))
+    if not paths:
         raise ValueError(f"{data}: {EXPECTED}, found none of them")
-    return Layout("clean", data, tuple(Item(n, n, 0, truth=p) for n, p in zip(names, clean, strict=True)), ())
+    roles: dict[str, list[Path]] = {"noisy": [], "truth": [], "": []}
+    for path in paths:
+        below = path.relative_to(data).with_suffix("").parts
+        roles[next((said(part).role for part in reversed(below) if said(part).role), "")].append(path)
+    if roles["truth"] and SOME * len(roles["noisy"]) >= len(paths):
+        examples = " and ".join(str(roles[role][0].relative_to(data)) for role in ("noisy", "truth"))
+        raise ValueError(
+            f"{data}: expected noisy images and ground truths whose names tell the pairs, found names that do not, as "
+            f"{examples}: name the two of a pair alike, or {PATTERNS}"
+        )
+    if 2 * len(roles["noisy"]) > len(paths):
+        raise ValueError(
+            f"{data}: expected the ground truths of noisy images, found none, but {len(roles['noisy'])} images whose "
+            f"names say that they are noisy, as {roles['noisy'][0].relative_to(data)}: add them (in a folder "
+            f"{', '.join(TRUTH_WORDS[:4])}), learn without (--recipe noise2void), or, if they are clean images, give "
+            "--truth PATTERN alone"
+        )
+    names = [path.relative_to(data).with_suffix("").as_posix() for path in paths]
+    return Layout("clean", data, tuple(Item(n, n, 0, truth=p) for n, p in zip(names, paths, strict=True)))
 
 
 def _paired(folder: Path, average: int) -> Layout | None:
@@ -153,106 +228,88 @@ def _paired(folder: Path, average: int) -> Layout | None:
         if f"avg{average}" not in levels or average not in AVERAGES:
             raise ValueError(f"{folder}: expected avg{average}, found {', '.join(levels)}: choose another average")
         roles = {role: children.get(n) for role, n in (("noisy", f"avg{average}"), ("truth", "avg400"), ("sim", "sim"))}
-        files = {role: dict(_images(child)) for role, child in roles.items() if child is not None}
+        files = {role: _named(child) for role, child in roles.items() if child is not None}
         return _layout("w2s-normalised", folder, files, {"noisy"})
-    noisy, truth = ([children[n] for n in names if n in children] for names in (NOISY_NAMES, TRUTH_NAMES))
-    if not (noisy and truth):
+    return _two_folders(folder) or _by_file_names(folder)
+
+
+def _two_folders(folder: Path) -> Layout | None:
+    """Folders for noisy images and for ground truths: one of each, or several, as exp1_noisy/ and exp1_gt/."""
+    groups: dict[str, dict[str, list[Path]]] = {}
+    for child in _folders(folder):
+        if (name := said(child.name)).role:
+            groups.setdefault(name.rest, {"noisy": [], "truth": []})[name.role].append(child)
+    every = {role: [child for group in groups.values() for child in group[role]] for role in ("noisy", "truth")}
+    if all(len(children) == 1 for children in every.values()):
+        groups = {"": every}
+    whole = {rest: group for rest, group in groups.items() if group["noisy"] and group["truth"]}
+    files: dict[str, dict[str, Path]] = {"noisy": {}, "truth": {}}
+    for rest, group in whole.items():
+        if len(group["noisy"]) > 1 or len(group["truth"]) > 1:
+            found = ", ".join(f"{child.name}/" for child in group["noisy"] + group["truth"])
+            raise ValueError(f"{folder}: expected one folder of noisy images and one of ground truths, found {found}")
+        noisy, truth = group["noisy"][0], group["truth"][0]
+        matched = by_folders(_images(noisy), _images(truth), (noisy, truth))
+        before = f"{rest}: " if len(whole) > 1 else ""
+        for mine, theirs in zip(files.values(), matched, strict=True):
+            mine.update({before + key: path for key, path in theirs.items()})
+    return _pairs(folder, Matched(**files)) if set(files["noisy"]) & set(files["truth"]) else None
+
+
+def _by_file_names(folder: Path) -> Layout | None:
+    """Files whose names say what they are, in the folder or one level below it: a_noisy.tif and a_gt.tif."""
+    children = [child for child in _folders(folder) if not said(child.name).role]
+    files = [path for place in (folder, *children) for path in sorted(place.iterdir()) if is_image(path)]
+    if not {said(path.stem).role for path in files} >= {"noisy", "truth"}:
         return None
-    if len(noisy) > 1 or len(truth) > 1:
-        found = ", ".join(f"{child.name}/" for child in noisy + truth)
-        raise ValueError(f"{folder}: expected one folder of noisy images and one of ground truths, found {found}")
-    files = {"noisy": dict(_images(noisy[0])), "truth": dict(_images(truth[0]))}
-    return _layout("pairs", folder, files, {"noisy", "truth"}) if files["noisy"] or files["truth"] else None
+    matched = by_words(files, folder)
+    return _pairs(folder, matched) if set(matched.noisy) & set(matched.truth) else None
+
+
+def _pairs(root: Path, matched: Matched) -> Layout:
+    return _layout("pairs", root, {"noisy": dict(matched.noisy), "truth": dict(matched.truth)}, {"noisy", "truth"})
 
 
 def _layout(kind: str, root: Path, files: dict[str, dict[str, Path]], needed: set[str]) -> Layout:
     """One item for each name; a role counts as missing where it is needed or another name has it."""
     names = sorted(set().union(*files.values()))
-    parts = {name: W2S_NAME.fullmatch(name) for name in names}
-    numbered = all(parts.values())
+    numbered = all(w2s.NAME.fullmatch(name) for name in names)
+    folders = {name.rpartition("/")[0] for name in names}
     items = []
     for name in names:
-        field, channel = name.rsplit("_", 1) if numbered or kind == "w2s-raw" else (name, "0")
+        field, channel = name, "0"
+        if numbered or kind == "w2s-raw":
+            field, channel = name.rsplit("_", 1)
+        elif len(folders) > 1 and "/" in name:  # what lies in one folder is of one field, or may be
+            field = name.rpartition("/")[0]
         items.append(Item(name, field, int(channel), **{role: paths.get(name) for role, paths in files.items()}))
     roles = needed | {role for role, paths in files.items() if paths}
     lone = [path for item in items if roles - set(item.files) for path in item.files.values()]
-    return Layout(kind, root, tuple(items), tuple(lone))
+    known = numbered and kind != "clean" and w2s.is_w2s(names, _shower(items))
+    return Layout(kind, root, tuple(items), tuple(lone), known)
+
+
+def _shower(items: list[Item]) -> w2s.Reader:
+    """Gives a plane of an image by its name."""
+    by_name = {item.name: item for item in items}
+
+    def read(name: str) -> NDArray[np.generic]:
+        item = by_name[name]
+        planes = open_volume(item.truth or item.noisy or next(iter(item.files.values()))).planes
+        first: NDArray[np.generic] = planes.reshape(-1, *planes.shape[-2:])[0]
+        return first
+
+    return read
 
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def is_image(path: Path) -> bool:
-    """Whether it is a file by whose name it is to be read."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+def _images(folder: Path) -> Iterator[Path]:
+    """The images in a folder, and in those below it."""
+    return (path for path in sorted(folder.rglob("*")) if is_image(path))
 
 
-def _images(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The images of a folder with their names; two of one name cannot be told apart."""
-    before = None
-    for path in sorted(p for p in folder.iterdir() if is_image(p)):
-        if before is not None and before.stem == path.stem:
-            raise ValueError(f"{path}: expected one image of this name, found {before.name} beside it: remove one")
-        yield path.stem, path
-        before = path
-
-
-def open_image(path: Path) -> NDArray[Any]:
-    """Open a TIFF, PNG or NPY file of real numbers; NPY is memory-mapped, so that only what is used is read.
-
-    Raises
-    ------
-    ValueError
-        If there is no such file, it cannot be read, or it holds no pixels or no real numbers.
-    """
-    try:
-        if path.suffix.lower() == ".npy":
-            image = np.load(path, mmap_mode="r", allow_pickle=False)
-        elif path.suffix.lower() == ".png":
-            from PIL import Image
-
-            with Image.open(path) as file:
-                if file.mode == "P":
-                    raise ValueError("its pixels are numbers of colours: save it as grey")
-                image = np.asarray(file)
-        else:
-            image = tifffile.imread(path)
-    except Exception as error:  # the decoders raise all sorts: struct.error, zlib.error, KeyError, ...
-        raise ValueError(
-            f"{path}: expected an image, found a file that cannot be read ({error}): copy it again"
-        ) from error
-    if image.dtype.kind not in "buif" or image.size == 0:
-        raise ValueError(f"{path}: expected pixels of real numbers, found {image.dtype} of shape {image.shape}")
-    return np.asarray(image)
-
-
-def open_planes(path: Path) -> NDArray[Any]:
-    """`open_image` of what is to be one plane (Y, X) or a stack of them (F, Y, X), and not colours.
-
-    Raises
-    ------
-    ValueError
-        As `open_image`, and if the last axis looks like colours.
-    """
-    image = open_image(path)
-    if image.ndim == 3 and image.shape[-1] in (3, 4):
-        raise ValueError(f"{path}: expected (Y, X) or (F, Y, X), found colours, {image.shape}: save it as grey")
-    return image
-
-
-def scale_of(name: object, frame: tuple[int, ...], truth: tuple[int, ...]) -> int:
-    """Pixels of a ground truth to one of its frame along a side, by their shapes (Y, X): 1 or 2.
-
-    Raises
-    ------
-    ValueError
-        If they do not fit; it names the image or file given.
-    """
-    for scale in (1, 2):
-        if tuple(scale * side for side in frame) == tuple(truth):
-            return scale
-    raise ValueError(
-        f"{name}: expected a ground truth of the frame's shape or twice that, found {truth} and {frame}: crop them "
-        "alike, or remove the pair"
-    )
+def _named(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.iterdir()) if is_image(path)}

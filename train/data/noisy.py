@@ -2,114 +2,151 @@
 
 from __future__ import annotations
 
-import re
+import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quietfield.files.images import open_stack
+from quietfield.noise.diagnosis import SHARED, Diagnosis, glance
 from quietfield.noise.model import NoiseModel
 
 from ..config import Config
-from .layouts import W2S_NAME, Item, Layout, detect, open_image
-from .pairs import Images, Pair, filled
+from .layouts import Item, Layout, detect_noisy
+from .pairs import SMALLEST, Images, Pair, filled, padded
+from .reading import open_volume
 from .split import split_fields
 
 VALIDATED = 8  # one part in so many of the rows of an image that is alone is validated on
 LEAST = 32  # rows of it that this must be
 MODELLED = 8  # planes of a file that tell its noise
+WHITE_ONLY = ("recorrupted", "neighbours")  # ways to learn that take noise which pixels share for the image
+
+log = logging.getLogger(__name__)
 
 
-def find_noisy(data: Path, config: Config) -> Images:
+def find_noisy(data: Path, config: Config, pattern: str = "", left_out: list[str] | None = None) -> Images:
     """What a run without ground truth learns from and is validated on.
 
     Parameters
     ----------
     data : Path
         One image or stack, a folder of them, or any layout of pairs, of which the ground truth is not opened.
-        W2S's test fields and excluded fields are left out by their names.
+        W2S's test fields and excluded fields are left out.
     config : Config
-        Its split.
+        Its split, its channels, and how it learns.
+    pattern : str
+        Of the files below `data`; empty takes all.
+    left_out : list of str, optional
+        Gets why each file that cannot be used is left out; without, the first such file is an error.
 
     Returns
     -------
     Images
-        Each file's planes are frames (P, Y, X) of a `Pair` without a ground truth. Files are split by field of
-        view; of a single file, the last rows of all planes are validated on.
+        Planes that follow each other along T, or else Z, in one channel are frames (P, Y, X) of a `Pair` without a
+        ground truth. Files are split by field of view; of a single file, the last rows of all planes are validated on.
 
     Raises
     ------
     ValueError
-        If there is nothing, it cannot be read, or is too small to learn from, or constant.
+        If there is nothing, it cannot be read, or is too small to learn from, or constant; or if its noise is not
+        what this way to learn needs.
     """
-    if data.is_file():
-        items = [Item(data.stem, data.stem, 0, noisy=data)]
-        layout = Layout("noisy", data, tuple(items), ())
-    else:
-        layout = _noisy(detect(data, config.average))
-    if not layout.items:
-        raise ValueError(f"{data}: expected noisy images, found none")
-    source = f"{'W2S (Zhou et al. 2020), ' if layout.w2s else ''}noisy images alone"
-    if len(layout.fields) == 1:
-        learnt, validated = zip(*(_parted(item, config) for item in layout.items), strict=True)
-        return Images(list(learnt), list(validated), source=source)
-    split = split_fields(layout, config)
-    training, validation = (
-        [_pair(item, _planes(item)) for item in layout.items if item.field in set(fields)]
-        for fields in (split.training, split.validation)
-    )
-    return Images(training, validation, source=source)
-
-
-def _noisy(layout: Layout) -> Layout:
-    """The layout with the noisy files alone; a folder of images without partners is one of noisy ones."""
-    items = []
+    layout = detect_noisy(data, config.average, pattern)
+    split = split_fields(layout, config) if len(layout.fields) > 1 else None
+    fields = (*split.training, *split.validation) if split else layout.fields
+    series: dict[str, list[Pair]] = {}
     for item in layout.items:
-        path = item.truth if layout.kind == "clean" else item.noisy
-        if path is None:
-            continue
-        # A folder of noisy images alone keeps W2S's fields together, if that is what they are called.
-        numbered = W2S_NAME.fullmatch(item.name)
-        items.append(Item(item.name, numbered[1] if numbered else item.field, 0, noisy=path))
-    return Layout("noisy", layout.root, tuple(items), ())
+        if item.field in fields:
+            try:
+                series.setdefault(item.field, []).extend(_series(item, config))
+            except ValueError as error:
+                if left_out is None or len(layout.items) == 1:
+                    raise
+                left_out.append(str(error))
+    if not any(series.values()):
+        raise ValueError(f"{data}: expected noisy images, found none that can be used: {(left_out or ['none'])[0]}")
+    training, validation = _shared_out(layout, config, series)
+    _check_noise(training[0], config)
+    source = f"{'W2S (Zhou et al. 2020), ' if layout.w2s else ''}noisy images alone"
+    training = [padded(pair, config.crop) for pair in training]
+    return Images(training, validation, source=source, left_out=tuple(left_out or ()))
 
 
-def _planes(item: Item) -> NDArray[Any]:
-    """All planes of a file, (P, Y, X), without NaN."""
+def _shared_out(layout: Layout, config: Config, series: dict[str, list[Pair]]) -> tuple[list[Pair], list[Pair]]:
+    """What to learn from and what to validate on: other fields of view, or other rows of the only one."""
+    if len(series) == 1:
+        (every,) = series.values()
+        parts = [_parted(pair, config) for pair in every]
+        return [upper for upper, _ in parts], [lower for _, lower in parts]
+    used = dataclasses.replace(layout, items=tuple(item for item in layout.items if series.get(item.field)))
+    split = split_fields(used, config)
+    return [p for f in split.training for p in series[f]], [p for f in split.validation for p in series[f]]
+
+
+def _series(item: Item, config: Config) -> list[Pair]:
+    """The planes of a file that follow each other, channel by channel."""
     assert item.noisy is not None
-    if re.fullmatch(r"\.(npy|png)", item.noisy.suffix.lower()):
-        image = open_image(item.noisy)
-        if image.ndim < 2:
-            raise ValueError(f"{item.noisy}: expected an image (Y, X) or a stack (..., Y, X), found {image.shape}")
-        planes = image.reshape(-1, *image.shape[-2:])
-    else:
-        with open_stack(item.noisy) as stack:
-            planes = np.concatenate(list(stack.blocks(stack.pixels)))
-    planes = filled(planes, item)
-    if float(np.ptp(planes)) == 0:
-        raise ValueError(
-            f"{item.noisy}: expected an image to learn from, found the same value everywhere: leave it out"
-        )
-    return planes
+    volume = open_volume(item.noisy).squeezed()
+    if min(volume.planes.shape[-2:]) < SMALLEST:
+        y, x = volume.planes.shape[-2:]
+        raise ValueError(f"{item.noisy}: expected at least {SMALLEST} pixels a side, found {y} x {x}: leave it out")
+    along = next((axis for axis in "TZ" if axis in volume.axes), volume.axes.replace("C", "")[-1:])
+    place = volume.axes.rfind(along) if along else -1
+    planes = np.moveaxis(volume.planes, place, -3) if place >= 0 else volume.planes[..., None, :, :]
+    rest = [i for i in range(len(volume.axes)) if i != place]
+    pairs = []
+    for index in np.ndindex(*planes.shape[:-3]):
+        where = [(volume.axes[i], n) for i, n in zip(rest, index, strict=True)]
+        if config.image_channels and any(axis == "C" and n not in config.image_channels for axis, n in where):
+            continue
+        name = " ".join([item.name, *(f"{axis.lower()}{n}" for axis, n in where)])
+        frames = filled(planes[index], item)
+        if float(np.ptp(frames)) == 0:
+            raise ValueError(
+                f"{item.noisy}: expected an image to learn from, found the same value everywhere: leave it out"
+            )
+        pairs.append(_pair(name, item.field, frames))
+    return pairs
 
 
-def _parted(item: Item, config: Config) -> tuple[Pair, Pair]:
+def _parted(pair: Pair, config: Config) -> tuple[Pair, Pair]:
     """The upper rows to learn from, and the lower ones."""
-    planes = _planes(item)
-    rows = max(LEAST, planes.shape[1] // VALIDATED)
+    height, width = pair.frames.shape[-2:]
+    rows = max(LEAST, height // VALIDATED)
     least = max(config.crop, LEAST)
-    if planes.shape[1] - rows < least or planes.shape[2] < least:
+    if height - rows < least or width < least:
         raise ValueError(
-            f"{item.noisy}: expected at least {least + rows} x {least} pixels to learn from crops of {config.crop} "
-            f"and validate on {rows} rows, found {planes.shape[1]} x {planes.shape[2]}: lower --crop, or add images"
+            f"{pair.name}: expected at least {least + rows} x {least} pixels to learn from crops of {config.crop} "
+            f"and validate on {rows} rows, found {height} x {width}: lower --crop, or add images"
         )
-    return _pair(item, planes[:, :-rows]), _pair(item, planes[:, -rows:])
+    return _pair(pair.name, pair.field, pair.frames[:, :-rows]), _pair(pair.name, pair.field, pair.frames[:, -rows:])
 
 
-def _pair(item: Item, planes: NDArray[Any]) -> Pair:
+def _pair(name: str, field: str, planes: NDArray[Any]) -> Pair:
     model = NoiseModel.of(planes[:: max(1, len(planes) // MODELLED)][:MODELLED])
     gain = model.slope if model.slope > 0 else float("nan")
     offset = -model.intercept / gain
-    return Pair(item.name, item.field, planes, None, gain, offset, model.skew)
+    return Pair(name, field, planes, None, gain, offset, model.skew)
+
+
+def _check_noise(pair: Pair, config: Config) -> None:
+    """Refuse, or warn of, a way to learn that cannot tell this noise from the image."""
+    found = glance(pair.frames)
+    if found is None or found.white:
+        return
+    mask = found.mask()
+    command = f"--recipe noise2void --mask {mask.reach_y} {mask.reach_x}"
+    if config.learn in WHITE_ONLY and _strong(found):
+        raise ValueError(
+            f"{pair.name}: {config.learn} expected white noise, found noise that neighbouring pixels share "
+            f"({found.shared()}): give {command}, or --recipe noise2noise for frames of one scene"
+        )
+    if config.learn in WHITE_ONLY or (config.learn == "noise2void" and config.mask < (mask.reach_y, mask.reach_x)):
+        log.warning("%s: the noise is not white (%s): better give %s", pair.name, found.shared(), command)
+
+
+def _strong(found: Diagnosis) -> bool:
+    return any(found.patterns) or max(abs(lag) for lag in found.lags[:2]) > SHARED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from collections.abc import Collection, Sequence
@@ -19,11 +20,12 @@ from quietfield.noise.transfer import photon_transfer
 from ..config import Config
 from .cache import open_cache
 from .clean import Clean
-from .frames import read_images, target_of
-from .layouts import W2S_NAME, Item, Layout, scale_of
+from .frames import Scene, read_images, scale_of, target_of
+from .layouts import Item, Layout
 
 log = logging.getLogger(__name__)
 
+SMALLEST = 16  # pixels a side of an image that anything can be learnt from
 REFERENCES = 16  # frames of a stack whose mean tells its intensity units
 UNCUT = 97  # percentile of brightness below which even frames stretched to 8 bits have their noise whole
 
@@ -91,6 +93,8 @@ class Images:
         How many fields of view serve for what, for the log.
     warning : str
         What may be wrong with the names of the files; empty if nothing is.
+    left_out : tuple of str
+        Why each image that cannot be used is left out.
     """
 
     training: list[Pair]
@@ -100,10 +104,17 @@ class Images:
     source: str = ""
     shares: str = ""
     warning: str = ""
+    left_out: tuple[str, ...] = ()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Images:
         """Itself: nobody changes it, and what averages weights copies all that trains, files mapped into memory too."""
         return self
+
+    @property
+    def counts(self) -> str:
+        """How many images serve for what, and how many are left out, in words."""
+        left = f", and {len(self.left_out)} left out" if self.left_out else ""
+        return f"{len(self.training)} images to train on and {len(self.validation)} to validate on{left}"
 
     @property
     def split(self) -> dict[str, list[str]]:
@@ -116,7 +127,13 @@ class Images:
         }
 
 
-def read_pairs(layout: Layout, fields: Collection[str], config: Config, cache: Path | None = None) -> list[Pair]:
+def read_pairs(
+    layout: Layout,
+    fields: Collection[str],
+    config: Config,
+    cache: Path | None = None,
+    left_out: list[str] | None = None,
+) -> list[Pair]:
     """Read the images of some fields of view.
 
     Parameters
@@ -132,6 +149,8 @@ def read_pairs(layout: Layout, fields: Collection[str], config: Config, cache: P
         its own.
     cache : Path, optional
         Folder of the normalised images, filled if need be; without, all is computed on the fly.
+    left_out : list of str, optional
+        Gets why each image that cannot be used is left out; without, the first such image is an error.
 
     Raises
     ------
@@ -148,17 +167,25 @@ def read_pairs(layout: Layout, fields: Collection[str], config: Config, cache: P
         raise ValueError(f"{layout.root}: expected pairs of the fields asked for, found {found} of kind {layout.kind}")
     store = open_cache(layout, config, cache) if cache else None
     read = store.read if store else read_images
-    return [_pair(item, layout.kind, config, *read(item, layout.kind, config)) for item in items]
+    pairs: list[Pair] = []
+    for item in items:
+        try:
+            scenes = read(item, layout.kind, config)
+            pairs += [_pair(item, layout.kind, config, scene) for scene in scenes]
+        except ValueError as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+    return pairs
 
 
-def _pair(item: Item, kind: str, config: Config, frames: NDArray[Any], truth: NDArray[Any]) -> Pair:
+def _pair(item: Item, kind: str, config: Config, scene: Scene) -> Pair:
     path = target_of(item, kind, config) or item.noisy
-    scale = scale_of(path, frames.shape[-2:], truth.shape)
+    frames, truth = scene.frames, scene.truth
+    scale = check_shapes(item, scene)
     if missing := int(np.count_nonzero(~np.isfinite(truth))):
-        out = f"leave field {item.field} out (--exclude) or " if W2S_NAME.fullmatch(item.name) else ""
         raise ValueError(
-            f"{path}: expected a ground truth without NaN, found {missing} pixels that are not finite: {out}remove the "
-            "file"
+            f"{path}: expected a ground truth without NaN, found {missing} pixels that are not finite: remove the file"
         )
     frames = filled(frames, item)
     answer = truth.astype(np.float64)
@@ -168,7 +195,36 @@ def _pair(item: Item, kind: str, config: Config, frames: NDArray[Any], truth: ND
     gain, offset, skew = _camera(np.asarray(frames[0], np.float64), binned(answer, scale))
     # The mean of random frames has less noise than the one that was measured.
     gain /= min(config.average, len(frames)) if config.frames == "random" else 1
-    return Pair(item.name, item.field, frames, answer.astype(np.float32), gain, offset, skew)
+    name = f"{item.name} {scene.label}".rstrip()
+    return Pair(name, item.field, frames, answer.astype(np.float32), gain, offset, skew)
+
+
+def check_shapes(item: Item, scene: Scene) -> int:
+    """Hold that crops can be cut of a scene; pixels of the ground truth to one of the frame, along a side.
+
+    Raises
+    ------
+    ValueError
+        If it is too small, or the ground truth is neither of its shape nor twice as large.
+    """
+    y, x = scene.frames.shape[-2:]
+    if min(y, x) < SMALLEST:
+        raise ValueError(f"{item.noisy}: expected at least {SMALLEST} pixels a side, found {y} x {x}: leave it out")
+    return scale_of(item.truth or item.sim or item.noisy, (y, x), scene.truth.shape)
+
+
+def padded(pair: Pair, side: int) -> Pair:
+    """The pair, mirrored at its borders to at least `side` pixels a side if it is smaller."""
+    missing = [max(0, side - size) for size in pair.frames.shape[-2:]]
+    if not any(missing):
+        return pair
+    before_behind = [(size // 2, size - size // 2) for size in missing]
+    frames = np.pad(pair.frames, [(0, 0), *before_behind], mode="symmetric")
+    truth = pair.truth
+    if truth is not None:
+        s = pair.scale
+        truth = np.pad(truth, [(s * a, s * b) for a, b in before_behind], mode="symmetric")
+    return dataclasses.replace(pair, frames=frames, truth=truth)
 
 
 def _camera(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import Config
 from .cache import FIELDS, open_cache
-from .frames import one_plane
-from .layouts import PAIRED, ROLES, Item, Layout, detect, open_image, open_planes, scale_of
-from .pairs import check_scale
+from .frames import match
+from .layouts import PAIRED, ROLES, Item, Layout, detect, detect_noisy
+from .pairs import Images, check_scale, check_shapes
+from .reading import LOSSY, Volume, open_volume
 from .sources import find_images
 from .split import split_fields
 from .statistics import Moments
 
+FIRST = 3  # images whose files are named
 SHOWN = 20  # names in a list, then the rest is counted
 
 
@@ -27,14 +29,14 @@ class Summary:
     Attributes
     ----------
     shapes, dtypes : mapping
-        How many files have each.
+        How many files have each; shapes with the letters of their axes.
     moments : Moments
         Of all their pixels.
     nan : tuple of str
         Files that hold NaN, and how many.
     """
 
-    shapes: Mapping[tuple[int, ...], int]
+    shapes: Mapping[str, int]
     dtypes: Mapping[str, int]
     moments: Moments
     nan: tuple[str, ...]
@@ -52,6 +54,8 @@ class Survey:
         Why each file that could not be read could not.
     unfit : tuple of str
         Why each pair that could be read cannot be trained on: shapes, or NaN in the ground truth.
+    lossy : tuple of str
+        Files whose format does not keep pixels as they were.
     usable : int
         Images that can be trained on.
     """
@@ -60,32 +64,35 @@ class Survey:
     summaries: Mapping[str, Summary]
     unreadable: tuple[str, ...]
     unfit: tuple[str, ...]
+    lossy: tuple[str, ...]
     usable: int
 
 
 def survey(layout: Layout) -> Survey:
     """Read every file once, a piece at a time; one that is bad is noted and does not stop it."""
-    shapes: dict[str, Counter[tuple[int, ...]]] = {}
+    shapes: dict[str, Counter[str]] = {}
     dtypes: dict[str, Counter[str]] = {}
     moments: dict[str, Moments] = {}
     nan: dict[str, list[str]] = {}
     unreadable: list[str] = []
     unfit: list[str] = []
+    lossy: list[str] = []
     usable = 0
     for item in layout.items:
-        found: dict[str, tuple[int, ...]] = {}
+        found: dict[str, Volume] = {}
         reasons: list[str] = []
         for role, path in item.files.items():
             try:
-                image = open_image(path) if layout.kind == "clean" else open_planes(path)
-                seen = Moments.of(image)
+                volume = open_volume(path)
+                seen = Moments.of(volume.planes)
             except ValueError as error:
                 unreadable.append(str(error))
                 continue
-            found[role] = image.shape
-            shapes.setdefault(role, Counter())[image.shape] += 1
-            dtypes.setdefault(role, Counter())[image.dtype.name] += 1
+            found[role] = volume
+            shapes.setdefault(role, Counter())[volume.named] += 1
+            dtypes.setdefault(role, Counter())[volume.planes.dtype.name] += 1
             moments[role] = moments.get(role, Moments()).merge(seen)
+            lossy += [_relative(path, layout)] if path.suffix.lower() in LOSSY else []
             if seen.nan:
                 nan.setdefault(role, []).append(f"{_relative(path, layout)} ({seen.nan})")
                 reasons += [f"{path}: {seen.nan} pixels of the ground truth are not finite"] if role != "noisy" else []
@@ -93,30 +100,26 @@ def survey(layout: Layout) -> Survey:
         unfit += reasons
         usable += not reasons and _complete(found, layout.kind)
     roles = {r: Summary(shapes[r], dtypes[r], moments[r], tuple(nan.get(r, ()))) for r in shapes}
-    return Survey(layout, roles, tuple(unreadable), tuple(unfit), usable)
+    return Survey(layout, roles, tuple(unreadable), tuple(unfit), tuple(lossy), usable)
 
 
-def _mismatches(item: Item, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """What `train.data.frames.read_images` would not take: other than a frame or a stack, and one plane to fit it."""
+def _mismatches(item: Item, volumes: Mapping[str, Volume]) -> list[str]:
+    """What `train.data.frames.read_images` would not take of a pair."""
     reasons = []
-    for role in [role for role in ("truth", "sim") if role in shapes and "noisy" in shapes]:
-        frame, truth = shapes["noisy"], shapes[role]
-        frame = frame[1:] if len(frame) == 3 else frame
-        truth = truth[1:] if len(truth) == 3 and truth[0] == 1 else truth
-        if len(truth) != 2:
-            reasons.append(f"{item.files[role]}: {one_plane(truth)}")
-            continue
+    for role in [role for role in ("truth", "sim") if role in volumes and "noisy" in volumes]:
+        noisy, truth = volumes["noisy"].squeezed(), volumes[role].squeezed()
         try:
-            scale_of(item.files[role], frame, truth)
+            first = match(noisy, truth, (item.noisy, item.files[role]))[0]
+            check_shapes(item, first)
         except ValueError as error:
             reasons.append(str(error))
     return reasons
 
 
-def _complete(shapes: Mapping[str, tuple[int, ...]], kind: str) -> bool:
-    if kind == "clean":
-        return "truth" in shapes
-    return "noisy" in shapes and (kind == "w2s-raw" or len(shapes) > 1)
+def _complete(found: Collection[str], kind: str) -> bool:
+    if kind in ("clean", "noisy"):
+        return bool(found)
+    return "noisy" in found and (kind == "w2s-raw" or len(found) > 1)
 
 
 def report(found: Survey) -> str:
@@ -131,6 +134,10 @@ def report(found: Survey) -> str:
             f"    {m.count} pixels from {m.low:.6g} to {m.high:.6g}, mean {m.mean:.6g}, standard deviation {m.std:.6g}",
             f"    NaN: {m.nan} pixels{_listed(summary.nan, ' in ')}",
         ]
+    for item in layout.items[:FIRST]:
+        files = " and ".join(_relative(path, layout) for path in item.files.values())
+        lines.append(f"    {item.name}, field of view {item.field}: {files}")
+    lines += [f"    and {len(layout.items) - FIRST} more"] if len(layout.items) > FIRST else []
     channels = sorted({item.channel for item in layout.items})
     lines.append(f"  fields of view: {len(layout.fields)} ({compact(layout.fields)})")
     lines += [f"  names: {layout.odd}"] if layout.odd else []
@@ -144,11 +151,25 @@ def report(found: Survey) -> str:
         lines.append(f"  {title}: {len(names)}")
         lines += [f"    {name}" for name in names[:SHOWN]]
         lines += [f"    and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+    if found.lossy:
+        jpeg = f"{len(found.lossy)} files are JPEG, which changes pixels and noise: better TIFF"
+        lines.append(f"  lossy: {jpeg}{_listed(found.lossy, ': ')}")
     return "\n".join(lines)
 
 
-def prepare(data: Path, config: Config, cache: Path | None) -> str:
+def prepare(data: Path, config: Config, cache: Path | None, patterns: tuple[str, str] = ("", "")) -> str:
     """Detect the layout, survey it, split it, and fill the cache if one is named; the text to print.
+
+    Parameters
+    ----------
+    data : Path
+        The folder, or, to learn without a ground truth, a file.
+    config : Config
+        How to read and to split it.
+    cache : Path, optional
+        Where to keep normalised images.
+    patterns : (str, str)
+        Of noisy files and ground truths (`train.data.layouts.detect`).
 
     Raises
     ------
@@ -157,13 +178,15 @@ def prepare(data: Path, config: Config, cache: Path | None) -> str:
     OSError
         If the disk has no room for the cache.
     """
-    layout = detect(data, config.average)
+    layout = find_layout(data, config, patterns)
     found = survey(layout)
     lines = [report(found)]
     if not found.usable:
         raise ValueError(f"{data}: expected images to train on, found none that are usable\n{lines[0]}")
     if layout.kind == "clean":
         return "\n".join([*lines, f"  no pairs, which are {PAIRED}: learn from synthetic noise (--synthetic 1)"])
+    if layout.kind == "noisy":
+        return lines[0]
     try:
         split = split_fields(layout, config)
         for name, fields in dataclasses.asdict(split).items():
@@ -179,16 +202,25 @@ def prepare(data: Path, config: Config, cache: Path | None) -> str:
     return "\n".join(lines)
 
 
-def verdict(data: Path, config: Config, cache: Path | None) -> tuple[bool, str]:
-    """Whether `fit` would take the pairs of a folder, and why not; without words for folders that hold no pairs."""
-    if not config.supervised or detect(data, config.average).kind == "clean":
-        return True, ""
+def verdict(
+    data: Path, config: Config, cache: Path | None, patterns: tuple[str, str] = ("", ""), strict: bool = False
+) -> tuple[Images | None, str]:
+    """What `fit` would learn from, or None and why it would stop; without words for folders of clean images."""
+    if find_layout(data, config, patterns).kind == "clean":
+        return Images([], []), ""
     try:
-        images = find_images(data, config, None, cache)
+        images = find_images(data, config, None, cache, patterns=patterns, strict=strict)
         check_scale((*images.training, *images.validation), config.scale)
     except ValueError as error:
-        return False, f"would stop: {error}"
-    return True, f"ready, with {len(images.training)} images to train on and {len(images.validation)} to validate on"
+        return None, f"would stop: {error}"
+    return images, f"ready, with {images.counts}"
+
+
+def find_layout(data: Path, config: Config, patterns: tuple[str, str] = ("", "")) -> Layout:
+    """What a run of this configuration takes a folder for."""
+    if config.supervised:
+        return detect(data, config.average, *patterns)
+    return detect_noisy(data, config.average, patterns[0])
 
 
 def compact(names: tuple[str, ...]) -> str:
@@ -204,7 +236,7 @@ def compact(names: tuple[str, ...]) -> str:
     return ", ".join(texts[:SHOWN] + more) or "none"
 
 
-def _counts(counts: Mapping[tuple[int, ...], int] | Mapping[str, int]) -> str:
+def _counts(counts: Mapping[str, int]) -> str:
     parts = [f"{count} x {name}" if len(counts) > 1 else f"{name}" for name, count in counts.items()]
     return ", ".join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else "")
 

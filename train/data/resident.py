@@ -103,9 +103,10 @@ class Resident:
         self.most = torch.tensor([most for image in clean for most in image.most], device=device)
 
     @staticmethod
-    def suits(config: Config) -> bool:
+    def suits(config: Config, images: Images) -> bool:
         """Whether one frame of each image is all that is learnt from."""
-        return config.supervised and config.frames == "first" and config.average == 1
+        single = config.frames == "first" or all(len(pair.frames) == 1 for pair in images.training)
+        return config.supervised and single and config.average == 1
 
     @staticmethod
     def size(images: Images) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -9,13 +10,14 @@ import numpy as np
 
 from ..config import Config
 from .clean import Clean, freed, split_clean
-from .layouts import PAIRED, Layout, detect
+from .layouts import PAIRED, PATTERNS, Layout, detect
 from .noisy import find_noisy
-from .pairs import Images, Pair, read_pairs
+from .pairs import Images, Pair, padded, read_pairs
 from .phantoms import phantoms
 from .split import split_fields
 from .synthetic import validation_pairs
 
+LEAST_LIGHT = 3.0  # photo-electrons that a clean image must allow for (`Clean.most`); noisy frames allow for 0.3 to 2
 SOURCES = {
     "w2s-raw": "W2S (Zhou et al. 2020), raw frames and the mean of 400",
     "w2s-normalised": "W2S (Zhou et al. 2020), normalised",
@@ -24,7 +26,15 @@ SOURCES = {
 }
 
 
-def find_images(data: Path, config: Config, clean: Path | None = None, cache: Path | None = None) -> Images:
+def find_images(
+    data: Path,
+    config: Config,
+    clean: Path | None = None,
+    cache: Path | None = None,
+    *,
+    patterns: tuple[str, str] = ("", ""),
+    strict: bool = False,
+) -> Images:
     """What a run on a folder learns from and is validated on.
 
     Parameters
@@ -37,31 +47,35 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
         Folder of clean images for the share `config.synthetic`; of a folder of clean images that folder itself.
     cache : Path, optional
         Where the images are kept once they are prepared; without, they are prepared anew.
+    patterns : (str, str)
+        Of the noisy files and of the ground truths, where names do not tell (`train.data.layouts.detect`).
+    strict : bool
+        Have the first image that cannot be used be an error; else such images are left out (`Images.left_out`).
 
     Raises
     ------
     ValueError
         If the folder holds nothing usable, or not what the configuration needs.
     """
+    left_out: list[str] | None = None if strict else []
     if not config.supervised:
-        return find_noisy(data, config)
-    layout = detect(data, config.average)
+        return find_noisy(data, config, patterns[0], left_out)
+    layout = detect(data, config.average, *patterns)
     if layout.kind == "clean":
         if config.synthetic < 1:
             raise ValueError(
-                f"{data}: expected noisy images with their ground truth ({PAIRED}), found images alone: name the "
-                "folders so, or, if all images are clean, give --synthetic 1 to learn from synthetic noise"
+                f"{data}: expected noisy images with their ground truth ({PAIRED}), found images alone: name them "
+                f"so, {PATTERNS}, or, if all images are clean, give --synthetic 1 to learn from synthetic noise"
             )
-        return _from_clean(data, config)
-    split = split_fields(layout, config)
-    training = read_pairs(layout, split.training, config, cache) if config.synthetic < 1 else []
-    validation = read_pairs(layout, split.validation, config, cache)
+        return _from_clean(data, config, sure=bool(patterns[1]))
+    training, validation, shares = _of_pairs(layout, config, cache, left_out)
     drawn_on: list[Clean] = []
     unseen: list[Clean] = []
     if round(config.synthetic * config.batch):
         if clean is None:
             raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
         drawn_on, unseen = split_clean(clean, config.validation, config.seed, config.scale)
+        check_clean(clean, drawn_on)
         drawn_on = learnt_from(drawn_on, config)
     return Images(
         training,
@@ -69,15 +83,52 @@ def find_images(data: Path, config: Config, clean: Path | None = None, cache: Pa
         drawn_on,
         drawn_pairs(unseen, config),
         source=_source(layout, bool(drawn_on)),
-        shares=split.summary(layout.fields),
+        shares=shares,
         warning=layout.odd,
+        left_out=tuple(left_out or ()),
     )
 
 
-def _from_clean(data: Path, config: Config) -> Images:
+def _of_pairs(
+    layout: Layout, config: Config, cache: Path | None, left_out: list[str] | None
+) -> tuple[list[Pair], list[Pair], str]:
+    """Pairs to train on and to validate on, and how many fields of view serve for what."""
+    split = split_fields(layout, config)
+    wanted = (*(split.training if config.synthetic < 1 else ()), *split.validation)
+    pairs = read_pairs(layout, wanted, config, cache, left_out)
+    if left_out:
+        if not pairs:
+            raise ValueError(f"{layout.root}: expected pairs of images, found none that can be used: {left_out[0]}")
+        gone = set(wanted) - {pair.field for pair in pairs}
+        layout = dataclasses.replace(layout, items=tuple(item for item in layout.items if item.field not in gone))
+        split = split_fields(layout, config)
+    training = [padded(pair, config.crop) for pair in pairs if pair.field in split.training]
+    return training, [pair for pair in pairs if pair.field in split.validation], split.summary(layout.fields)
+
+
+def _from_clean(data: Path, config: Config, sure: bool) -> Images:
     training, validation = split_clean(data, config.validation, config.seed, config.scale)
+    if not sure:
+        check_clean(data, training)
     training = learnt_from(training, config)
     return Images([], drawn_pairs(validation, config), training, source=SOURCES["clean"])
+
+
+def check_clean(folder: Path, images: list[Clean]) -> None:
+    """Hold that images which are to serve as ground truths are not noisy ones.
+
+    Raises
+    ------
+    ValueError
+        If most of them have so much noise of their own that nothing but noise could be learnt.
+    """
+    noisy = [image for image in images if np.median(image.most) < LEAST_LIGHT]
+    if 2 * len(noisy) > len(images):
+        raise ValueError(
+            f"{folder}: expected clean images, found {len(noisy)} of {len(images)} with much noise, as "
+            f"{noisy[0].name}: learn from them without ground truth (--recipe noise2void), or, if this is how they "
+            "are, give --truth PATTERN"
+        )
 
 
 def learnt_from(images: list[Clean], config: Config) -> list[Clean]:

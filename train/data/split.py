@@ -8,14 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..config import Config
+from . import w2s
 from .layouts import Layout
-
-# The same field, or overlapping ones, under two numbers: one side of a split holds them all.
-W2S_OVERLAPS = (
-    (36, 37), (33, 34), (12, 13), (50, 54), (52, 56), (53, 57), (69, 74), (31, 32), (77, 79), (42, 78),
-)  # fmt: skip
-W2S_LAST_TRAINING = 80  # the official split: fields 1 to 80 to learn from, 81 to 120 to test on
-W2S_TEST = range(81, 101)  # those of the test fields that the published results are of
 
 
 @dataclass(frozen=True)
@@ -27,16 +21,24 @@ class Split:
     test: tuple[str, ...]
 
     def summary(self, fields: Collection[str]) -> str:
-        """How many of the fields serve for what, and how many are left out; those of W2S are told by their names."""
+        """How many of the fields serve for what, and how many are left out of W2S, and why."""
         left = len(fields) - len(self.training) - len(self.validation) - len(self.test)
         words = f"{len(self.training)} to train on, {len(self.validation)} to validate on"
         kept = [f"{len(self.test)} kept for testing (--split)"] if self.test else []
         kept += [f"{left} left out (--exclude)"] if left > 0 else []
-        return f"{words}; named as those of W2S: {', '.join(kept)}" if kept else words
+        return f"{words}; these are images of W2S: {', '.join(kept)}" if kept else words
 
 
 def split_fields(layout: Layout, config: Config) -> Split:
     """Split by field of view, never by image; W2S's overlapping fields are never parted.
+
+    Parameters
+    ----------
+    layout : Layout
+        Its fields; whether they are those of W2S.
+    config : Config
+        Its `split`, `exclude`, `validation` and `seed`. With "official", names as `001_0` are taken for W2S's whatever
+        the images show.
 
     Raises
     ------
@@ -44,12 +46,13 @@ def split_fields(layout: Layout, config: Config) -> Split:
         If no field is left to train on, or, with a share for validation, none to validate on.
     """
     fields, test = list(layout.fields), []
-    if layout.w2s:
-        if config.split == "official":
-            test = [f for f in fields if int(f) > W2S_LAST_TRAINING]
+    known = layout.w2s or (config.split == "official" and layout.numbered)
+    if known:
+        if config.split != "fields":
+            test = [f for f in fields if int(f) > w2s.LAST_TRAINING]
         fields = [f for f in fields if f not in test and int(f) not in config.exclude]
-    numbers = {int(f): f for f in fields} if layout.w2s else {}
-    groups = [tuple(numbers[n] for n in g) for g in W2S_OVERLAPS if all(n in numbers for n in g)]
+    numbers = {int(f): f for f in fields} if known else {}
+    groups = [tuple(numbers[n] for n in g) for g in w2s.OVERLAPS if all(n in numbers for n in g)]
     validation = _drawn(fields, groups, config.validation, config.seed)
     training = [f for f in fields if f not in validation]
     if len(fields) == 1 and config.validation > 0:

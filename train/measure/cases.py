@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from ..config import Config
 from ..data.clean import read_named, split_clean
-from ..data.layouts import detect, open_image, open_planes
+from ..data.frames import first_frames
+from ..data.layouts import detect
+from ..data.reading import Volume, open_image, open_volume
 from ..data.sources import drawn_pairs
-from ..data.split import W2S_TEST, split_fields
+from ..data.split import split_fields
+from ..data.w2s import TEST
 
 Image = NDArray[Any]
 W2S, RAW = "W2S FOV 081-100", "w2s-raw16"
@@ -75,7 +78,7 @@ def w2s_cases(data: Path) -> list[Listed]:
         Folder with `w2s/noisy`, `w2s/clean` and `w2s-raw16`.
     """
     clean = data / "w2s" / "clean"
-    names = [(f"{fov:03}_{channel}", channel) for fov in W2S_TEST for channel in range(3)]
+    names = [(f"{fov:03}_{channel}", channel) for fov in TEST for channel in range(3)]
     cases: list[Listed] = [Case(W2S, n, data / "w2s" / "noisy" / f"{n}.tif", clean / f"{n}.tif", c) for n, c in names]
     for index in range(2):
         planes = open_image(data / "w2s-raw16" / f"w2s_noisy_{index}.tiff")
@@ -109,7 +112,9 @@ def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> lis
     return cases
 
 
-def find_cases(data: Path, config: Config, on: str | None = None) -> list[Listed]:
+def find_cases(
+    data: Path, config: Config, on: str | None = None, patterns: tuple[str, str] = ("", "")
+) -> list[Listed]:
     """What to measure a model on.
 
     Parameters
@@ -120,6 +125,8 @@ def find_cases(data: Path, config: Config, on: str | None = None) -> list[Listed
         Of the run that made the model: its split says which fields it never saw.
     on : str, optional
         "test", "validation" or "all" fields; without, "test" where the split has any, else "validation".
+    patterns : (str, str)
+        Of noisy files and ground truths (`train.data.layouts.detect`).
 
     Raises
     ------
@@ -128,7 +135,7 @@ def find_cases(data: Path, config: Config, on: str | None = None) -> list[Listed
     """
     if (data / "w2s").is_dir() and (data / "w2s-raw16").is_dir():
         return w2s_cases(data)
-    layout = detect(data, config.average)
+    layout = detect(data, config.average, *patterns)
     if layout.kind == "clean":
         training, validation = split_clean(data, config.validation, config.seed, config.scale)
         held_out = read_named(data, held_out=True, scale=config.scale)
@@ -142,7 +149,7 @@ def find_cases(data: Path, config: Config, on: str | None = None) -> list[Listed
     return cases_of([item for item in layout.items if item.field in fields], config.scale, f"{data.name}, {on}")
 
 
-def read_case(case: Listed, scale: int = 1) -> tuple[Image, Image]:
+def read_case(case: Listed, scale: int = 1) -> tuple[Volume, Image]:
     """The frame or frames of a case, and the ground truth of the same planes.
 
     Raises
@@ -150,31 +157,36 @@ def read_case(case: Listed, scale: int = 1) -> tuple[Image, Image]:
     ValueError
         If a file is missing or unreadable, the shapes do not match, or the ground truth holds NaN.
     """
-    noisy = case.noisy if isinstance(case.noisy, np.ndarray) else open_planes(case.noisy)
+    noisy = _volume(case.noisy).squeezed()
     names = [str(f) if isinstance(f, Path) else case.image for f in (case.noisy, case.truth)]
     if case.truth is None:
-        if noisy.ndim != 3 or len(noisy) < 2:
-            raise ValueError(f"{names[0]}: expected a ground truth, or frames (F, Y, X), found {noisy.shape}")
-        truth = np.asarray(noisy.mean(axis=0, dtype=np.float64))
+        if len(noisy.leading) != 1:
+            raise ValueError(f"{names[0]}: expected a ground truth, or frames (F, Y, X), found {noisy.planes.shape}")
+        truth = Volume(noisy.planes.mean(axis=0, dtype=np.float64), "")
     else:
-        truth = np.asarray(case.truth if isinstance(case.truth, np.ndarray) else open_planes(case.truth))
-    frame = np.asarray(noisy[0] if noisy.ndim > truth.ndim else noisy)
-    expected = (*frame.shape[:-2], *(scale * side for side in frame.shape[-2:]))
-    if truth.ndim not in (2, 3) or truth.shape != expected:
-        raise ValueError(f"{names[1]}: expected the ground truth of {names[0]}, {expected}, found {truth.shape}")
-    if bad := int((~np.isfinite(truth)).sum()):
+        truth = _volume(case.truth).squeezed()
+    frame = first_frames(noisy, truth, (names[0], names[1]))
+    expected = (*frame.leading, *(scale * side for side in frame.planes.shape[-2:]))
+    if truth.planes.shape != expected:
+        raise ValueError(f"{names[1]}: expected the ground truth of {names[0]}, {expected}, found {truth.planes.shape}")
+    if bad := int((~np.isfinite(truth.planes)).sum()):
         raise ValueError(
-            f"{names[1]}: expected a ground truth of numbers, found {bad} of {truth.size} pixels NaN or infinite"
+            f"{names[1]}: expected a ground truth of numbers, found {bad} of {truth.planes.size} pixels NaN or infinite"
         )
-    return frame, truth
+    return frame, truth.planes
 
 
-def as_file(noisy: Path | Image, frame: Image, folder: Path) -> Path:
+def _volume(image: Path | Image) -> Volume:
+    return Volume(image, "Q" * (image.ndim - 2)) if isinstance(image, np.ndarray) else open_volume(image)
+
+
+def as_file(noisy: Path | Image, frame: Volume, folder: Path) -> Path:
     """The case's own file if the pipeline reads just these planes from it, else a TIFF of them."""
     if isinstance(noisy, Path) and noisy.suffix.lower() in (".tif", ".tiff"):
         with tifffile.TiffFile(noisy) as file:
-            if len(file.series) == 1 and file.series[0].shape == frame.shape:
+            if len(file.series) == 1 and file.series[0].shape == frame.planes.shape:
                 return noisy
-    path = folder / "noisy.tif"
-    tifffile.imwrite(path, frame.astype(np.uint8) if frame.dtype.kind == "b" else frame, photometric="minisblack")
+    path, planes = folder / "noisy.tif", frame.planes
+    planes = planes.astype(np.uint8) if planes.dtype.kind == "b" else planes
+    tifffile.imwrite(path, planes, photometric="minisblack", metadata={"axes": f"{frame.axes}YX"})
     return path

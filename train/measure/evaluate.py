@@ -60,7 +60,9 @@ class Result:
     mpix_per_s: float = NAN
 
 
-def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) -> list[Result]:
+def evaluate(
+    denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True, left_out: list[str] | None = None
+) -> list[Result]:
     """Denoise every case from file to file, and measure it.
 
     Parameters
@@ -71,6 +73,8 @@ def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) ->
         See `train.measure.cases`.
     micro : bool
         Whether to compute MicroSSIM, which takes longer than all else.
+    left_out : list of str, optional
+        Gets why each case that cannot be read is left out; without, the first such case is an error.
 
     Raises
     ------
@@ -84,11 +88,19 @@ def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) ->
         micro = False
     with TemporaryDirectory() as folder:
         for case in cases:
-            frame, truth = read_case(case, denoiser.network.scale)
-            source, target = as_file(case.noisy, frame, Path(folder)), Path(folder) / "denoised.tif"
+            try:
+                volume, truth = read_case(case, denoiser.network.scale)
+            except ValueError as error:
+                if left_out is None:
+                    raise
+                left_out.append(str(error))
+                continue
+            frame = volume.planes
+            source, target = as_file(case.noisy, volume, Path(folder)), Path(folder) / "denoised.tif"
             start = time.perf_counter()
             denoise_file(denoiser, source, target)
             speed = frame.size / 1e6 / (time.perf_counter() - start)
+            truth = truth.reshape(-1, *truth.shape[-2:]) if truth.ndim > 3 else truth
             answer = np.asarray(tifffile.imread(target)).reshape(truth.shape)
             planes = fill_invalid(frame.reshape(-1, *frame.shape[-2:]))
             before = enlarge(planes, denoiser.network.scale).reshape(truth.shape)
@@ -100,7 +112,8 @@ def evaluate(denoiser: Denoiser, cases: Iterable[Listed], micro: bool = True) ->
                 raise ValueError(f"{case.image}: {error}") from error
             results.append(Result(case.set, case.image, case.channel, **found, mpix_per_s=speed))
     if not results:
-        raise ValueError("evaluate: expected images to measure on, found none: name other fields, or other data")
+        why = left_out[0] if left_out else "name other fields, or other data"
+        raise ValueError(f"evaluate: expected images to measure on, found none: {why}")
     return results
 
 

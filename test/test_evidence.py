@@ -1,0 +1,80 @@
+"""Pairs are held against what their images show."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from demo.simulate import simulate_field
+from train.config import Config
+from train.data.evidence import doubts, look, look_at
+from train.data.pairs import Pair
+from train.data.sources import find_images
+from train.pictures import preview
+
+
+def pair(shift: tuple[int, int] = (0, 0), seed: int = 0) -> Pair:
+    noisy, truth = simulate_field(seed, side=128)
+    truth = np.roll(truth, (-shift[0], -shift[1]), (0, 1))
+    return Pair(f"{seed}", f"{seed}", noisy[None], truth.astype(np.float32), 2.0, 100.0)
+
+
+def exchanged(one: Pair) -> Pair:
+    assert one.truth is not None
+    return Pair(one.name, one.field, one.truth[None], one.frames[0].astype(np.float32), 2.0, 100.0)
+
+
+def test_good_pairs_raise_no_doubts() -> None:
+    looks = look_at([pair(seed=i) for i in range(3)])
+    assert len(looks) == 3
+    assert all(one.agreement > 0.9 and one.shift == (0, 0) and one.noise[0] > 3 * one.noise[1] for one in looks)
+    assert doubts(looks) == []
+
+
+def test_pairs_that_lie_apart_are_measured() -> None:
+    one = look(pair(shift=(3, -2)))
+    assert one.shift == pytest.approx((3, -2), abs=0.3)
+    (words,) = doubts([one])
+    assert words.startswith("1 of 1 pairs lie apart, as 0 by +3")
+    assert "register them" in words
+
+
+def test_pairs_of_other_scenes_and_exchanged_ones_are_told() -> None:
+    wrong = [Pair("a", "a", pair(seed=i).frames, pair(seed=i + 9).truth, 2.0, 100.0) for i in range(3)]
+    assert any("do not show the same, as a (correlation" in words for words in doubts(look_at(wrong)))
+    (words,) = doubts(look_at([exchanged(pair(seed=i)) for i in range(3)]))
+    assert words.startswith("the ground truths have more noise than the noisy images: if the two are exchanged")
+
+
+def test_saturated_images_are_told() -> None:
+    one = pair()
+    cut = np.minimum(one.frames, np.percentile(one.frames, 97))
+    (words,) = doubts([look(Pair("a", "a", cut, one.truth, 2.0, 100.0))])
+    assert words.startswith("1 of 1 noisy images are saturated, as a (3.0 % of the pixels")
+
+
+def test_constant_images_say_nothing() -> None:
+    one = look(Pair("a", "a", np.ones((1, 64, 64)), np.ones((64, 64), np.float32), math.nan, math.nan))
+    assert (one.shift, one.agreement) == ((0, 0), 0)
+
+
+def test_the_preview_is_drawn(tmp_path: Path) -> None:
+    preview(look_at([pair(), pair(shift=(4, 0), seed=1)]), tmp_path / "preview.png")
+    assert (tmp_path / "preview.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_noisy_images_are_no_clean_ones(tmp_path: Path) -> None:
+    for i in range(6):
+        tifffile.imwrite(tmp_path / f"{i}.tif", simulate_field(i, side=96)[0])
+    config = Config(synthetic=1.0, crop=32, validation=0.4)
+    with pytest.raises(ValueError, match=r"expected clean images, found 2 of 2 with much noise, as 1\.tif: learn from"):
+        find_images(tmp_path, config)
+    assert find_images(tmp_path, config, patterns=("", "*.tif")).clean, "who says so is believed"
+
+
+def test_the_real_pairs_raise_no_doubts(data: Path) -> None:
+    for folder in ("w2s", "fmd-extra"):
+        images = find_images(data / folder, Config(crop=32, validation=0.2))
+        assert doubts(look_at(images.training, 3)) == []

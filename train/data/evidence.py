@@ -1,0 +1,123 @@
+"""What pairs of images show, to hold against what their names say: the same scene, in place, with more noise in one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.registration import phase_cross_correlation
+
+from quietfield.noise.diagnosis import glance
+from quietfield.planes import middle
+
+from .pairs import Pair, binned
+
+LOOKED_AT = 6  # pairs of a data set, spread over it
+SIDE = 384  # pixels of their middle
+SMOOTH = 2.0  # pixels, standard deviation: what is left of white noise is a seventh
+APART = 0.5  # pixels, beyond which a pair is not registered
+BETTER = 0.02  # correlation that a shift has to bring, to be believed
+ALIKE = 0.2  # correlation of two smoothed images of one scene, at least
+SATURATED = 0.005  # share of the pixels at the top value that is worth a word
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one pair shows.
+
+    Attributes
+    ----------
+    name : str
+        Of the image.
+    frame, truth : ndarray
+        (Y, X), the middle of both; a larger ground truth is binned.
+    agreement : float
+        Correlation of the two, smoothed.
+    shift : (float, float)
+        Pixels along Y and X by which the frame lies beside its ground truth; 0 where it cannot be told.
+    noise : (float, float)
+        Standard deviation of the noise in that of the pixels, of both; NaN where it cannot be told.
+    saturated : float
+        Share of the frame's pixels at its top value.
+    """
+
+    name: str
+    frame: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    agreement: float
+    shift: tuple[float, float]
+    noise: tuple[float, float]
+    saturated: float
+
+
+def look(pair: Pair) -> Look:
+    """Look at one pair."""
+    frame = middle(pair.frames[0], SIDE).astype(np.float64)
+    truth = binned(pair.ground_truth.astype(np.float64), pair.scale)
+    truth = middle(truth, SIDE)
+    shift, agreement = _registered(frame, truth)
+    first = pair.frames[0]
+    return Look(
+        pair.name, frame, truth, agreement, shift, (_noise(frame), _noise(truth)), float((first == first.max()).mean())
+    )
+
+
+def _registered(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[tuple[float, float], float]:
+    smooth = [ndimage.gaussian_filter(image - image.mean(), SMOOTH) for image in (truth, frame)]
+    before = _correlation(*smooth)
+    if not all(np.ptp(image) > 0 for image in smooth):
+        return (0.0, 0.0), before
+    y, x = map(float, phase_cross_correlation(*smooth, upsample_factor=10, normalization=None)[0])
+    after = _correlation(smooth[0], ndimage.shift(smooth[1], (y, x), order=1, mode="nearest"))
+    return ((-y, -x), before) if after > before + BETTER else ((0.0, 0.0), before)
+
+
+def _correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
+    spread = float(one.std() * other.std())
+    return float(((one - one.mean()) * (other - other.mean())).mean()) / spread if spread > 0 else 0.0
+
+
+def _noise(image: NDArray[np.float64]) -> float:
+    found = glance(image[None])
+    return found.noise / found.contrast if found and found.contrast > 0 else math.nan
+
+
+def look_at(pairs: Sequence[Pair], count: int = LOOKED_AT) -> list[Look]:
+    """Look at some pairs, spread over all; at none without a ground truth."""
+    some = pairs[:: max(1, len(pairs) // count)][:count]
+    return [look(pair) for pair in some if pair.truth is not None]
+
+
+def doubts(looks: Sequence[Look]) -> list[str]:
+    """What speaks against the pairs, a sentence each, with what to do; empty if nothing does."""
+    found = []
+    apart = [one for one in looks if math.hypot(*one.shift) > APART]
+    if apart:
+        y, x = apart[0].shift
+        found.append(
+            f"{len(apart)} of {len(looks)} pairs lie apart, as {apart[0].name} by {y:+.1f} pixels in Y and {x:+.1f} in "
+            "X: register them, or answers get blurred"
+        )
+    if other := [one for one in looks if one.agreement < ALIKE and one not in apart]:
+        found.append(
+            f"{len(other)} of {len(looks)} pairs do not show the same, as {other[0].name} (correlation "
+            f"{other[0].agreement:.2f}): pair them by --noisy PATTERN --truth PATTERN"
+        )
+    noisier = [one for one in looks if one.noise[1] > one.noise[0]]
+    if len(noisier) * 2 > len(looks):
+        found.append(
+            "the ground truths have more noise than the noisy images: if the two are exchanged, rename them, or give "
+            "--noisy PATTERN --truth PATTERN"
+        )
+    cut = [one for one in looks if one.saturated > SATURATED]
+    if cut:
+        found.append(
+            f"{len(cut)} of {len(looks)} noisy images are saturated, as {cut[0].name} ({100 * cut[0].saturated:.1f} % "
+            "of the pixels have the top value): what is brighter cannot be learnt"
+        )
+    return found

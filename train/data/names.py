@@ -1,0 +1,135 @@
+"""What the names of files and folders say: which are noisy, which are ground truths, and which belong together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+NOISY_WORDS = ("noisy", "low", "input", "raw", "lq", "lr", "wf", "noise", "inputs", "degraded", "source", "lsnr")
+TRUTH_WORDS = (
+    "clean", "high", "target", "gt", "hq", "hr", "truth", "sim", "groundtruth", "targets", "truths", "reference",
+    "hsnr",
+)  # fmt: skip
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")  # of a name: "lowSNR_img01" has low, SNR, img and 01
+BEFORE, BEHIND = ("ground",), ("snr", "res", "resolution", "quality", "light", "dose")  # say nothing by themselves
+WILD = re.compile(r"\*\*/|\*|\?")  # of a pattern
+
+
+class Said(NamedTuple):
+    """What a name says: "noisy", "truth" or nothing (""), the word that says it, and the name without that word."""
+
+    role: str
+    word: str
+    rest: str
+
+
+def said(name: str) -> Said:
+    """What a name of a file, without suffix, or of a folder says; of several words the last counts.
+
+    Examples
+    --------
+    >>> said("img01_noisy"), said("GT-img01"), said("cells")
+    (Said(role='noisy', word='noisy', rest='img01'), Said(role='truth', word='GT', rest='img01'), Said(role='', \
+word='', rest='cells'))
+    """
+    words = list(WORD.finditer(name))
+    for i in reversed(range(len(words))):
+        low = words[i].group().lower()
+        role = "noisy" if low in NOISY_WORDS else "truth" if low in TRUTH_WORDS else ""
+        if not role:
+            continue
+        first = i - 1 if i and words[i - 1].group().lower() in BEFORE else i
+        last = i + 1 if i + 1 < len(words) and words[i + 1].group().lower() in BEHIND else i
+        parts = (name[: words[first].start()].rstrip("_-. "), name[words[last].end() :].lstrip("_-. "))
+        return Said(role, words[i].group(), "_".join(part for part in parts if part))
+    return Said("", "", name)
+
+
+class Matched(NamedTuple):
+    """Files by the name of their image, of each role, and which folder of them each image is from ("" if all are)."""
+
+    noisy: Mapping[str, Path]
+    truth: Mapping[str, Path]
+
+
+def by_words(files: Iterable[Path], root: Path) -> Matched:
+    """Files of which the names say whether they are noisy or ground truths: `img01_noisy.tif` and `img01_gt.tif`.
+
+    The name of an image is what is left of the path below `root`; of `field1/noisy.tif` the folder.
+
+    Raises
+    ------
+    ValueError
+        If two files of one role have the same name.
+    """
+    found: dict[str, dict[str, Path]] = {"noisy": {}, "truth": {}}
+    for path in files:
+        one = said(path.stem)
+        if one.role:
+            _put(found[one.role], (path.parent.relative_to(root) / one.rest).as_posix(), path)
+    return Matched(found["noisy"], found["truth"])
+
+
+def by_folders(noisy: Iterable[Path], truth: Iterable[Path], roots: tuple[Path, Path]) -> Matched:
+    """Files of two folders, of equal names, or of names that are equal without the words that say what they are.
+
+    Raises
+    ------
+    ValueError
+        If two files of one folder have the same name.
+    """
+    noisy, truth = list(noisy), list(truth)
+
+    def named(paths: list[Path], root: Path, bare: bool) -> dict[str, Path]:
+        result: dict[str, Path] = {}
+        for path in paths:
+            stem = said(path.stem).rest if bare else path.stem
+            _put(result, (path.parent.relative_to(root) / stem).as_posix(), path)
+        return result
+
+    equal = Matched(named(noisy, roots[0], False), named(truth, roots[1], False))
+    if set(equal.noisy) & set(equal.truth):
+        return equal
+    bare = Matched(named(noisy, roots[0], True), named(truth, roots[1], True))
+    return bare if set(bare.noisy) & set(bare.truth) else equal
+
+
+def by_patterns(data: Path, noisy: str, truth: str) -> Matched:
+    """Files below a folder by patterns as `low/*.tif`; what the wildcards stand for is the name of the image.
+
+    Raises
+    ------
+    ValueError
+        If a pattern finds nothing, or two files of one name.
+    """
+    return Matched(*({} if not pattern else _globbed(data, pattern) for pattern in (noisy, truth)))
+
+
+def _globbed(data: Path, pattern: str) -> dict[str, Path]:
+    parts, at = [], 0
+    for wild in WILD.finditer(pattern):
+        parts.append(re.escape(pattern[at : wild.start()]))
+        parts.append({"**/": "(.*/)?", "*": "([^/]*)", "?": "([^/])"}[wild.group()])
+        at = wild.end()
+    form = re.compile("".join(parts) + re.escape(pattern[at:]))
+    result: dict[str, Path] = {}
+    for path in sorted(p for p in data.rglob("*") if p.is_file()):
+        if match := form.fullmatch(path.relative_to(data).as_posix()):
+            name = "_".join(part.strip("/_-. ") for part in match.groups() if part) or path.stem
+            _put(result, name, path)
+    if not result:
+        raise ValueError(f"{data}: expected files like {pattern}, found none: the pattern begins below this folder")
+    return result
+
+
+def _put(files: dict[str, Path], name: str, path: Path) -> None:
+    """Two files of one name cannot be told apart."""
+    name = name.removesuffix("/.").removeprefix("./")
+    name = path.parent.name if name == "." else name
+    if name in files:
+        other = files[name]
+        where = other.name if other.parent == path.parent else other
+        raise ValueError(f"{path}: expected one image of this name, found {where} beside it: remove one")
+    files[name] = path

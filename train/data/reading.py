@@ -1,0 +1,130 @@
+"""Read an image file of any kind as planes with named axes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from quietfield.files import images
+from quietfield.files.images import open_stack
+
+PICTURES, LOSSY = (".png", ".jpg", ".jpeg"), (".jpg", ".jpeg")
+SUFFIXES = (*images.SUFFIXES, *PICTURES, ".npy")
+COLOURS = (3, 4)  # pixels along a last axis that are channels
+BROAD = 32  # pixels along those before it, then
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The planes of a file.
+
+    Attributes
+    ----------
+    planes : ndarray
+        (..., Y, X), any real dtype, as stored; of `.npy` files memory-mapped.
+    axes : str
+        A letter for each axis in front of Y: T, Z, C, or Q where the file says nothing.
+    """
+
+    planes: NDArray[Any]
+    axes: str
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """The shape in front of Y."""
+        return self.planes.shape[:-2]
+
+    @property
+    def named(self) -> str:
+        """The shape with the letters of its axes, as "TYX (5, 64, 64)"."""
+        return f"{self.axes}YX {self.planes.shape}"
+
+    def squeezed(self) -> Volume:
+        """Without axes of one plane."""
+        kept = [i for i, size in enumerate(self.leading) if size > 1]
+        shape = (*(self.leading[i] for i in kept), *self.planes.shape[-2:])
+        return Volume(self.planes.reshape(shape), "".join(self.axes[i] for i in kept))
+
+
+def is_image(path: Path) -> bool:
+    """Whether it is a file by whose name it is to be read."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def open_image(path: Path) -> NDArray[Any]:
+    """Open a TIFF, PNG, JPEG or NPY file of real numbers as it is stored; NPY is memory-mapped.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, it cannot be read, or it holds no pixels or no real numbers.
+    """
+    try:
+        if path.suffix.lower() == ".npy":
+            image = np.load(path, mmap_mode="r", allow_pickle=False)
+        elif path.suffix.lower() in PICTURES:
+            image = _picture(path)
+        else:
+            image = tifffile.imread(path)
+    except Exception as error:  # the decoders raise all sorts: struct.error, zlib.error, KeyError, ...
+        raise ValueError(
+            f"{path}: expected an image, found a file that cannot be read ({error}): copy it again"
+        ) from error
+    if image.dtype.kind not in "buif" or image.size == 0:
+        raise ValueError(f"{path}: expected pixels of real numbers, found {image.dtype} of shape {image.shape}")
+    return np.asarray(image)
+
+
+def open_volume(path: Path) -> Volume:
+    """Open a file of any kind that inference reads, or a PNG, JPEG or NPY file.
+
+    Raises
+    ------
+    ValueError
+        As `open_image`, and if it is no image (Y, X) or stack of them.
+    """
+    if path.suffix.lower() in (*PICTURES, ".npy"):
+        stored = open_image(path)
+        if stored.ndim < 2:
+            raise ValueError(f"{path}: expected an image (Y, X) or a stack (..., Y, X), found {stored.shape}")
+        if stored.ndim > 2 and stored.shape[-1] in COLOURS and min(stored.shape[-3:-1]) >= BROAD:
+            return Volume(np.moveaxis(stored, -1, -3), "Q" * (stored.ndim - 3) + "C")
+        return Volume(stored, "Q" * (stored.ndim - 2))
+    with _quiet(), open_stack(path) as stack:
+        planes = np.stack([stack.plane(index) for index in range(stack.count)])
+    at = stack.axes.find("YX")
+    at = len(stack.shape) - 2 if at < 0 else at
+    sizes = (*stack.shape[:at], *((stack.samples,) if stack.samples > 1 else ()))
+    letters = stack.axes[:at].ljust(at, "Q") + ("C" if stack.samples > 1 else "")
+    return Volume(planes.reshape(*sizes, *planes.shape[1:]), letters.replace("I", "Q").replace("S", "C"))
+
+
+def _picture(path: Path) -> NDArray[Any]:
+    from PIL import Image
+
+    with Image.open(path) as file:
+        if file.mode == "P":
+            raise ValueError("its pixels are numbers of colours: save it as grey")
+        return np.asarray(file.convert({"RGBA": "RGB", "LA": "L"}[file.mode]) if file.mode in ("RGBA", "LA") else file)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What is guessed of a file is told once, by the table of `prepare`, not by each file."""
+    logger = logging.getLogger("quietfield.files")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

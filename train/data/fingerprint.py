@@ -1,0 +1,32 @@
+"""A short mark of what files hold, the same for a copy of them, that does not take the time to read all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+ENDS = 64 * 1024  # bytes that are read at the beginning and at the end of a file
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the name, the size and both ends of each file below a folder, or of one file.
+
+    Parameters
+    ----------
+    path : Path
+        Folder, all of whose files count but hidden ones; or a file, whose name does not count.
+    """
+    root = path if path.is_dir() else path.parent
+    files = [p for p in sorted(path.rglob("*")) if p.is_file()] if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        name = file.relative_to(root)
+        if any(part.startswith(".") for part in name.parts):
+            continue
+        size = file.stat().st_size
+        digest.update(f"{name.as_posix() if path.is_dir() else ''}\0{size}\0".encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(ENDS))
+            stream.seek(max(ENDS, size - ENDS))
+            digest.update(stream.read(ENDS))
+    return digest.hexdigest()

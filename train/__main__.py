@@ -266,6 +266,11 @@ def _fit(arguments: Arguments) -> int:
     return BEHIND if is_behind(run[MONITOR], run["baselines"]) else 0
 
 
+def _counted(arguments: Arguments) -> bool:
+    """Whether the command line says how many steps there are."""
+    return arguments.steps is not None or arguments.epochs is not None
+
+
 def _complete(arguments: Arguments) -> None:
     """Work out what the command line leaves open: what a run that is to be repeated had, and whether time is the plan.
 
@@ -276,10 +281,9 @@ def _complete(arguments: Arguments) -> None:
     ModuleNotFoundError
         If the logger is not installed.
     """
-    steps = arguments.steps is not None or arguments.epochs is not None
-    arguments.by_time = arguments.max_minutes < math.inf and not steps and not arguments.resume
+    arguments.by_time = arguments.max_minutes < math.inf and not _counted(arguments) and not arguments.resume
     if is_run(arguments.config) and not arguments.resume:
-        repeat(arguments, _parser().parse_args(["fit", "--out", ""]), steps=steps)
+        repeat(arguments, _parser().parse_args(["fit", "--out", ""]), steps=_counted(arguments))
     if arguments.data is None:
         raise ValueError("data: expected a folder of images, found none: give --data DIR, or --config with a run.json")
     if arguments.logger != "tensorboard":
@@ -339,10 +343,11 @@ def _ablate(arguments: Arguments) -> None:
     from .ablate import ablate, parse_grid, table
 
     grid = parse_grid(arguments.grid, arguments.each)
-    sources = {"clean": arguments.clean, "cache": arguments.cache}
+    steps = _counted(arguments) or any({"steps", "epochs"} & point.keys() for point in grid)
+    options = {"by_time": not steps, "clean": arguments.clean, "cache": arguments.cache}
     machine = _machine(arguments)
     outcomes = ablate(
-        config, grid, arguments.data, arguments.out, minutes=arguments.minutes, machine=machine, **sources
+        config, grid, arguments.data, arguments.out, minutes=arguments.minutes, machine=machine, **options
     )
     print(table(outcomes))
     if diverged := [o.name for o in outcomes if o.diverged]:

@@ -145,7 +145,8 @@ def fit(
         return path
     accelerator = _set_up(config, machine, out)
     module = _module(config, images, machine, plan=plan, state=state, initial=initial)
-    course, record = Course(plan, max_minutes, path), Record(out, config.montage_every, origin or {})
+    course = Course(plan, math.inf if by_time else max_minutes, path)
+    record = Record(out, config.montage_every, origin or {})
     trainer = _trainer(config, machine, accelerator, callbacks(config, course, record, _bar()), _logger(logger, out))
     _train(module, trainer, course, state)
     return path

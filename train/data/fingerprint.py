@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from .layouts import is_image
+
 ENDS = 64 * 1024  # bytes that are read at the beginning and at the end of a file
 
 
@@ -14,17 +16,16 @@ def fingerprint(path: Path) -> str:
     Parameters
     ----------
     path : Path
-        Folder, all of whose files count but hidden ones; or a file, whose name does not count.
+        Folder, all of whose images count, or all files if there is no image; or a file, whose name does not count.
     """
-    root = path if path.is_dir() else path.parent
-    files = [p for p in sorted(path.rglob("*")) if p.is_file()] if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        below = [p for p in sorted(path.rglob("*")) if p.is_file()]
+        files = [p for p in below if is_image(p)] or below
     digest = hashlib.sha256()
     for file in files:
-        name = file.relative_to(root)
-        if any(part.startswith(".") for part in name.parts):
-            continue
         size = file.stat().st_size
-        digest.update(f"{name.as_posix() if path.is_dir() else ''}\0{size}\0".encode())
+        digest.update(f"{file.relative_to(path).as_posix()}\0{size}\0".encode())
         with file.open("rb") as stream:
             digest.update(stream.read(ENDS))
             stream.seek(max(ENDS, size - ENDS))

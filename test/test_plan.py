@@ -331,7 +331,7 @@ def test_run_json_holds_what_a_run_is_made_of_and_repeats_it(
     words = ["fit", "--data", data, "--out", tmp_path / "one", "--no-cache", *SMALL, "--steps", 2, "--seed", 5]
     code = run(monkeypatch, *words)
     record = json.loads((tmp_path / "one" / "run.json").read_text())
-    assert record["command"].startswith("train fit --data ")
+    assert record["command"].startswith("python -m train fit --data ")
     assert record["arguments"]["data"] == str(data)
     assert record["fingerprints"] == {"data": fingerprint(data)}
     assert record["counts"]["training_images"] + record["counts"]["validation_images"] == 6

@@ -261,9 +261,10 @@ def _fit(arguments: Arguments) -> int:
     images = find_images(arguments.data, config, arguments.clean, arguments.cache)
     names = ("resume", "max_minutes", "by_time", "initial", "logger")
     options = {name: getattr(arguments, name) for name in names}
-    path = fit(config, images, arguments.out, machine=_machine(arguments), origin=origin(arguments), **options)
+    told = origin(arguments, _program())
+    path = fit(config, images, arguments.out, machine=_machine(arguments), origin=told, **options)
     run = load_checkpoint(path)["run"]
-    return BEHIND if is_behind(run[MONITOR], run["baselines"]) else 0
+    return BEHIND if is_behind(run[MONITOR], run.get("baselines", {})) else 0
 
 
 def _counted(arguments: Arguments) -> bool:

@@ -147,7 +147,7 @@ class Course(Callback):
         if trainer.world_size == 1 or self.plan.timed or self.minutes < math.inf or step % ASK_EVERY == 0:
             stop = bool(self.interrupted) or time.monotonic() - self.started > 60 * self.minutes
             now, over = self._agreed(trainer, 60 * pl_module.stopwatch.minutes, float(stop))
-        if self.plan.follow(step, now):
+        if self.plan.follow(step, now) and trainer.is_global_zero:
             self._announce(pl_module.config)
         trainer.val_check_batch = NEVER
         if over or self.plan.over(step):

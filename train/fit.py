@@ -140,8 +140,8 @@ def fit(
     path = out / CHECKPOINT
     state = _checked(config, images, machine, path, resume=resume, max_minutes=max_minutes, initial=initial)
     plan = make_plan(config, images, max_minutes if by_time else math.inf, state)
-    if state and plan.settled and state["run"]["step"] >= plan.steps:
-        log.info("%s: all of the %d steps are done: give more --steps", path, plan.steps)
+    if state and _is_done(plan, state["run"]):
+        log.info("%s: all of the %d steps are done: give more --steps", path, state["run"]["step"])
         return path
     accelerator = _set_up(config, machine, out)
     module = _module(config, images, machine, plan=plan, state=state, initial=initial)
@@ -161,7 +161,11 @@ def make_plan(config: Config, images: Images, minutes: float, state: dict[str, A
         record = state["run"].get("plan", {}) if same else {}
     # Where validations decide something, the clock must not decide when they are, unless the time is the plan.
     every = config.validate_every or (DECIDE_EVERY if config.decisive and not record else 0)
-    return Timetable(count_steps(config, images), every=every, **record)
+    return Timetable(**{"steps": count_steps(config, images), "every": every, **record})
+
+
+def _is_done(plan: Timetable, run: dict[str, Any]) -> bool:
+    return (plan.settled and run["step"] >= plan.steps) or run["seconds"] >= plan.end
 
 
 def _checked(

@@ -27,13 +27,15 @@ REPEATED = (
 )  # fmt: skip
 
 
-def origin(arguments: argparse.Namespace) -> dict[str, Any]:
+def origin(arguments: argparse.Namespace, program: str) -> dict[str, Any]:
     """What `run.json` says of the command that began a run, and of what it reads.
 
     Parameters
     ----------
     arguments : Namespace
         Of `fit`.
+    program : str
+        How it was started.
     """
     from .data.fingerprint import fingerprint
 
@@ -41,7 +43,7 @@ def origin(arguments: argparse.Namespace) -> dict[str, Any]:
     paths = {name: given[name].resolve() for name in PATHS if given[name] is not None}
     plain = {name: None if value == math.inf else value for name, value in given.items()}
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": f"{program} {shlex.join(sys.argv[1:])}",
         "arguments": {**plain, **{name: str(path) for name, path in paths.items()}},
         "fingerprints": {name: fingerprint(path) for name, path in paths.items()},
     }

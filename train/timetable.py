@@ -113,8 +113,9 @@ class Timetable:
             self.next = seconds + self._gap(seconds)
 
     def due(self, step: int) -> bool:
-        """Whether to validate after this step."""
-        return step % self.every == 0 if self.every else self.now >= self.next
+        """Whether to validate after this step, and there is time for more steps after that."""
+        due = step % self.every == 0 if self.every else self.now >= self.next
+        return due and self.now + self.cost < self.end
 
     def over(self, step: int) -> bool:
         """Whether this step is the last."""
@@ -138,12 +139,12 @@ class Timetable:
 
     def left(self, step: int, pace: float) -> float:
         """Seconds that are left after this step, at so many seconds for each."""
-        by_steps = max(0, self.steps - step) * pace
-        return min(by_steps, max(0.0, 60 * self.minutes - self.now)) if self.settled or not self.timed else self.end
+        by_steps = max(0, self.steps - step) * pace if self.settled else math.inf
+        return min(by_steps, max(0.0, 60 * self.minutes - self.now))
 
     def record(self) -> dict[str, Any]:
         """What a checkpoint keeps of a plan by time; nothing of another."""
-        names = ("steps", "minutes", "settled", "first", "began", "paused")
+        names = ("steps", "minutes", "settled", "first", "began", "cost", "paused", "pace")
         return {name: getattr(self, name) for name in names} if self.timed else {}
 
     def __str__(self) -> str:

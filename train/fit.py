@@ -165,7 +165,8 @@ def make_plan(config: Config, images: Images, minutes: float, state: dict[str, A
 
 
 def _is_done(plan: Timetable, run: dict[str, Any]) -> bool:
-    return (plan.settled and run["step"] >= plan.steps) or run["seconds"] >= plan.end
+    done: bool = plan.settled and run["step"] >= plan.steps
+    return done or bool(run["seconds"] >= plan.end)
 
 
 def _checked(

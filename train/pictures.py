@@ -59,12 +59,12 @@ def curve(log: Path, target: Path, baselines: dict[str, float] | None = None) ->
     losses = [v for name in ("loss", "validation_loss") for v in columns[name] if v == v]  # NaN before the first step
     if all(v > 0 for v in losses):
         left.set_yscale("log")
-    left.legend()
+    left.legend(loc="upper right")
     if "validation_si_psnr" in columns:
         right.plot(columns["step"], columns["validation_si_psnr"], marker=".", color="tab:green", label="this network")
         for (name, value), style in zip((baselines or {}).items(), ("--", ":"), strict=False):
             right.axhline(value, color="black", linestyle=style, linewidth=1, label=name)
-        right.legend()
+        right.legend(loc="lower right")
     else:
         words = "learnt without a ground truth:\nthe losses are no metrics of quality"
         right.text(0.5, 0.5, words, ha="center", va="center")
@@ -132,7 +132,7 @@ def noise(diagnosis: Diagnosis, target: Path) -> None:
     left.set(xlabel="mean (intensity units)", ylabel="variance (intensity units²)")
     if t.camera:
         left.set_title(f"gain {t.camera.gain:.4g}, offset {t.camera.offset:.4g}, read noise {t.camera.read_noise:.3g}")
-    left.legend()
+    left.legend(loc="upper right")
     y, x = len(c.along_y) + 0.5, len(c.along_x) + 0.5
     picture = right.imshow(c.map(), cmap="RdBu_r", vmin=-1, vmax=1, extent=(-x, x, y, -y))
     figure.colorbar(picture, ax=right, label="correlation")

@@ -82,7 +82,7 @@ def train(network: nn.Module, config: Config, images: Images, minutes: float) ->
         if share >= 1:
             break
         for group in optimiser.param_groups:
-            group["lr"] = config.lr * warm_up(config, step) * 0.5 * (1 + math.cos(math.pi * share))
+            group["lr"] = config.lr * warm_up(config.warmup, step) * 0.5 * (1 + math.cos(math.pi * share))
         x, target = normalised(*expose(crops, config), NORMALISATION)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             y = network(x.contiguous(memory_format=torch.channels_last))

@@ -19,6 +19,7 @@ from train.module import Restoration
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--channels", "4", "8", "--crop", "32", "--batch", "2", "--validate-every", "2", "--precision", "float32"]
+TRAINED = (0, 3)  # exit codes of a run to its end: networks of a few steps are worse than nothing
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -88,8 +89,8 @@ def test_prepare_fit_resume_evaluate_export_and_infer(
     said = capsys.readouterr().out
     assert kind in said
     assert "48" in said
-    assert run(monkeypatch, "fit", *common, "--out", out, "--steps", 2) == 0
-    assert run(monkeypatch, "fit", "--data", data, "--cache", cache, "--out", out, "--resume", "--steps", 4) == 0
+    assert run(monkeypatch, "fit", *common, "--out", out, "--steps", 2) in TRAINED
+    assert run(monkeypatch, "fit", "--data", data, "--cache", cache, "--out", out, "--resume", "--steps", 4) in TRAINED
     state = torch.load(out / "checkpoint.ckpt", weights_only=True)["run"]
     assert state["step"] == 4
     learned_from = {*state["training_fields"], *state["clean_images"]}
@@ -271,8 +272,8 @@ def test_a_run_is_resumed_by_the_command_that_began_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["fit", "--data", pairs(tmp_path), "--out", tmp_path / "o", "--no-cache", *SMALL, "--recipe", "quick"]
-    assert run(monkeypatch, *words, "--steps", 2) == 0
-    assert run(monkeypatch, *words, "--steps", 4, "--resume") == 0
+    assert run(monkeypatch, *words, "--steps", 2) in TRAINED
+    assert run(monkeypatch, *words, "--steps", 4, "--resume") in TRAINED
     assert torch.load(tmp_path / "o" / "checkpoint.ckpt", weights_only=True)["run"]["step"] == 4
     words[-1] = "report"
     assert run(monkeypatch, *words, "--steps", 6, "--resume") == 1
@@ -325,7 +326,7 @@ def test_a_run_is_configured_by_a_file(
     mine = tmp_path / "mine.toml"
     mine.write_text(capsys.readouterr().out)
     words = ["fit", "--data", pairs(tmp_path), "--out", tmp_path / "o", "--no-cache", "--config", mine]
-    assert run(monkeypatch, *words, *SMALL, "--steps", 2) == 0
+    assert run(monkeypatch, *words, *SMALL, "--steps", 2) in TRAINED
     config = torch.load(tmp_path / "o" / "checkpoint.ckpt", weights_only=True)["run"]["config"]
     assert (config["ema"], config["channels"], config["steps"]) == (0.99, (4, 8), 2)
     mine.write_text("bach = 3\n")

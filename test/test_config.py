@@ -16,6 +16,7 @@ from train.files import read_toml, to_toml
 from train.learn.schedule import build_schedule
 from train.options import Row, table
 from train.recipes import RECIPES, add_arguments, configuration, recipes
+from train.timetable import Timetable
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -181,7 +182,7 @@ def test_steps_that_are_asked_for_count_and_not_the_epochs_of_the_recipe() -> No
 def rates(schedule: str, steps: int = 100, **changes: float) -> list[float]:
     config = Config(schedule=schedule, lr=0.1, warmup=10, validate_every=10, **changes)  # type: ignore[arg-type]
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.lr)
-    plan = build_schedule(config, optimiser, steps)
+    plan = build_schedule(config, optimiser, Timetable(steps))
     result = []
     for step in range(steps):
         result.append(optimiser.param_groups[0]["lr"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import math
 import os
@@ -16,13 +17,15 @@ from . import recipes
 from .config import from_record
 from .files import to_toml
 from .options import changes
+from .origin import is_run, origin, repeat
 
 Arguments = argparse.Namespace
 
 SCRIPT = "quietfield-train"
 # What training needs besides the library, by the names of their modules.
 EXTRA = ("lightning", "tensorboard", "skimage", "matplotlib", "torchmetrics", "microssim")
-INSTALL = "pip install 'quietfield[train]'"
+INSTALL = {**dict.fromkeys(EXTRA, "pip install 'quietfield[train]'"), "wandb": "pip install 'quietfield[wandb]'"}
+BEHIND = 3  # exit code where a network is worse than doing nothing
 
 
 def main() -> int:
@@ -40,9 +43,9 @@ def main() -> int:
     try:
         code: int = arguments.run(arguments) or 0
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
+        if (name := (error.name or "").partition(".")[0]) not in INSTALL:
             raise
-        return _fail(parser, arguments, f"expected the package {error.name}, found none: {INSTALL}")
+        return _fail(parser, arguments, f"expected the package {error.name}, found none: {INSTALL[name]}")
     except BrokenPipeError:  # who reads the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -112,12 +115,21 @@ def _recipes_options(c: argparse.ArgumentParser) -> None:
 
 def _fit_options(c: argparse.ArgumentParser) -> None:
     c.usage = "%(prog)s --data DIR --out DIR [options]"
-    _add_data(c)
+    _add_data(c, required=False)
     c.add_argument("--clean", type=Path, metavar="DIR", help="clean images, for the share --synthetic")
     c.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for checkpoints, log and pictures")
     c.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, with its configuration")
-    c.add_argument("--max-minutes", type=float, default=math.inf, help="stop with a checkpoint after this time")
+    c.add_argument(
+        "--max-minutes", type=float, default=math.inf, metavar="N",
+        help="train for this time: as many steps as fit into it; with --steps, --epochs or --resume, stop with a "
+        "checkpoint after it",
+    )  # fmt: skip
+    c.set_defaults(by_time=False)
     c.add_argument("--initial", type=Path, help="start from the weights of this checkpoint or model folder")
+    c.add_argument(
+        "--logger", choices=["tensorboard", "wandb"], default="tensorboard",
+        help="what gets metrics, pictures and options; wandb (Weights & Biases) is an extra",
+    )  # fmt: skip
     _add_machine(c)
     recipes.add_arguments(c)
 
@@ -188,9 +200,9 @@ def _superres_options(c: argparse.ArgumentParser) -> None:
     c.add_argument("--figure", type=Path, metavar="PNG", help="draw crops here")
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
+def _add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="images, in any layout that 'prepare' knows"
+        "--data", type=Path, required=required, metavar="DIR", help="images, in any layout that 'prepare' knows"
     )
     _add_which(parser)
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), metavar="DIR", help="keeps prepared images")
@@ -263,16 +275,48 @@ def _recipes(arguments: Arguments) -> None:
         print(recipes.recipes(arguments.name))
 
 
-def _fit(arguments: Arguments) -> None:
+def _fit(arguments: Arguments) -> int:
+    """3 if the network is worse than doing nothing."""
     config = None if arguments.resume else recipes.configuration(arguments)  # a mistake in it is told at once
-    from .checkpoint import resumed
+    _complete(arguments)
+    from .checkpoint import load_checkpoint, resumed
     from .data.sources import find_images
     from .fit import fit
+    from .learn.schedule import MONITOR
+    from .measure.baselines import is_behind
 
     config = config or resumed(arguments.out, changes(arguments), recipes.base(arguments))
     images = find_images(arguments.data, config, arguments.clean, arguments.cache, **_which(arguments))
-    options = {"resume": arguments.resume, "max_minutes": arguments.max_minutes, "initial": arguments.initial}
-    fit(config, images, arguments.out, machine=_machine(arguments), **options)
+    names = ("resume", "max_minutes", "by_time", "initial", "logger")
+    options = {name: getattr(arguments, name) for name in names}
+    told = origin(arguments, _program())
+    path = fit(config, images, arguments.out, machine=_machine(arguments), origin=told, **options)
+    run = load_checkpoint(path)["run"]
+    return BEHIND if is_behind(run[MONITOR], run.get("baselines", {})) else 0
+
+
+def _counted(arguments: Arguments) -> bool:
+    """Whether the command line says how many steps there are."""
+    return arguments.steps is not None or arguments.epochs is not None
+
+
+def _complete(arguments: Arguments) -> None:
+    """Work out what the command line leaves open: what a run that is to be repeated had, and whether time is the plan.
+
+    Raises
+    ------
+    ValueError
+        If there is no data.
+    ModuleNotFoundError
+        If the logger is not installed.
+    """
+    arguments.by_time = arguments.max_minutes < math.inf and not _counted(arguments) and not arguments.resume
+    if is_run(arguments.config) and not arguments.resume:
+        repeat(arguments, _parser().parse_args(["fit", "--out", ""]), steps=_counted(arguments))
+    if arguments.data is None:
+        raise ValueError("data: expected a folder of images, found none: give --data DIR, or --config with a run.json")
+    if arguments.logger != "tensorboard":
+        importlib.import_module(arguments.logger)
 
 
 def _evaluate(arguments: Arguments) -> None:
@@ -332,10 +376,11 @@ def _ablate(arguments: Arguments) -> None:
     from .ablate import ablate, parse_grid, table
 
     grid = parse_grid(arguments.grid, arguments.each)
-    sources = {"clean": arguments.clean, "cache": arguments.cache, **_which(arguments)}
+    steps = _counted(arguments) or any({"steps", "epochs"} & point.keys() for point in grid)
+    options = {"by_time": not steps, "clean": arguments.clean, "cache": arguments.cache, **_which(arguments)}
     machine = _machine(arguments)
     outcomes = ablate(
-        config, grid, arguments.data, arguments.out, minutes=arguments.minutes, machine=machine, **sources
+        config, grid, arguments.data, arguments.out, minutes=arguments.minutes, machine=machine, **options
     )
     print(table(outcomes))
     if diverged := [o.name for o in outcomes if o.diverged]:

@@ -81,11 +81,19 @@ def _value(name: str, text: str, default: Any) -> Any:
 
 
 def ablate(
-    base: Config, grid: list[dict[str, Any]], data: Path, out: Path, *, minutes: float, machine: Machine, **sources: Any
+    base: Config,
+    grid: list[dict[str, Any]],
+    data: Path,
+    out: Path,
+    *,
+    minutes: float,
+    machine: Machine,
+    by_time: bool = False,
+    **sources: Any,
 ) -> list[Outcome]:
     """Train each configuration for so many minutes on the same split, and measure quality and speed.
 
-    The schedule is not stretched to the time: give --steps that end within it, or --schedule constant.
+    With `by_time` each schedule is fitted to the time; without, give --steps that end within it.
     A configuration that was measured already in `out` is not trained again; one that diverges is noted.
     """
     outcomes = []
@@ -97,7 +105,7 @@ def ablate(
         log.info("%s", name)
         try:
             if not (folder / CHECKPOINT).is_file():
-                _train(config, find_images(data, config, **sources), folder, minutes, machine)
+                _train(config, find_images(data, config, **sources), folder, minutes, machine, by_time)
             outcomes.append(_measure(name, folder / CHECKPOINT, machine))
         except Diverged as error:
             log.warning("%s diverged at step %d", name, error.step)
@@ -106,9 +114,9 @@ def ablate(
     return outcomes
 
 
-def _train(config: Config, images: Images, folder: Path, minutes: float, machine: Machine) -> None:
+def _train(config: Config, images: Images, folder: Path, minutes: float, machine: Machine, by_time: bool) -> None:
     try:
-        fit(config, images, folder, machine=machine, max_minutes=minutes)
+        fit(config, images, folder, machine=machine, max_minutes=minutes, by_time=by_time)
     except BaseException:
         (folder / CHECKPOINT).unlink(missing_ok=True)  # half a run is nothing to compare
         raise

@@ -260,7 +260,11 @@ class Config:
         0, RUN, "Validations without improvement after which the run stops; 0 is off.", bounds=(0, MANY)
     )
     validate_every: int = option(
-        1000, RUN, "Steps between validations; each writes a log line and a checkpoint.", bounds=(1, MANY)
+        0,
+        RUN,
+        "Steps between validations; each writes a log line and a checkpoint. 0 validates by the clock: after half a "
+        "minute, then more and more rarely; every 1000 steps where that decides something (plateau, patience).",
+        bounds=(0, MANY),
     )
     montage_every: int = option(5, RUN, "Validations between pictures of validation images.", bounds=(1, MANY))
     seed: int = option(
@@ -284,6 +288,11 @@ class Config:
                 f"learn {self.learn}: expected what goes without a ground truth and leaves the noise as it is, found "
                 f"{', '.join(given or ['scale'])}: leave that out, or give --learn truth"
             )
+
+    @property
+    def decisive(self) -> bool:
+        """Whether validations decide what is computed, or for how long."""
+        return self.schedule == "plateau" or self.patience > 0
 
     @property
     def supervised(self) -> bool:

@@ -14,26 +14,31 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch import Callback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from quietfield.machine import choose_device
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
 
-from .callbacks import CHECKPOINT, EndOfRun, callbacks
+from .callbacks import CHECKPOINT, NEVER, Course, Record, callbacks
 from .checkpoint import WholeFiles, architecture, check_resumable, load_checkpoint, load_network, run_normalisation
-from .config import Config
+from .config import Config, from_record
 from .data.evidence import doubts, look_at
 from .data.pairs import Images, check_scale
 from .data.resident import Resident
 from .data.statistics import Moments
 from .folders import make_folder
 from .learn.optimiser import has_bfloat16
+from .learn.schedule import LOSS, MONITOR
+from .measure.baselines import verdict
 from .module import Restoration
 from .options import written
+from .timetable import Timetable
 
 log = logging.getLogger(__name__)
 
+DECIDE_EVERY = 1000  # steps between validations that decide something, if the configuration does not say
 GLANCES = 3  # pairs that are looked at before a run begins
 MOST_NAMED = 20  # files that are left out, then the rest is counted
 
@@ -84,7 +89,10 @@ def fit(
     machine: Machine | None = None,
     resume: bool = False,
     max_minutes: float = math.inf,
+    by_time: bool = False,
     initial: Path | None = None,
+    logger: str = "tensorboard",
+    origin: dict[str, Any] | None = None,
 ) -> Path:
     """Train, validate, and write checkpoints, a log and pictures; the last checkpoint is what to export.
 
@@ -104,8 +112,15 @@ def fit(
         Go on from `out/checkpoint.ckpt`.
     max_minutes : float
         Stop, with a checkpoint, after this much wall time; resume to go on.
+    by_time : bool
+        Have the schedule of a new run fit `max_minutes`, in place of the steps of the configuration: as many are made
+        as the pace of the first of them has room for. A resumed run keeps its plan, unless other steps are asked for.
     initial : Path, optional
         Checkpoint whose weights to start from, or model folder; of the same network.
+    logger : str
+        "tensorboard" or "wandb": what gets the metrics, pictures and hyperparameters besides.
+    origin : dict, optional
+        What `run.json` should say of the command and the data (`train.origin.origin`).
 
     Returns
     -------
@@ -125,17 +140,36 @@ def fit(
         If it was interrupted, with the number of the signal; the checkpoint is that of the last step.
     """
     machine = machine or Machine()
-    steps, path = count_steps(config, images), out / CHECKPOINT
+    path = out / CHECKPOINT
     state = _checked(config, images, machine, path, resume=resume, max_minutes=max_minutes, initial=initial)
-    if state and state["run"]["step"] >= steps:
-        log.info("%s: all of the %d steps are done: give more --steps", path, steps)
+    plan = make_plan(config, images, max_minutes if by_time else math.inf, state)
+    if state and _is_done(plan, state["run"]):
+        log.info("%s: all of the %d steps are done: give more --steps", path, state["run"]["step"])
         return path
     accelerator = _set_up(config, machine, out)
-    module = _module(config, images, machine, steps=steps, state=state, initial=initial)
-    end = EndOfRun(steps, max_minutes)
-    trainer = _trainer(config, machine, accelerator, end, out)
-    _train(module, trainer, end, path, state)
+    module = _module(config, images, machine, plan=plan, state=state, initial=initial)
+    course = Course(plan, math.inf if by_time else max_minutes, path)
+    record = Record(out, config.montage_every, origin or {})
+    trainer = _trainer(config, machine, accelerator, callbacks(config, course, record, _bar()), _logger(logger, out))
+    _train(module, trainer, course, state)
     return path
+
+
+def make_plan(config: Config, images: Images, minutes: float, state: dict[str, Any] | None) -> Timetable:
+    """How long a run is: by its steps, by minutes if they are given, or as the checkpoint says that it goes on from."""
+    record: dict[str, Any] = {} if minutes == math.inf else {"minutes": minutes, "settled": False}
+    if state:
+        saved = from_record(state["run"]["config"])
+        same = (saved.steps, saved.epochs) == (config.steps, config.epochs)
+        record = state["run"].get("plan", {}) if same else {}
+    # Where validations decide something, the clock must not decide when they are, unless the time is the plan.
+    every = config.validate_every or (DECIDE_EVERY if config.decisive and not record else 0)
+    return Timetable(**{"steps": count_steps(config, images), "every": every, **record})
+
+
+def _is_done(plan: Timetable, run: dict[str, Any]) -> bool:
+    done: bool = plan.settled and run["step"] >= plan.steps
+    return done or bool(run["seconds"] >= plan.end)
 
 
 def _checked(
@@ -169,13 +203,19 @@ def _set_up(config: Config, machine: Machine, out: Path) -> str:
 
 
 def _module(
-    config: Config, images: Images, machine: Machine, *, steps: int, state: dict[str, Any] | None, initial: Path | None
+    config: Config,
+    images: Images,
+    machine: Machine,
+    *,
+    plan: Timetable,
+    state: dict[str, Any] | None,
+    initial: Path | None,
 ) -> Restoration:
     """What is trained: new, with the weights of `initial`, or as a checkpoint left it."""
     normalisation = run_normalisation(state["run"]) if state else fit_normalisation(config, images)
     module = Restoration(
         config,
-        steps,
+        plan,
         images,
         normalisation,
         workers=machine.workers,
@@ -189,7 +229,7 @@ def _module(
     return module
 
 
-def _announce(trainer: lightning.Trainer, images: Images, steps: int, state: dict[str, Any] | None) -> None:
+def _announce(trainer: lightning.Trainer, images: Images, plan: Timetable, state: dict[str, Any] | None) -> None:
     """Say in one line what begins, and in another what may be wrong with the images."""
     if images.warning:
         log.warning("%s", images.warning)
@@ -201,45 +241,58 @@ def _announce(trainer: lightning.Trainer, images: Images, steps: int, state: dic
         log.warning("left out: %d more ('prepare' lists them)", len(images.left_out) - MOST_NAMED)
     parts = [type(trainer.accelerator).__name__.removesuffix("Accelerator"), f"precision {trainer.precision}"]
     parts += [f"{trainer.world_size} processes"] if trainer.world_size > 1 else []
-    parts += [f"resumed at step {state['run']['step']} of {steps}" if state else f"{steps} steps"]
+    parts += [f"resumed at step {state['run']['step']} of {plan.steps}" if state and plan.settled else str(plan)]
     parts += [images.counts] + ([f"fields of view: {images.shares}"] if images.shares else [])
     log.info(", ".join(parts))
 
 
-def _trainer(config: Config, machine: Machine, accelerator: str, end: EndOfRun, out: Path) -> lightning.Trainer:
+def _trainer(
+    config: Config, machine: Machine, accelerator: str, parts: list[Callback], logger: Logger | bool
+) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator=accelerator,
         devices=machine.devices,
         num_nodes=machine.nodes,
         strategy="ddp" if machine.processes > 1 else "auto",
         precision=choose_precision(config.precision, accelerator),  # type: ignore[arg-type]
-        max_steps=end.steps,
+        max_steps=-1,
         max_epochs=-1,
-        val_check_interval=config.validate_every * config.accumulate,
+        val_check_interval=NEVER,  # `Course` says when
         check_val_every_n_epoch=None,
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.clip or None,
-        callbacks=callbacks(config, end, out, _bar()),
+        callbacks=parts,
         plugins=[WholeFiles()],
-        enable_progress_bar=_bar(),
+        enable_progress_bar=False,
         enable_model_summary=False,
-        logger=_tensorboard(out),
-        num_sanity_val_steps=0,
+        logger=logger,
+        num_sanity_val_steps=-1,  # the validation at step 0
         use_distributed_sampler=False,
         benchmark=accelerator == "gpu" and config.crop > 0,
     )
 
 
-def _train(
-    module: Restoration, trainer: lightning.Trainer, end: EndOfRun, path: Path, state: dict[str, Any] | None
-) -> None:
-    """Train to the end of the run, or until it is interrupted; either leaves a checkpoint at `path`."""
-    _announce(trainer, module.images, end.steps, state)
-    with end.on_interrupt():
-        trainer.fit(module, ckpt_path=path if state else None, weights_only=True)
-    log.info("step %d of %d: %s", trainer.global_step, end.steps, path)
-    if end.interrupted:
-        raise KeyboardInterrupt(end.interrupted)
+def _train(module: Restoration, trainer: lightning.Trainer, course: Course, state: dict[str, Any] | None) -> None:
+    """Train to the end of the run, or until it is interrupted; either leaves a checkpoint."""
+    _announce(trainer, module.images, course.plan, state)
+    with course.on_interrupt():
+        trainer.fit(module, ckpt_path=course.path if state else None, weights_only=True)
+    log.info("step %d of %d: %s", trainer.global_step, course.plan.steps, course.path)
+    if course.interrupted:
+        raise KeyboardInterrupt(course.interrupted)
+    _conclude(module)
+
+
+def _conclude(module: Restoration) -> None:
+    """Say in one line what the run has come to, and in another if that is worse than doing nothing."""
+    measured, images = module.measured, len(module.images.validation)
+    if MONITOR not in measured:
+        log.info("validation loss %.4g; without a ground truth it tells nothing of the quality", measured[LOSS])
+        return
+    line, warning = verdict(measured[MONITOR], module.baselines, images)
+    log.info("%s", line)
+    if warning:
+        log.warning("%s", warning)
 
 
 def count_steps(config: Config, images: Images) -> int:
@@ -372,13 +425,18 @@ def _bar() -> bool:
     return sys.stderr.isatty()
 
 
-def _tensorboard(out: Path) -> TensorBoardLogger | bool:
+def _logger(name: str, out: Path) -> Logger | bool:
+    if name == "wandb":
+        import wandb  # noqa: F401  # Lightning would not say what is missing
+        from lightning.pytorch.loggers import WandbLogger
+
+        return WandbLogger(name=out.resolve().name, save_dir=out, project="quietfield")
     try:
         import tensorboard  # noqa: F401
     except ImportError:
         log.debug("tensorboard is not installed: log.csv and curve.png alone")
         return False
-    return TensorBoardLogger(out, name="tensorboard", version="")
+    return TensorBoardLogger(out, name="tensorboard", version="", default_hp_metric=False)
 
 
 def _quiet() -> None:

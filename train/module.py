@@ -10,12 +10,14 @@ from functools import cached_property
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
+import quietfield
 from quietfield.machine import peak_memory
 from quietfield.network.domain import Domain
 from quietfield.network.normalise import Normalisation
@@ -30,16 +32,22 @@ from .learn.objectives import Batch, build_objective
 from .learn.optimiser import build_optimiser
 from .learn.schedule import LEFT, LOSS, MONITOR, build_schedule, monitored
 from .learn.units import decentred, normalised, telling
-from .measure.score import blind_score, score
+from .measure.baselines import NOISY, SHIPPED_NETWORK, Baselines
+from .measure.score import Score, blind_score, score
+from .pictures import Picture
 from .stopwatch import Stopwatch
+from .timetable import Timetable
 
 Array = NDArray[Any]
 PICTURES = 4  # validation images whose crops are kept for the montage
 CHECK_EVERY = 16  # batches between looks at the loss, each of which a GPU has to wait for
+EXPLODED = 100.0  # times the loss of the first batch, or of an answer of zeros: no network that learns is there
+COMPARED = (15.0, 120.0)  # seconds, least and most, that the shipped network may take for the validation images
+OF_PLAN = 0.1  # of a plan by time that it may take
 
 
 class Diverged(ValueError):
-    """A loss is not a number any more.
+    """A loss is not a number any more, or grows without bounds.
 
     Parameters
     ----------
@@ -49,13 +57,16 @@ class Diverged(ValueError):
         Which loss.
     found : float
         What it is.
+    usual : float, optional
+        What it was before, if it is still a number.
     """
 
-    def __init__(self, step: int, name: str, found: float) -> None:
+    def __init__(self, step: int, name: str, found: float, usual: float | None = None) -> None:
+        before = "" if usual is None else f" and was {usual:.3g} or less at the start"
         super().__init__(
-            f"step {step}: the {name} is {found}; the last good checkpoint, if there is one, is as it was: begin "
-            "another run with a lower --lr or --clip 1 (--initial starts from that checkpoint's weights), or look at "
-            "the data"
+            f"step {step}: the {name} is {found:g}{before}; the last good checkpoint, if there is one, is as it was: "
+            "begin another run with a lower --lr or --clip 1 (--initial starts from that checkpoint's weights), or "
+            "look at the data"
         )
         self.step = step
 
@@ -67,8 +78,8 @@ class Restoration(lightning.LightningModule):
     ----------
     config : Config
         What to train.
-    steps : int
-        Optimiser steps of the whole run.
+    plan : Timetable
+        How long the run is.
     images : Images
         What to learn from and to measure on.
     normalisation : Normalisation
@@ -86,14 +97,16 @@ class Restoration(lightning.LightningModule):
         Number of the batch to start with: 0, or where the run stopped that is resumed.
     measured : dict
         What was measured since the validation before.
-    pictures : list of (str, ndarray, ndarray, ndarray)
-        Name, frame, answer and ground truth, or None, of a few validation images, (Y, X).
+    baselines : dict
+        Mean SI-PSNR in dB of the noisy validation images and of the shipped network's answers, by what they are.
+    pictures : list of Picture
+        Of a few validation images.
     """
 
     def __init__(
         self,
         config: Config,
-        steps: int,
+        plan: Timetable,
         images: Images,
         normalisation: Normalisation,
         *,
@@ -102,7 +115,7 @@ class Restoration(lightning.LightningModule):
         compiled: bool = False,
     ) -> None:
         super().__init__()
-        self.config, self.steps, self.images, self.normalisation = config, steps, images, normalisation
+        self.config, self.plan, self.images, self.normalisation = config, plan, images, normalisation
         self.workers, self.keep_resident, self.compile_network = workers, resident, compiled
         self.resident: Resident | None = None
         self.compiled: Callable[[Tensor], Tensor] | None = None
@@ -110,15 +123,19 @@ class Restoration(lightning.LightningModule):
         self.objective = build_objective(config)
         self.first_batch, self.stopwatch = 0, Stopwatch()
         self.losses: list[Tensor] = []
+        self.usual: float | None = None  # what no loss of a sane network is far above
         self.measured: dict[str, float] = {}
-        self.pictures: list[tuple[str, Array, Array, Array | None]] = []
-        # Of the validation images, and of those with synthetic noise.
-        self.sums = torch.zeros(2, 4, dtype=torch.float64)
+        self.baselines: dict[str, float] = {}
+        self.pictures: list[Picture] = []
+        self.shipped: dict[int, Array | None] | None = None  # answers of the shipped network, by number of the image
+        self.compared: Baselines | None = None
+        # Of the validation images, and of those with synthetic noise; and what the baselines are worth.
+        self.sums = torch.zeros(2, 6, dtype=torch.float64)
 
     def configure_optimizers(self) -> Any:
         """Optimiser and scheduler by their names in the configuration."""
         optimiser = build_optimiser(self.config, self.network)
-        return {"optimizer": optimiser, "lr_scheduler": build_schedule(self.config, optimiser, self.steps)}
+        return {"optimizer": optimiser, "lr_scheduler": build_schedule(self.config, optimiser, self.plan)}
 
     def train_dataloader(self) -> DataLoader[Crops]:
         """The stream of batches, from where the run stands."""
@@ -140,11 +157,15 @@ class Restoration(lightning.LightningModule):
         mine: Any = range(self.global_rank, count, self.trainer.world_size)
         return DataLoader(mine, batch_size=None)
 
+    def on_fit_start(self) -> None:
+        """Start the clocks."""
+        self.stopwatch.start()
+
     def on_train_start(self) -> None:
-        """Start the clocks, and have the network compiled when it is first used."""
+        """Have the network compiled when it is first used."""
         if self.compile_network:
             self.compiled = torch.compile(self.network.forward, dynamic=False)
-        self.stopwatch.start()
+        self.stopwatch.goes_on()
 
     def on_train_batch_start(self, batch: Crops, batch_idx: int) -> None:
         """Take the time spent waiting for data."""
@@ -203,15 +224,18 @@ class Restoration(lightning.LightningModule):
         Raises
         ------
         Diverged
-            If one was not finite.
+            If one was not finite, or most of the last are far above what they were at first.
         """
         if not self.losses:
             return math.nan
         everyone = self.trainer.strategy.reduce(torch.stack(self.losses), reduce_op="mean")
-        bad = (~torch.isfinite(everyone)).nonzero()
-        if len(bad):
-            batch = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 - len(self.losses) + int(bad[0])
-            raise Diverged(batch // self.config.accumulate + 1, "loss", float(everyone[bad[0]]))
+        first = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1 - len(self.losses)
+        if len(bad := (~torch.isfinite(everyone)).nonzero()):
+            raise Diverged((first + int(bad[0])) // self.config.accumulate + 1, "loss", float(everyone[bad[0]]))
+        if self.usual is None:
+            self.usual = max(1.0, float(everyone[0]))
+        if (recent := float(everyone[-CHECK_EVERY:].median())) > EXPLODED * self.usual:
+            raise Diverged(self.trainer.global_step, "loss", recent, self.usual)
         return float(everyone.mean())
 
     def on_validation_epoch_start(self) -> None:
@@ -219,7 +243,8 @@ class Restoration(lightning.LightningModule):
         speed, waiting = self.stopwatch.lap(self.config.batch * len(self.losses))
         self.measured = {"loss": self.check(), "crops_per_second": speed, "waiting": waiting}
         self.losses = []
-        self.sums, self.pictures = torch.zeros(2, 4, dtype=torch.float64), []
+        self.sums, self.pictures = torch.zeros(2, 6, dtype=torch.float64), []
+        self.compared = self._baselines() if self.shipped is None else None
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
         """Restore a whole image, through the very pipeline of the container."""
@@ -231,16 +256,39 @@ class Restoration(lightning.LightningModule):
                 found = score(denoiser, pair)
             else:
                 found = blind_score(denoiser, pair, self._answer, self.objective, self._generator(batch))
-        self.sums[int(batch >= real)] += torch.tensor([found.quality, found.loss, found.left, 1.0], dtype=torch.float64)
+            compared = self._compare(batch, found)
+        values = [found.quality, found.loss, found.left, 1.0, *compared]
+        self.sums[int(batch >= real)] += torch.tensor(values, dtype=torch.float64)
         if batch < PICTURES:
-            self.pictures.append((pair.name, found.frame, found.answer, found.truth))
+            shipped = (self.shipped or {}).get(batch)
+            self.pictures.append(Picture(pair.name, found.frame, shipped, found.answer, found.truth))
+
+    def _baselines(self) -> Baselines:
+        """What is measured once, at the first validation."""
+        seconds = max(COMPARED[0], min(COMPARED[1], OF_PLAN * 60 * self.plan.minutes))
+        looked_at = self.images.validation if self.config.supervised else self.images.validation[:PICTURES]
+        self.shipped = {}
+        return Baselines(str(self.device), looked_at, seconds)
+
+    def _compare(self, number: int, found: Score) -> tuple[float, float]:
+        """SI-PSNR of the baselines, when they are measured; their answers are kept for the montage."""
+        shown = self.shipped is not None and number < PICTURES
+        if not self.compared or number >= len(self.images.validation) or not (shown or self.config.supervised):
+            return math.nan, math.nan
+        noisy, shipped, answer = self.compared.look(found.frame, found.truth, shown)
+        if shown and self.shipped is not None:
+            self.shipped[number] = answer
+        return noisy, shipped
 
     def on_validation_epoch_end(self) -> None:
         """The means over all images of all processes."""
         sums = self.trainer.strategy.reduce(self.sums.to(self.device), reduce_op="sum")
-        quality, loss, left, _ = (sums[0] / sums[0, 3]).tolist()
+        quality, loss, left, _, noisy, shipped = (sums[0] / sums[0, 3]).tolist()
         if not math.isfinite(loss):
             raise Diverged(self.trainer.global_step, "validation loss", loss)
+        if self.compared:
+            found = {NOISY: noisy, SHIPPED_NETWORK: shipped}
+            self.baselines = {name: value for name, value in found.items() if math.isfinite(value)}
         self.measured = {
             "step": self.trainer.global_step,
             "minutes": self.stopwatch.minutes,
@@ -255,7 +303,7 @@ class Restoration(lightning.LightningModule):
             "peak_mib": peak_memory(self.device) / 2**20,
         }
         name, _ = monitored(self.config)
-        if isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
+        if not self.trainer.sanity_checking and isinstance(scheduler := self.lr_schedulers(), ReduceLROnPlateau):
             scheduler.step(self.measured[name])
         self.log(name, self.measured[name], sync_dist=True)
 
@@ -271,6 +319,8 @@ class Restoration(lightning.LightningModule):
             "batches": self.trainer.fit_loop.epoch_loop.total_batch_idx + 1,
             "seconds": 60 * self.stopwatch.minutes,
             MONITOR: self.measured.get(MONITOR, math.nan),
+            "baselines": self.baselines,
+            "plan": self.plan.record(),
         }
 
     def record(self) -> dict[str, Any]:
@@ -280,9 +330,21 @@ class Restoration(lightning.LightningModule):
             "normalisation": dataclasses.asdict(self.normalisation),
             **self.images.split,
             "source": self.images.source,
+            "counts": self.counts,
             "domain": self.domain.ranges,
             "device": str(self.device),
             **versions(),
+        }
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Of the images, and of the parameters of the network."""
+        images = self.images
+        return {
+            "training_images": len(images.training),
+            "validation_images": len(images.validation),
+            "clean_images": len(images.clean),
+            "parameters": sum(p.numel() for p in self.network.parameters()),
         }
 
     @cached_property
@@ -300,7 +362,13 @@ class Restoration(lightning.LightningModule):
 
 def versions() -> dict[str, str]:
     """Of what computes."""
-    return {"torch": str(torch.__version__), "lightning": lightning.__version__, "python": platform.python_version()}
+    return {
+        "quietfield": quietfield.__version__,
+        "torch": str(torch.__version__),
+        "lightning": lightning.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def build(config: Config) -> UNet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,36 @@ SIDE = 192  # pixels of a crop of the frame
 Array = NDArray[Any]
 
 
-def curve(log: Path, target: Path) -> None:
-    """Loss and, where there is a ground truth, validation SI-PSNR against the steps, of a run's `log.csv`, as a PNG."""
+class Picture(NamedTuple):
+    """A validation image, (Y, X): noisy, and as the shipped network, if there is one, and this one restore it.
+
+    Attributes
+    ----------
+    name : str
+        The image.
+    frame, shipped, answer, truth : ndarray
+        Of as many pixels, or those of the answer; `shipped` and `truth` are None where there are none.
+    """
+
+    name: str
+    frame: Array
+    shipped: Array | None
+    answer: Array
+    truth: Array | None
+
+
+def curve(log: Path, target: Path, baselines: dict[str, float] | None = None) -> None:
+    """Loss and, where there is a ground truth, validation SI-PSNR against the steps, as a PNG.
+
+    Parameters
+    ----------
+    log : Path
+        A run's `log.csv`.
+    target : Path
+        The PNG.
+    baselines : dict, optional
+        SI-PSNR in dB of what the run is set beside, by what that is.
+    """
     with log.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     columns = {k: [float(r[k]) for r in rows] for k in rows[0]}
@@ -31,11 +59,15 @@ def curve(log: Path, target: Path) -> None:
     for name in ("loss", "validation_loss"):
         left.plot(columns["step"], columns[name], marker=".", label=name.replace("_", " "))
     left.set(xlabel="optimiser steps", ylabel="loss (network units)")
-    if all(v > 0 for v in columns["loss"]):
+    losses = [v for name in ("loss", "validation_loss") for v in columns[name] if v == v]  # NaN before the first step
+    if all(v > 0 for v in losses):
         left.set_yscale("log")
-    left.legend()
+    left.legend(loc="upper right")
     if "validation_si_psnr" in columns:
-        right.plot(columns["step"], columns["validation_si_psnr"], marker=".", color="tab:green")
+        right.plot(columns["step"], columns["validation_si_psnr"], marker=".", color="tab:green", label="this network")
+        for (name, value), style in zip((baselines or {}).items(), ("--", ":"), strict=False):
+            right.axhline(value, color="black", linestyle=style, linewidth=1, label=name)
+        right.legend(loc="lower right")
     else:
         words = "learnt without a ground truth:\nthe losses are no metrics of quality"
         right.text(0.5, 0.5, words, ha="center", va="center")
@@ -44,36 +76,52 @@ def curve(log: Path, target: Path) -> None:
     figure.savefig(target, dpi=110)
 
 
-def montage(pictures: list[tuple[str, Array, Array, Array | None]], target: Path) -> None:
-    """Centre crops of frame, answer, ground truth and residual (frame - answer), a row for each image, as a PNG.
+def montage(pictures: list[Picture], target: Path) -> None:
+    """Centre crops of noisy input, answers, ground truth and residual (input - output), a row for each, as a PNG.
 
     Parameters
     ----------
-    pictures : list of (str, ndarray, ndarray, ndarray or None)
-        Name, frame (Y, X), answer and ground truth (sY, sX) of each image; without the latter, its place stays empty.
+    pictures : list of Picture
+        The images; without a ground truth its place stays empty.
     target : Path
         The PNG.
     """
     if not pictures:
         return
-    figure = _figure(12, 3.1 * len(pictures))
-    panels = np.atleast_2d(figure.subplots(len(pictures), 4))
-    for row, (name, frame, answer, truth) in zip(panels, pictures, strict=True):
-        scale = answer.shape[0] // frame.shape[0]
-        large = np.kron(frame, np.ones((scale, scale)))
-        low, high = np.percentile(answer if truth is None else truth, [0.5, 99.8])
-        residual: Array = large - answer
-        reach = float(np.percentile(np.abs(residual), 99)) or 1.0
-        images = ((large, low, high), (answer, low, high), (truth, low, high), (residual, -reach, reach))
-        titles = (f"{name}: frame", "output", "ground truth", "residual")
-        for axes, title, (image, least, most) in zip(row, titles, images, strict=True):
+    compared = any(picture.shipped is not None for picture in pictures)
+    columns = 5 if compared else 4
+    figure = _figure(3 * columns, 3.1 * len(pictures))
+    panels = np.atleast_2d(figure.subplots(len(pictures), columns))
+    for row, picture in zip(panels, pictures, strict=True):
+        panes = _panes(picture)
+        if not compared:
+            del panes["shipped network"]
+        for axes, (title, (image, least, most)) in zip(row, panes.items(), strict=True):
             axes.set_axis_off()
             if image is None:
                 continue
-            axes.imshow(middle(image, SIDE * scale), cmap="gray", vmin=least, vmax=most, interpolation="nearest")
+            side = SIDE * (picture.answer.shape[0] // picture.frame.shape[0])
+            axes.imshow(middle(image, side), cmap="gray", vmin=least, vmax=most, interpolation="nearest")
             axes.set_title(title, fontsize=9)
     figure.tight_layout()
     figure.savefig(target, dpi=80)
+
+
+def _panes(picture: Picture) -> dict[str, tuple[Array | None, float, float]]:
+    """Title, image and range of brightness of all that is shown of an image."""
+    name, frame, shipped, answer, truth = picture
+    scale = answer.shape[0] // frame.shape[0]
+    large = np.kron(frame, np.ones((scale, scale)))
+    low, high = np.percentile(answer if truth is None else truth, [0.5, 99.8])
+    residual: Array = large - answer
+    reach = float(np.percentile(np.abs(residual), 99)) or 1.0
+    return {
+        f"{name}: noisy input": (large, low, high),
+        "shipped network": (shipped, low, high),
+        "this network": (answer, low, high),
+        "ground truth": (truth, low, high),
+        "residual": (residual, -reach, reach),
+    }
 
 
 def preview(looks: Sequence[Look], target: Path) -> None:
@@ -108,7 +156,7 @@ def noise(diagnosis: Diagnosis, target: Path) -> None:
     left.set(xlabel="mean (intensity units)", ylabel="variance (intensity units²)")
     if t.camera:
         left.set_title(f"gain {t.camera.gain:.4g}, offset {t.camera.offset:.4g}, read noise {t.camera.read_noise:.3g}")
-    left.legend()
+    left.legend(loc="upper right")
     y, x = len(c.along_y) + 0.5, len(c.along_x) + 0.5
     picture = right.imshow(c.map(), cmap="RdBu_r", vmin=-1, vmax=1, extent=(-x, x, y, -y))
     figure.colorbar(picture, ax=right, label="correlation")

@@ -10,12 +10,13 @@ from typing import Any
 from .config import Config
 from .files import read_toml
 from .options import add_options, changes, written
+from .origin import is_run, run_config
 
 # What networks were like before the shipped one, and the recipes below that were measured with it.
 PLAIN: dict[str, Any] = {"unshuffle": 1, "block": "plain", "residual": True, "biases": True}
 # What the shipped networks have in common.
 LARGE: dict[str, Any] = {
-    "channels": (64, 80, 160, 320), "steps": 8000, "warmup": 300, "ema": 0.999, "validate_every": 800,
+    "channels": (64, 80, 160, 320), "steps": 8000, "warmup": 300, "ema": 0.999,
 }  # fmt: skip
 # What the general network learns from: every noise, and ground truths with little noise of their own.
 ANY_IMAGE: dict[str, Any] = {
@@ -45,47 +46,46 @@ RECIPES: dict[str, tuple[str, Config]] = {
     "recorrupted": (
         "without ground truth: each image gets synthetic noise like its own, and is predicted behind it; for "
         "white noise",
-        Config(learn="recorrupted", channels=(32, 32, 64), steps=1500, batch=8, ema=0.99, validate_every=250),
+        Config(learn="recorrupted", channels=(32, 32, 64), steps=1500, batch=8, ema=0.99),
     ),
     "corrected": (
         "without ground truth: what the recipe 'recorrupted' learnt, corrected by masked pixels (Noise2Void), which "
         "need no model of the noise; white noise; give --initial with its checkpoint",
         Config(
             learn="noise2void", channels=(32, 32, 64), steps=2500, batch=8, ema=0.995, lr=1e-3, warmup=50, spots=0.06,
-            validate_every=500,
         ),
     ),
     "noise2void": (
         "without ground truth: masked pixels are predicted from those around (N2V2); for noise that neighbours share "
         "give --mask as 'train noise' advises",
-        Config(learn="noise2void", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
+        Config(learn="noise2void", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam"),
     ),
     "noise2noise": (
         "without ground truth: the next frame of the same scene, or plane of a stack, is predicted",
-        Config(learn="noise2noise", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
+        Config(learn="noise2noise", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam"),
     ),
     "neighbours": (
         "without ground truth: a pixel is predicted from the one beside it (Neighbor2Neighbor); white noise",
-        Config(learn="neighbours", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam", validate_every=500),
+        Config(learn="neighbours", channels=(32, 64, 128), steps=3000, lr=1e-3, optimiser="adam"),
     ),
     "report": (
         "the original student report's U-Net to the letter: 64 to 512 channels, batch norm, Adam, MSE, 100 epochs",
         Config(
             **{**PLAIN, "residual": False}, channels=(64, 128, 256, 512), norm="batch", normalisation="dataset",
             validation=0.2, flips=False, turns=False, epochs=100, batch=2, accumulate=4, crop=0, optimiser="adam",
-            lr=1e-3, weight_decay=0.0, schedule="constant", warmup=0, ema=0.0, validate_every=24, match=True,
+            lr=1e-3, weight_decay=0.0, schedule="constant", warmup=0, ema=0.0, match=True,
         ),
     ),
     "super-resolution": (
         "denoise and double the pixels at once; from a folder of clean images, or W2S with --target sim",
         Config(
             **PLAIN, channels=(16, 32, 64, 128, 256), scale=2, synthetic=1.0, photons=(0.6, 16.0), steps=3000,
-            validate_every=250, validation=0.25,
+            validation=0.25,
         ),
     ),
     "quick": (
         "a small network for a first look, minutes on a laptop",
-        Config(channels=(32, 32, 64), steps=500, batch=8, ema=0.99, warmup=50, validate_every=100),
+        Config(channels=(32, 32, 64), steps=500, batch=8, ema=0.99, warmup=50),
     ),
 }  # fmt: skip
 
@@ -125,7 +125,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="named configuration to start from (default pairs; 'recipes' lists all); the options below change it",
     )  # fmt: skip
     start.add_argument(
-        "--config", type=Path, metavar="TOML", help="file to start from instead, as 'recipes NAME --toml' writes it"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="file to start from instead: TOML, as 'recipes NAME --toml' writes it, or the run.json of a run",
     )
     add_options(parser)
 
@@ -139,7 +142,8 @@ def base(arguments: argparse.Namespace) -> tuple[str, Config] | None:
         If it is a file with a mistake.
     """
     if arguments.config is not None:
-        return f"file {arguments.config}", read_toml(arguments.config)
+        read = run_config if is_run(arguments.config) else read_toml
+        return f"file {arguments.config}", read(arguments.config)
     return (f"recipe {arguments.recipe}", RECIPES[arguments.recipe][1]) if arguments.recipe else None
 
 

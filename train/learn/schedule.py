@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
-from torch.optim import Optimizer
+import torch
+from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR, ReduceLROnPlateau
 
 from ..config import Config
+from ..timetable import Timetable
 
+POINTS = 1000  # of a course that is fitted to a time
 MONITOR, LOSS, LEFT = "validation_si_psnr", "validation_loss", "validation_noise_left"
 
 
@@ -18,17 +22,17 @@ def monitored(config: Config) -> tuple[str, str]:
     return (MONITOR, "max") if config.supervised else (LOSS, "min")
 
 
-def warm_up(config: Config, step: int) -> float:
-    """Share of the peak rate that a linear warm-up has reached."""
-    return min(1.0, (step + 1) / max(1, config.warmup))
+def warm_up(steps: float, step: float) -> float:
+    """Share of the peak rate that a linear warm-up of so many steps has reached."""
+    return min(1.0, (step + 1) / max(1, steps))
 
 
-def cosine(config: Config, steps: int, step: int) -> float:
-    """Share of the peak rate: linear warm-up, then a cosine that ends at zero after the last step."""
-    return warm_up(config, step) * 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
+def cosine(steps: int, step: float) -> float:
+    """Share of the peak rate: a cosine that ends at zero after the last step."""
+    return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
 
 
-def build_schedule(config: Config, optimiser: Optimizer, steps: int) -> dict[str, Any]:
+def build_schedule(config: Config, optimiser: Optimizer, plan: Timetable) -> dict[str, Any]:
     """A scheduler, in the form that Lightning wants.
 
     Parameters
@@ -37,24 +41,46 @@ def build_schedule(config: Config, optimiser: Optimizer, steps: int) -> dict[str
         Its `schedule`, `lr` and `warmup`.
     optimiser : Optimizer
         What to steer.
-    steps : int
-        Optimiser steps of the whole run.
+    plan : Timetable
+        Of the whole run.
     """
     if config.schedule == "plateau":
         # Stepped by the validation itself, so that a checkpoint holds what it decided; Lightning only saves it.
         name, mode = monitored(config)
         scheduler = ReduceLROnPlateau(optimiser, mode=mode, factor=0.5, patience=2)  # type: ignore[arg-type]
         return {"scheduler": scheduler, "monitor": name, "interval": "epoch", "frequency": 1 << 30}
-    return {"scheduler": _by_step(config, optimiser, steps), "interval": "step"}
+    return {"scheduler": _by_step(config, optimiser, plan), "interval": "step"}
 
 
-def _by_step(config: Config, optimiser: Optimizer, steps: int) -> LambdaLR | OneCycleLR | CyclicLR:
+def _by_step(config: Config, optimiser: Optimizer, plan: Timetable) -> LambdaLR | OneCycleLR | CyclicLR:
+    def share(step: int) -> float:
+        at = plan.position(step)
+        risen = warm_up(plan.warmup(config.warmup), at)
+        return risen if config.schedule == "constant" else risen * cosine(plan.steps, at)
+
+    if config.schedule in ("cosine", "constant"):
+        return LambdaLR(optimiser, share)
+    if not plan.timed:
+        return _of_torch(config, optimiser, plan.steps)
+    shares = _course(config)
+    return LambdaLR(optimiser, lambda step: shares[min(POINTS, round(POINTS * plan.position(step) / plan.steps))])
+
+
+def _of_torch(config: Config, optimiser: Optimizer, steps: int) -> OneCycleLR | CyclicLR:
     if config.schedule == "one-cycle":
         # One more than there are steps: Lightning asks for the rate after the last, too.
         return OneCycleLR(optimiser, config.lr, total_steps=steps + 1, cycle_momentum=False)
-    if config.schedule == "cyclic":
-        half = max(1, steps // 10)  # five triangles
-        return CyclicLR(optimiser, config.lr / 10, config.lr, step_size_up=half, cycle_momentum=False)
-    if config.schedule == "constant":
-        return LambdaLR(optimiser, lambda step: warm_up(config, step))
-    return LambdaLR(optimiser, lambda step: cosine(config, steps, step))
+    half = max(1, steps // 10)  # five triangles
+    return CyclicLR(optimiser, config.lr / 10, config.lr, step_size_up=half, cycle_momentum=False)
+
+
+def _course(config: Config) -> list[float]:
+    """Shares of the peak rate at `POINTS` places of a run, and at its end, as torch's own schedulers have them."""
+    optimiser = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler, shares = _of_torch(dataclasses.replace(config, lr=1.0), optimiser, POINTS), []
+    for point in range(POINTS + 1):
+        shares.append(float(optimiser.param_groups[0]["lr"]))
+        optimiser.step()
+        if point < POINTS:
+            scheduler.step()
+    return shares

@@ -112,9 +112,7 @@ def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> lis
     return cases
 
 
-def find_cases(
-    data: Path, config: Config, on: str | None = None, patterns: tuple[str, str] = ("", "")
-) -> list[Listed]:
+def find_cases(data: Path, config: Config, on: str | None = None, patterns: tuple[str, str] = ("", "")) -> list[Listed]:
     """What to measure a model on.
 
     Parameters

@@ -103,7 +103,7 @@ def doubts(looks: Sequence[Look]) -> list[str]:
             f"{len(apart)} of {len(looks)} pairs lie apart, as {apart[0].name} by {y:+.1f} pixels in Y and {x:+.1f} in "
             "X: register them, or answers get blurred"
         )
-    if other := [one for one in looks if one.agreement < ALIKE and one not in apart]:
+    if other := [one for one in looks if one.agreement < ALIKE and math.hypot(*one.shift) <= APART]:
         found.append(
             f"{len(other)} of {len(looks)} pairs do not show the same, as {other[0].name} (correlation "
             f"{other[0].agreement:.2f}): pair them by --noisy PATTERN --truth PATTERN"

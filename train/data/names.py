@@ -18,7 +18,7 @@ WILD = re.compile(r"\*\*/|\*|\?")  # of a pattern
 
 
 class Said(NamedTuple):
-    """What a name says: "noisy", "truth" or nothing (""), the word that says it, and the name without that word."""
+    """What a name says: its role (`noisy`, `truth` or empty), the word that says it, and the name without that word."""
 
     role: str
     word: str
@@ -30,9 +30,8 @@ def said(name: str) -> Said:
 
     Examples
     --------
-    >>> said("img01_noisy"), said("GT-img01"), said("cells")
-    (Said(role='noisy', word='noisy', rest='img01'), Said(role='truth', word='GT', rest='img01'), Said(role='', \
-word='', rest='cells'))
+    >>> said("img01_noisy").rest, said("GT-img01").word, said("cells").role
+    ('img01', 'GT', '')
     """
     words = list(WORD.finditer(name))
     for i in reversed(range(len(words))):

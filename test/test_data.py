@@ -247,9 +247,10 @@ def test_the_official_split_is_of_w2s_alone() -> None:
     assert split.test == ()
 
 
-def test_a_field_is_never_on_both_sides() -> None:
-    with pytest.raises(ValueError, match=r"found one besides 20 to test on .*: add images of another"):
-        split_fields(w2s(range(80, 101)), Config())
+def test_the_only_field_is_parted() -> None:
+    split = split_fields(w2s(range(80, 101)), Config())
+    assert split.training == split.validation == ("080",)
+    assert split.alone
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ SCRIPT = "quietfield-train"
 EXTRA = ("lightning", "tensorboard", "skimage", "matplotlib", "torchmetrics", "microssim")
 INSTALL = {**dict.fromkeys(EXTRA, "pip install 'quietfield[train]'"), "wandb": "pip install 'quietfield[wandb]'"}
 BEHIND = 3  # exit code where a network is worse than doing nothing
+FINETUNING = 5.0  # minutes, if nothing is said
 
 
 def main() -> int:
@@ -126,6 +127,11 @@ def _fit_options(c: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     c.set_defaults(by_time=False)
     c.add_argument("--initial", type=Path, help="start from the weights of this checkpoint or model folder")
+    c.add_argument(
+        "--finetune", nargs="?", const="", metavar="MODEL",
+        help="make this model folder or checkpoint (default: the shipped general network) suit --data, in 5 minutes or "
+        "--max-minutes; without --recipe, by the recipe 'finetune'",
+    )  # fmt: skip
     c.add_argument(
         "--logger", choices=["tensorboard", "wandb"], default="tensorboard",
         help="what gets metrics, pictures and options; wandb (Weights & Biases) is an extra",
@@ -279,18 +285,28 @@ def _fit(arguments: Arguments) -> int:
     """3 if the network is worse than doing nothing."""
     config = None if arguments.resume else recipes.configuration(arguments)  # a mistake in it is told at once
     _complete(arguments)
-    from .checkpoint import load_checkpoint, resumed
+    from .checkpoint import like, load_checkpoint, resumed
     from .data.sources import find_images
     from .fit import fit
     from .learn.schedule import MONITOR
     from .measure.baselines import is_behind
 
+    if config and arguments.initial:
+        config = like(config, arguments.initial, changes(arguments))
     config = config or resumed(arguments.out, changes(arguments), recipes.base(arguments))
     images = find_images(arguments.data, config, arguments.clean, arguments.cache, **_which(arguments))
     names = ("resume", "max_minutes", "by_time", "initial", "logger")
     options = {name: getattr(arguments, name) for name in names}
     told = origin(arguments, _program())
-    path = fit(config, images, arguments.out, machine=_machine(arguments), origin=told, **options)
+    path = fit(
+        config,
+        images,
+        arguments.out,
+        machine=_machine(arguments),
+        finetune=arguments.finetune is not None,
+        origin=told,
+        **options,
+    )
     run = load_checkpoint(path)["run"]
     return BEHIND if is_behind(run[MONITOR], run.get("baselines", {})) else 0
 
@@ -310,6 +326,8 @@ def _complete(arguments: Arguments) -> None:
     ModuleNotFoundError
         If the logger is not installed.
     """
+    if arguments.finetune is not None and not arguments.resume:
+        _complete_finetuning(arguments)
     arguments.by_time = arguments.max_minutes < math.inf and not _counted(arguments) and not arguments.resume
     if is_run(arguments.config) and not arguments.resume:
         repeat(arguments, _parser().parse_args(["fit", "--out", ""]), steps=_counted(arguments))
@@ -317,6 +335,20 @@ def _complete(arguments: Arguments) -> None:
         raise ValueError("data: expected a folder of images, found none: give --data DIR, or --config with a run.json")
     if arguments.logger != "tensorboard":
         importlib.import_module(arguments.logger)
+
+
+def _complete_finetuning(arguments: Arguments) -> None:
+    """What network to start from, and how long to train, if the command line does not say."""
+    from quietfield.front import SHIPPED
+    from quietfield.network.model import find_model
+
+    from .export import GENERAL
+
+    if arguments.initial is not None:
+        raise ValueError(f"finetune: expected one network to start from, found --initial {arguments.initial}, too")
+    arguments.initial = Path(arguments.finetune) if arguments.finetune else find_model(list(SHIPPED)) / GENERAL
+    if arguments.max_minutes == math.inf and not _counted(arguments):
+        arguments.max_minutes = FINETUNING
 
 
 def _evaluate(arguments: Arguments) -> None:

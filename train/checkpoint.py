@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +100,35 @@ def load_network(path: Path) -> UNet:
 
 
 def architecture(path: Path) -> dict[str, Any]:
-    """The arguments of `UNet` of a model folder or a checkpoint; an old record may lack some."""
+    """The arguments of `UNet` of a model folder or a checkpoint; what an old record lacks is as `UNet` has it."""
     if not path.is_dir():
         return from_record(load_checkpoint(path)["run"]["config"]).network
-    found = load_model(path).record["architecture"]
+    usual = {name: one.default for name, one in inspect.signature(UNet).parameters.items() if name in ARGUMENTS}
+    found = {**usual, **load_model(path).record["architecture"]}
     return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k in ARGUMENTS}
+
+
+def like(config: Config, path: Path, given: Collection[str]) -> Config:
+    """The configuration with the network of a checkpoint or model folder, and with its normalisation.
+
+    Parameters
+    ----------
+    config : Config
+        What else to train.
+    path : Path
+        The weights to start from.
+    given : collection of str
+        Fields that stay, as the command line sets them.
+    """
+    if path.is_dir():
+        model = load_model(path)
+        biases = any(bool(p.any()) for name, p in model.network.named_parameters() if name.endswith("bias"))
+        theirs: dict[str, Any] = {"normalisation": model.normalisation.kind, "biases": biases}
+    else:
+        saved = from_record(load_checkpoint(path)["run"]["config"])
+        theirs = {"normalisation": saved.normalisation, "biases": saved.biases}
+    theirs |= {name: value for name, value in architecture(path).items() if name in config.network}
+    return dataclasses.replace(config, **{name: value for name, value in theirs.items() if name not in given})
 
 
 def checkpoint_of(network: UNet, run: dict[str, Any]) -> dict[str, Any]:

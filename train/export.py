@@ -20,6 +20,7 @@ from quietfield.network.unet import UNet
 from .checkpoint import load_checkpoint, load_network
 from .config import from_record
 from .learn.schedule import MONITOR
+from .measure.baselines import NOISY, SHIPPED_NETWORK, START
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ def export(
         trained on with other images and its forerunner, averaged, keep most of what each is good at (Wortsman et al.,
         2022).
     general : Path, optional
-        Model folder for images outside of the domain of this one; it is copied into `folder`.
+        Model folder for images outside of the domain of this one; it is copied into `folder`. Without, of a network
+        that was fine-tuned, the one that it was made of.
     adapt : str
         What `inference.py` does to suit each file unless it is told otherwise (`quietfield.adapt.plan.Adaptation.of`).
     overwrite : bool
@@ -84,11 +86,35 @@ def export(
     if blend:
         record["training"].pop(MONITOR, None)  # it was another network's
     record["training"]["note"] = note
+    general = general or _forerunner(run)
+    _warn(run)
     if general:
         _take_along(general, folder, network.scale)
         record["general"] = GENERAL
     save_model(folder, network, run["normalisation"], record)
     log.info("%s: the model", folder)
+
+
+def _forerunner(run: dict[str, Any]) -> Path | None:
+    """The model folder that a fine-tuned network was made of, for images that it does not know."""
+    if not run.get("finetuned"):
+        return None
+    folder = Path(run["initial"])
+    if (folder / RECORD).is_file():
+        return folder
+    log.warning("%s: no model folder to take along for other images: name one with --general", folder)
+    return None
+
+
+def _warn(run: dict[str, Any]) -> None:
+    """Say if the network is no better than one that there was before."""
+    ours, baselines = run[MONITOR], run.get("baselines", {})
+    for name in (NOISY, SHIPPED_NETWORK, START):
+        if ours <= baselines.get(name, -math.inf):
+            log.warning(
+                "this network is no better than the %s on its validation images: %.2f dB, found %.2f dB",
+                name, ours, baselines[name],
+            )  # fmt: skip
 
 
 def _take_along(general: Path, folder: Path, scale: int) -> None:

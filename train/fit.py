@@ -21,7 +21,7 @@ from quietfield.machine import choose_device
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
 
-from .callbacks import CHECKPOINT, NEVER, Course, Record, callbacks
+from .callbacks import BEST, CHECKPOINT, NEVER, Course, Record, callbacks
 from .checkpoint import WholeFiles, architecture, check_resumable, load_checkpoint, load_network, run_normalisation
 from .config import Config, from_record
 from .data.evidence import doubts, look_at
@@ -91,6 +91,7 @@ def fit(
     max_minutes: float = math.inf,
     by_time: bool = False,
     initial: Path | None = None,
+    finetune: bool = False,
     logger: str = "tensorboard",
     origin: dict[str, Any] | None = None,
 ) -> Path:
@@ -117,6 +118,8 @@ def fit(
         as the pace of the first of them has room for. A resumed run keeps its plan, unless other steps are asked for.
     initial : Path, optional
         Checkpoint whose weights to start from, or model folder; of the same network.
+    finetune : bool
+        Have the network be for images like these alone: `train.export.export` keeps the one before for all others.
     logger : str
         "tensorboard" or "wandb": what gets the metrics, pictures and hyperparameters besides.
     origin : dict, optional
@@ -147,7 +150,7 @@ def fit(
         log.info("%s: all of the %d steps are done: give more --steps", path, state["run"]["step"])
         return path
     accelerator = _set_up(config, machine, out)
-    module = _module(config, images, machine, plan=plan, state=state, initial=initial)
+    module = _module(config, images, machine, plan=plan, state=state, initial=initial, finetune=finetune)
     course = Course(plan, math.inf if by_time else max_minutes, path)
     record = Record(out, config.montage_every, origin or {})
     trainer = _trainer(config, machine, accelerator, callbacks(config, course, record, _bar()), _logger(logger, out))
@@ -210,6 +213,7 @@ def _module(
     plan: Timetable,
     state: dict[str, Any] | None,
     initial: Path | None,
+    finetune: bool,
 ) -> Restoration:
     """What is trained: new, with the weights of `initial`, or as a checkpoint left it."""
     normalisation = run_normalisation(state["run"]) if state else fit_normalisation(config, images)
@@ -224,8 +228,10 @@ def _module(
     )
     if state:
         module.first_batch = state["run"]["batches"]
+        module.initial, module.finetuned = state["run"].get("initial", ""), state["run"].get("finetuned", False)
     elif initial is not None:
         load_initial(module.network, initial, config)
+        module.initial, module.finetuned = str(initial.resolve()), finetune
     return module
 
 
@@ -281,6 +287,8 @@ def _train(module: Restoration, trainer: lightning.Trainer, course: Course, stat
     if course.interrupted:
         raise KeyboardInterrupt(course.interrupted)
     _conclude(module)
+    if module.finetuned:
+        log.info("export %s: it is the best of them", course.path.with_name(BEST))
 
 
 def _conclude(module: Restoration) -> None:

@@ -32,7 +32,7 @@ from .learn.objectives import Batch, build_objective
 from .learn.optimiser import build_optimiser
 from .learn.schedule import LEFT, LOSS, MONITOR, build_schedule, monitored
 from .learn.units import decentred, normalised, telling
-from .measure.baselines import NOISY, SHIPPED_NETWORK, Baselines
+from .measure.baselines import NOISY, SHIPPED_NETWORK, START, Baselines
 from .measure.score import Score, blind_score, score
 from .pictures import Picture
 from .stopwatch import Stopwatch
@@ -97,6 +97,11 @@ class Restoration(lightning.LightningModule):
         Number of the batch to start with: 0, or where the run stopped that is resumed.
     measured : dict
         What was measured since the validation before.
+    initial, finetuned : str, bool
+        Where the weights are from that the run began with, if it did not begin from nothing; whether it is to stay
+        close to them, and is for images like its own alone.
+    before : float
+        What these weights were worth on the validation images, of a run that is resumed.
     baselines : dict
         Mean SI-PSNR in dB of the noisy validation images and of the shipped network's answers, by what they are.
     pictures : list of Picture
@@ -125,6 +130,7 @@ class Restoration(lightning.LightningModule):
         self.losses: list[Tensor] = []
         self.usual: float | None = None  # what no loss of a sane network is far above
         self.measured: dict[str, float] = {}
+        self.initial, self.finetuned, self.before = "", False, math.nan
         self.baselines: dict[str, float] = {}
         self.pictures: list[Picture] = []
         self.shipped: dict[int, Array | None] | None = None  # answers of the shipped network, by number of the image
@@ -287,7 +293,8 @@ class Restoration(lightning.LightningModule):
         if not math.isfinite(loss):
             raise Diverged(self.trainer.global_step, "validation loss", loss)
         if self.compared:
-            found = {NOISY: noisy, SHIPPED_NETWORK: shipped}
+            before = quality if self.initial and not self.first_batch else self.before
+            found = {NOISY: noisy, SHIPPED_NETWORK: shipped, START: before}
             self.baselines = {name: value for name, value in found.items() if math.isfinite(value)}
         self.measured = {
             "step": self.trainer.global_step,
@@ -331,6 +338,8 @@ class Restoration(lightning.LightningModule):
             **self.images.split,
             "source": self.images.source,
             "counts": self.counts,
+            "initial": self.initial,
+            "finetuned": self.finetuned,
             "domain": self.domain.ranges,
             "device": str(self.device),
             **versions(),
@@ -351,13 +360,16 @@ class Restoration(lightning.LightningModule):
     def domain(self) -> Domain:
         """Of the whole frames, and of the first crops of the stream if its synthetic noise is unlike theirs."""
         images: list[Array] = [p.frames[0] for p in self.images.training[:SAMPLES]]
-        if self.config.synthetic or (self.config.redraw and self.config.levels != (1.0, 1.0)):
+        drawn = self.config.synthetic or (self.config.redraw and self.config.levels != (1.0, 1.0))
+        if drawn and not self.finetuned:
             images += [crop[0].numpy() for noisy, _ in first_crops(self.images, self.config) for crop in noisy]
         return Domain.of(images)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the clock of the run that is resumed."""
-        self.stopwatch.seconds = checkpoint["run"]["seconds"]
+        run = checkpoint["run"]
+        self.stopwatch.seconds = run["seconds"]
+        self.before = run.get("baselines", {}).get(START, math.nan)
 
 
 def versions() -> dict[str, str]:

@@ -23,8 +23,8 @@ BEGAN = ("date", "command", "arguments", "fingerprints")  # what stays that of t
 PATHS = ("data", "clean", "initial")  # folders and files that a run reads
 # What a command line says besides the configuration, and a repeated run takes over.
 REPEATED = (
-    *PATHS, "noisy", "truth", "strict", "max_minutes", "by_time", "accelerator", "devices", "nodes", "workers",
-    "resident", "compile", "logger",
+    *PATHS, "noisy", "truth", "strict", "finetune", "max_minutes", "by_time", "accelerator", "devices", "nodes",
+    "workers", "resident", "compile", "logger",
 )  # fmt: skip
 
 

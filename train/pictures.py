@@ -65,7 +65,7 @@ def curve(log: Path, target: Path, baselines: dict[str, float] | None = None) ->
     left.legend(loc="upper right")
     if "validation_si_psnr" in columns:
         right.plot(columns["step"], columns["validation_si_psnr"], marker=".", color="tab:green", label="this network")
-        for (name, value), style in zip((baselines or {}).items(), ("--", ":"), strict=False):
+        for (name, value), style in zip((baselines or {}).items(), ("--", ":", "-."), strict=False):
             right.axhline(value, color="black", linestyle=style, linewidth=1, label=name)
         right.legend(loc="lower right")
     else:

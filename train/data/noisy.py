@@ -15,12 +15,10 @@ from quietfield.noise.model import NoiseModel
 
 from ..config import Config
 from .layouts import Item, Layout, detect_noisy
-from .pairs import SMALLEST, Images, Pair, filled, padded
+from .pairs import SMALLEST, Images, Pair, filled, padded, parted
 from .reading import open_volume
 from .split import split_fields
 
-VALIDATED = 8  # one part in so many of the rows of an image that is alone is validated on
-LEAST = 32  # rows of it that this must be
 MODELLED = 8  # planes of a file that tell its noise
 WHITE_ONLY = ("recorrupted", "neighbours")  # ways to learn that take noise which pixels share for the image
 
@@ -79,7 +77,7 @@ def _shared_out(layout: Layout, config: Config, series: dict[str, list[Pair]]) -
     """What to learn from and what to validate on: other fields of view, or other rows of the only one."""
     if len(series) == 1:
         (every,) = series.values()
-        parts = [_parted(pair, config) for pair in every]
+        parts = [parted(pair, config) for pair in every]
         return [upper for upper, _ in parts], [lower for _, lower in parts]
     used = dataclasses.replace(layout, items=tuple(item for item in layout.items if series.get(item.field)))
     split = split_fields(used, config)
@@ -110,19 +108,6 @@ def _series(item: Item, config: Config) -> list[Pair]:
             )
         pairs.append(_pair(name, item.field, frames))
     return pairs
-
-
-def _parted(pair: Pair, config: Config) -> tuple[Pair, Pair]:
-    """The upper rows to learn from, and the lower ones."""
-    height, width = pair.frames.shape[-2:]
-    rows = max(LEAST, height // VALIDATED)
-    least = max(config.crop, LEAST)
-    if height - rows < least or width < least:
-        raise ValueError(
-            f"{pair.name}: expected at least {least + rows} x {least} pixels to learn from crops of {config.crop} "
-            f"and validate on {rows} rows, found {height} x {width}: lower --crop, or add images"
-        )
-    return _pair(pair.name, pair.field, pair.frames[:, :-rows]), _pair(pair.name, pair.field, pair.frames[:, -rows:])
 
 
 def _pair(name: str, field: str, planes: NDArray[Any]) -> Pair:

@@ -25,6 +25,8 @@ from .layouts import Item, Layout
 
 log = logging.getLogger(__name__)
 
+VALIDATED = 8  # one part in so many of the rows of an image that is alone is validated on
+LEAST = 32  # rows of it that this must be
 SMALLEST = 16  # pixels a side of an image that anything can be learnt from
 REFERENCES = 16  # frames of a stack whose mean tells its intensity units
 UNCUT = 97  # percentile of brightness below which even frames stretched to 8 bits have their noise whole
@@ -211,6 +213,30 @@ def check_shapes(item: Item, scene: Scene) -> int:
     if min(y, x) < SMALLEST:
         raise ValueError(f"{item.noisy}: expected at least {SMALLEST} pixels a side, found {y} x {x}: leave it out")
     return scale_of(item.truth or item.sim or item.noisy, (y, x), scene.truth.shape)
+
+
+def parted(pair: Pair, config: Config) -> tuple[Pair, Pair]:
+    """The upper rows of an image that is alone, to learn from, and the lower ones, to validate on.
+
+    Raises
+    ------
+    ValueError
+        If it is too small.
+    """
+    height, width = pair.frames.shape[-2:]
+    rows = max(LEAST, height // VALIDATED)
+    least = max(config.crop, LEAST)
+    if height - rows < least or width < least:
+        raise ValueError(
+            f"{pair.name}: expected at least {least + rows} x {least} pixels to learn from crops of {config.crop} "
+            f"and validate on {rows} rows, found {height} x {width}: lower --crop, or add images"
+        )
+    upper, lower = (pair.frames[:, part] for part in (slice(None, -rows), slice(-rows, None)))
+    if pair.truth is None:
+        return dataclasses.replace(pair, frames=upper), dataclasses.replace(pair, frames=lower)
+    cut = -pair.scale * rows
+    above, below = pair.truth[:cut], pair.truth[cut:]
+    return dataclasses.replace(pair, frames=upper, truth=above), dataclasses.replace(pair, frames=lower, truth=below)
 
 
 def padded(pair: Pair, side: int) -> Pair:

@@ -12,12 +12,13 @@ from ..config import Config
 from .clean import Clean, freed, split_clean
 from .layouts import PAIRED, PATTERNS, Layout, detect
 from .noisy import find_noisy
-from .pairs import Images, Pair, padded, read_pairs
+from .pairs import Images, Pair, padded, parted, read_pairs
 from .phantoms import phantoms
 from .split import split_fields
 from .synthetic import validation_pairs
 
 LEAST_LIGHT = 3.0  # photo-electrons that a clean image must allow for (`Clean.most`); noisy frames allow for 0.3 to 2
+SEEN = 4  # phantoms that are looked at where there are no clean images
 SOURCES = {
     "w2s-raw": "W2S (Zhou et al. 2020), raw frames and the mean of 400",
     "w2s-normalised": "W2S (Zhou et al. 2020), normalised",
@@ -72,11 +73,7 @@ def find_images(
     drawn_on: list[Clean] = []
     unseen: list[Clean] = []
     if round(config.synthetic * config.batch):
-        if clean is None:
-            raise ValueError(f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR")
-        drawn_on, unseen = split_clean(clean, config.validation, config.seed, config.scale)
-        check_clean(clean, drawn_on)
-        drawn_on = learnt_from(drawn_on, config)
+        drawn_on, unseen = _clean_images(clean, config)
     return Images(
         training,
         validation,
@@ -87,6 +84,25 @@ def find_images(
         warning=layout.odd,
         left_out=tuple(left_out or ()),
     )
+
+
+def _clean_images(clean: Path | None, config: Config) -> tuple[list[Clean], list[Clean]]:
+    """What gets synthetic noise besides pairs, to learn from and to look at: photographs and phantoms, or these alone.
+
+    Raises
+    ------
+    ValueError
+        If there is neither.
+    """
+    if clean is not None:
+        drawn_on, unseen = split_clean(clean, config.validation, config.seed, config.scale)
+        check_clean(clean, drawn_on)
+        return learnt_from(drawn_on, config), unseen
+    if not config.phantoms:
+        raise ValueError(
+            f"synthetic {config.synthetic:g}: expected clean images, found none: give --clean DIR, or --phantoms"
+        )
+    return phantoms(config.phantoms, config.seed), phantoms(SEEN, config.seed + 1)
 
 
 def _of_pairs(
@@ -102,8 +118,11 @@ def _of_pairs(
         gone = set(wanted) - {pair.field for pair in pairs}
         layout = dataclasses.replace(layout, items=tuple(item for item in layout.items if item.field not in gone))
         split = split_fields(layout, config)
-    training = [padded(pair, config.crop) for pair in pairs if pair.field in split.training]
-    return training, [pair for pair in pairs if pair.field in split.validation], split.summary(layout.fields)
+    training, validation = ([p for p in pairs if p.field in fields] for fields in (split.training, split.validation))
+    if split.alone:
+        halves = [parted(pair, config) for pair in validation]
+        training, validation = [upper for upper, _ in halves], [lower for _, lower in halves]
+    return [padded(pair, config.crop) for pair in training], validation, split.summary(layout.fields)
 
 
 def _from_clean(data: Path, config: Config, sure: bool) -> Images:

@@ -14,16 +14,26 @@ from .layouts import Layout
 
 @dataclass(frozen=True)
 class Split:
-    """Fields of view to train on, to validate on, and to keep for testing; no field is in two."""
+    """Fields of view to train on, to validate on, and to keep for testing; no field is in two.
+
+    A field that is the only one is both: its last rows are to validate on (`train.data.pairs.parted`).
+    """
 
     training: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is one field for everything."""
+        return bool(self.training) and self.training == self.validation
+
     def summary(self, fields: Collection[str]) -> str:
         """How many of the fields serve for what, and how many are left out of W2S, and why."""
-        left = len(fields) - len(self.training) - len(self.validation) - len(self.test)
+        left = len(fields) - len({*self.training, *self.validation}) - len(self.test)
         words = f"{len(self.training)} to train on, {len(self.validation)} to validate on"
+        if self.alone:
+            words = "1, whose last rows are to validate on"
         kept = [f"{len(self.test)} kept for testing (--split)"] if self.test else []
         kept += [f"{left} left out (--exclude)"] if left > 0 else []
         return f"{words}; these are images of W2S: {', '.join(kept)}" if kept else words
@@ -51,15 +61,12 @@ def split_fields(layout: Layout, config: Config) -> Split:
         if config.split != "fields":
             test = [f for f in fields if int(f) > w2s.LAST_TRAINING]
         fields = [f for f in fields if f not in test and int(f) not in config.exclude]
+    if len(fields) == 1 and config.validation > 0:
+        return Split(tuple(fields), tuple(fields), tuple(test))
     numbers = {int(f): f for f in fields} if known else {}
     groups = [tuple(numbers[n] for n in g) for g in w2s.OVERLAPS if all(n in numbers for n in g)]
     validation = _drawn(fields, groups, config.validation, config.seed)
     training = [f for f in fields if f not in validation]
-    if len(fields) == 1 and config.validation > 0:
-        raise ValueError(
-            f"{layout.root}: expected fields of view to train and to validate on, found one besides {len(test)} to "
-            "test on and those excluded, and a field is never on both sides: add images of another"
-        )
     if not training or (config.validation > 0 and not validation):
         raise ValueError(
             f"{layout.root}: expected fields of view to train and to validate on, found {len(training)} and "

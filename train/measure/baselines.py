@@ -22,7 +22,7 @@ from .metrics import si_psnr
 
 log = logging.getLogger(__name__)
 
-NOISY, SHIPPED_NETWORK, OURS = "noisy input", "shipped network", "this network"
+NOISY, SHIPPED_NETWORK, START, OURS = "noisy input", "shipped network", "network before", "this network"
 
 Array = NDArray[Any]
 
@@ -85,7 +85,7 @@ class Baselines:
 
 
 def verdict(quality: float, baselines: dict[str, float], images: int) -> tuple[str, str]:
-    """What a run has come to in one line, and a warning if that is behind its input.
+    """What a run has come to in one line, and a warning if that is behind what it began with.
 
     Parameters
     ----------
@@ -98,14 +98,19 @@ def verdict(quality: float, baselines: dict[str, float], images: int) -> tuple[s
     """
     parts = [f"{name} {value:.2f} dB" for name, value in {**baselines, OURS: quality}.items()]
     line = f"SI-PSNR of {images} validation image{'s' * (images != 1)}: {', '.join(parts)}"
-    return line, (
-        f"this network is behind its input ({quality:.2f} dB, found {baselines[NOISY]:.2f} dB without it): train "
-        "longer, look at montage-*.png, or check that each ground truth is that of its noisy image"
-        if is_behind(quality, baselines)
-        else ""
-    )
+    if quality < baselines.get(NOISY, -math.inf):
+        return line, (
+            f"this network is behind its input ({quality:.2f} dB, found {baselines[NOISY]:.2f} dB without it): train "
+            "longer, look at montage-*.png, or check that each ground truth is that of its noisy image"
+        )
+    if is_behind(quality, baselines):
+        return line, (
+            f"this network is behind the one that it started from ({quality:.2f} dB, found {baselines[START]:.2f} dB): "
+            "keep that one, or give more images, or a lower --lr"
+        )
+    return line, ""
 
 
 def is_behind(quality: float, baselines: dict[str, float]) -> bool:
-    """Whether an answer is further from the ground truth than the noisy input is."""
-    return quality < baselines.get(NOISY, -math.inf)
+    """Whether answers are further from the ground truth than the input is, or those of the network before."""
+    return quality < max(baselines.get(name, -math.inf) for name in (NOISY, START))

@@ -4,6 +4,7 @@ A block that cannot run here has `<!-- not run: REASON -->` on the line before i
 own, which no file of docs/ has, says so by `<!-- own numbers: REASON -->`.
 """
 
+import importlib
 import importlib.util
 import io
 import re
@@ -24,7 +25,8 @@ MISSING = "" if importlib.util.find_spec("quietfield") else "the package quietfi
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 MARK = re.compile(r"<!-- not run: ([^>]+?) -->\s*$")
 PRINTED = ("text", "")  # what a program prints, or a template
-SMALL = shlex.split("--channels 4 8 --crop 32 --batch 2 --steps 2 --validate-every 2 --precision float32")
+BRIEF = shlex.split("--crop 32 --batch 2 --steps 2 --validate-every 2 --precision float32")
+SMALL = ["--channels", "4", "8", *BRIEF]
 OTHERS = {"docs/container.md", "docs/package.md"}  # their prose is held by its own tests
 
 
@@ -139,7 +141,7 @@ def call(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
         from train.__main__ import main
 
         if given[0] in ("fit", "ablate"):  # a tiny network in two steps
-            given += ["--steps", "4"] if "--resume" in given else SMALL
+            given += ["--steps", "4"] if "--resume" in given else BRIEF if "--finetune" in given else SMALL
             given += ["--crop", "48"] if "--mask" in given else []  # a crop has to be wider than the mask
     elif program == "inference.py":
         from inference import main
@@ -168,6 +170,7 @@ def test_commands_and_python_of_a_page_run_one_after_the_other(
     images(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setitem(sys.modules, "quietfield.train", importlib.import_module("train"))  # as an installed package
     names: dict[str, object] = {"__name__": page}
     for block in blocks(page):
         if block.why_not or block.language in PRINTED:

@@ -134,6 +134,7 @@ def report(found: Survey) -> str:
             f"    {m.count} pixels from {m.low:.6g} to {m.high:.6g}, mean {m.mean:.6g}, standard deviation {m.std:.6g}",
             f"    NaN: {m.nan} pixels{_listed(summary.nan, ' in ')}",
         ]
+    lines.append("  images:")
     for item in layout.items[:FIRST]:
         files = " and ".join(_relative(path, layout) for path in item.files.values())
         lines.append(f"    {item.name}, field of view {item.field}: {files}")

@@ -68,13 +68,16 @@ def test_the_image_decides_which_network_denoises_it(shipped: Model, data: Path)
 
 
 def test_nothing_is_smeared_of_an_image_without_noise(shipped: Model, data: Path) -> None:
-    """Means of 400 frames of the validation fields. Some have noise of their own that is seen."""
+    """Means of 400 frames of the validation fields.
+
+    They have noise of their own: one frame has 18.80 dB, so 400 have 44.8 dB, and so has who takes all of it away.
+    """
     denoiser, agreement = Denoiser.of(shipped), []
     for fov, channel in itertools.product((11, 23, 27, 53, 55, 57, 72, 80), range(3)):
         mean = tifffile.imread(data / "w2s" / "clean" / f"{fov:03}_{channel}.tif").astype(np.float64)
         answer = denoiser.suited(mean[None])[0](mean[None])[0]
         agreement.append(si_psnr(mean, answer))
-    assert np.mean(agreement) >= 45, agreement
+    assert np.mean(agreement) >= 44, agreement
 
 
 def test_the_figures_that_the_texts_quote_are_these(results: list[Result]) -> None:

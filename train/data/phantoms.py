@@ -178,12 +178,15 @@ def gratings(random: Generator, side: int) -> Image:
     image = np.zeros((side, side))
     whole = random.random() < 0.4
     for _ in range(1 if whole else random.integers(1, 4)):
-        angle = random.uniform(0, np.pi) if random.random() < 0.7 else random.choice((0, np.pi / 2))
+        angle = random.uniform(0, np.pi) if random.random() < 0.6 else random.choice((0, np.pi / 2))
         across = yy * np.sin(angle) + xx * np.cos(angle)
         if random.random() < 0.6:
             across = across + random.uniform(0, 4) * clouds(random, side, 3.0)
         wave = (0.5 + 0.5 * np.cos(2 * np.pi * across / _log_uniform(random, 3.5, 16))) ** random.uniform(0.5, 4)
         where = 1.0 if whole or random.random() < 0.3 else clouds(random, side, 2.5) > random.uniform(-0.5, 1)
+        if random.random() < 0.3:  # in bands, as fibres lie side by side
+            bands = np.sin((yy * np.cos(angle) - xx * np.sin(angle)) / _log_uniform(random, 3, 15)) > 0
+            where = where * (bands + random.uniform(0.1, 1))
         image = np.maximum(image, random.uniform(0.2, 1) * where * (wave + _log_uniform(random, 0.03, 6)))
     return image + 1e-3
 
@@ -202,7 +205,7 @@ def lines(random: Generator, side: int) -> Image:
 
 
 STRUCTURES: dict[Callable[[Generator, int], Image], int] = {  # and how often one is drawn
-    leaves: 2, cells: 2, filaments: 2, points: 2, membranes: 2, texture: 1, gratings: 1, lines: 1, mottle: 1,
+    leaves: 2, cells: 2, filaments: 2, points: 2, membranes: 2, texture: 1, gratings: 2, lines: 1, mottle: 1,
     granules: 1, rods: 1,
 }  # fmt: skip
 

@@ -261,8 +261,8 @@ def test_lines_of_kymographs_sarcomeres_and_channels_stay(bench: Bench) -> None:
     sarcomeres = (20 + 15 * np.sin(2 * np.pi * X / 9)) * (0.4 + 0.6 * (np.sin(Y / 9) > 0))
     walls = 4 + 25 * ((X % 30) < 12)
     for light in (np.tile(3 + lines, (256, 1)), sarcomeres, walls):
-        scene = exposed(light, 23)
-        assert slope(bench(scene.counts), scene.truth) == pytest.approx(1, abs=0.05)
+        scenes = [exposed(light, seed) for seed in (23, 24, 25)]
+        assert np.mean([slope(bench(one.counts), one.truth) for one in scenes]) == pytest.approx(1, abs=0.05)
 
 
 def test_classes_of_brightness_keep_their_means(bench: Bench) -> None:

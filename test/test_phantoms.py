@@ -72,7 +72,7 @@ def test_a_run_draws_noise_on_them(tmp_path: Path) -> None:
     for i in range(6):
         np.save(tmp_path / f"{i}.npy", np.random.default_rng(i).random((160, 160)))
     config = Config(synthetic=1.0, photons=(1.0, 1e6), phantoms=6, batch=64)
-    images = find_images(tmp_path, config)
+    images = find_images(tmp_path, config, patterns=("", "*.npy"))  # else they are taken for what they are
     assert len(images.clean) == 3 + 6
     assert all("phantom" not in pair.name for pair in images.validation), "they are to learn from alone"
     crops = Stream(images, config).draw(0)

@@ -156,6 +156,7 @@ def clock(pace: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stopwatch, "minutes", property(lambda self: (self.seconds + pace * self.stepped) / 60))
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_run_by_time_ends_in_time_says_what_it_planned_and_is_resumed_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

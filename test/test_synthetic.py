@@ -44,7 +44,7 @@ def test_held_out_files_are_never_trained_on(folder: Path) -> None:
 
 
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"expected clean \.tif, \.tiff, \.png, \.npy images, found none$"):
+    with pytest.raises(ValueError, match=r"expected clean \.tif, .*\.png, .*\.npy images, found none$"):
         read_clean(tmp_path)
     np.save(tmp_path / "one.npy", np.eye(9))
     with pytest.raises(ValueError, match=r"found none besides the first of every 4"):

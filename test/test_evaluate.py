@@ -15,11 +15,13 @@ import tifffile
 from PIL import Image
 
 from compare import adapt
+from demo.simulate import simulate_field
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
 from quietfield.network.unet import UNet
+from train.config import Config
 from train.measure import results, superres
-from train.measure.cases import Case, cases_of, read_case
+from train.measure.cases import Case, cases_of, find_cases, read_case
 from train.measure.evaluate import Result, evaluate
 from train.measure.metrics import affine_fit, psnr_affine, rmse, si_psnr, ssim, st_snr
 from train.measure.reports import METRICS, save, summary, write_csv
@@ -239,3 +241,37 @@ def test_every_file_of_results_is_read_and_written_to_the_byte(tmp_path: Path) -
         results.write(tmp_path / path.name, results.read(path, kind), **options)
         kept = [line for line in path.read_text().splitlines() if not line.startswith("#")]
         assert (tmp_path / path.name).read_text().splitlines() == kept
+
+
+def trained(fields: tuple[int, ...], folder: Path, more: int = 0) -> Path:
+    """Pairs of simulated fields, and others that came later."""
+    for i in (*fields, *range(90, 90 + more)):
+        noisy, truth = simulate_field(i, side=64)
+        for kind, image in (("noisy", noisy), ("gt", truth.astype(np.float32))):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(folder / kind / f"{i}.tif", image)
+    return folder
+
+
+def test_what_a_run_has_learnt_from_is_never_measured_on(tmp_path: Path) -> None:
+    """Its validation fields are those that it had, whatever was added since; the others are to test on."""
+    data, config = trained(tuple(range(8)), tmp_path, more=6), Config(crop=32)
+    run = {"training_fields": [str(i) for i in range(6)], "validation_fields": ["6", "7"]}
+    assert [case.image for case in find_cases(data, config, "validation", run=run)] == ["6", "7"]
+    assert [case.image for case in find_cases(data, config, run=run)] == [str(i) for i in range(90, 96)]
+    other = {"training_fields": ["elsewhere"], "validation_fields": ["there"]}
+    assert find_cases(data, config, "validation", run=other), "another data set is split as usual"
+    alone = {"training_fields": ["3"], "validation_fields": ["3"]}
+    (case,) = find_cases(data, config, "validation", run=alone)
+    assert np.shape(case.noisy) == (32, 64), "the last rows, which it was validated on"
+
+
+def test_the_patterns_of_a_run_are_remembered(tmp_path: Path) -> None:
+    data = trained((1, 2, 3), tmp_path)
+    (data / "noisy").rename(data / "short")
+    (data / "gt").rename(data / "long")
+    config = Config(crop=32, split="fields")
+    run = {"patterns": ["short/*.tif", "long/*.tif"]}
+    assert len(find_cases(data, config, "all", run=run)) == 3
+    with pytest.raises(ValueError, match=r"expected clean images, found . of . with much noise"):
+        find_cases(data, config, "all")

@@ -78,3 +78,9 @@ def test_the_real_pairs_raise_no_doubts(data: Path) -> None:
     for folder in ("w2s", "fmd-extra"):
         images = find_images(data / folder, Config(crop=32, validation=0.2))
         assert doubts(look_at(images.training, 3)) == []
+
+
+def test_noisy_images_that_are_their_own_ground_truth_are_told() -> None:
+    frame = pair().frames
+    same = Pair("a", "a", frame, 2 * frame[0].astype(np.float32) + 5, 2.0, 100.0)
+    assert doubts([look(same)])[0].startswith("1 of 1 noisy images are their own ground truth, as a: nothing can be")

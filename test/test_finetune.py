@@ -86,7 +86,7 @@ def test_finetuned_from_the_command_line_and_exported_with_both_networks(
     assert saved["config"]["channels"] == (4, 8)
     assert (saved["finetuned"], saved["initial"]) == (True, str(tiny_model))
     assert START in saved["baselines"]
-    assert f"export {out / 'best.ckpt'}" in caplog.text
+    assert (f"export {out / 'best.ckpt'}" in caplog.text) is (code == 0), "what is worse is not to be exported"
     assert json.loads((out / "run.json").read_text())["arguments"]["initial"] == str(tiny_model)
 
     assert run(monkeypatch, "export", "--checkpoint", out / "best.ckpt", "--model", tmp_path / "mine") == 0

@@ -537,7 +537,7 @@ def test_a_run_begins_with_one_line_and_a_warning_if_there_is_cause(
     fit(config, shared, tmp_path)
     fit(dataclasses.replace(config, steps=4), images(), tmp_path, resume=True)
     said = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "train.fit"]
-    counts = "1 images to train on and 1 to validate on"
+    counts = "1 image to train on and 1 to validate on"
     line = f"CPU, precision 32-true, 2 steps, {counts}, fields of view: 1 to train on, 1 to validate on"
     assert said[:2] == [("WARNING", "odd names"), ("INFO", line)]
     ends = [text for level, text in said if text.startswith(("step ", "SI-PSNR of 1 validation image: "))]

@@ -294,9 +294,9 @@ def test_prepare_says_whether_fit_takes_the_pairs(tmp_path: Path) -> None:
     first = sorted((tmp_path / "clean").iterdir())[0]
     tifffile.imwrite(first, np.kron(tifffile.imread(first), np.ones((2, 2), np.float32)))
     images, words = verdict(tmp_path, config, None)
-    assert images is None
-    assert words.startswith("would stop: ")
-    assert "crop it, or remove the pair" in words
+    assert images
+    assert "crop it, or remove the pair" in images.left_out[0]
+    assert verdict(tmp_path, config, None, strict=True)[0] is None
     first.unlink()
     assert verdict(tmp_path, config, None)[1].endswith("and 1 left out")
     assert "expected the ground truth of this name, found no file" in verdict(tmp_path, config, None, strict=True)[1]
@@ -321,9 +321,8 @@ def test_a_name_that_breaks_the_pattern_is_told_with_what_follows(tmp_path: Path
 
 def test_prepare_says_what_is_to_be_done_with_clean_images(tmp_path: Path) -> None:
     save(tmp_path / "a.tif", counts(16, 16))
-    assert (
-        "as noisy/ and clean/, or names as a_noisy.tif and a_gt.tif: learn from synthetic noise (--synthetic 1)"
-        in prepare(tmp_path, Config(), tmp_path / "cache")
+    assert "no pairs, which are two folders of equal names, as noisy/ and clean/, or names as a_noisy.tif" in prepare(
+        tmp_path, Config(), tmp_path / "cache"
     )
 
 
@@ -449,6 +448,13 @@ def test_w2s_is_known_by_what_its_images_show(data: Path, tmp_path: Path) -> Non
         for path, image in zip(sorted((tmp_path / kind).iterdir()), images[1:] + images[:1], strict=True):
             tifffile.imwrite(path, image)
     assert not detect(tmp_path).w2s
+    for kind in ("noisy", "clean"):
+        for path in (tmp_path / kind).iterdir():
+            path.rename(path.with_name(f"cell {path.name}"))
+    layout = detect(tmp_path)
+    assert not layout.w2s
+    assert "expected images of W2S under their own names" in report(survey(layout))
+    assert detect(data / "fmd-extra").note == ""
 
 
 def volume(tmp_path: Path, name: str, shape: tuple[int, ...], axes: str) -> Path:
@@ -527,7 +533,7 @@ def test_bad_pairs_are_left_out_and_the_split_is_of_what_is_used(tmp_path: Path)
     images = find_images(tmp_path, config)
     assert len(images.left_out) == 4
     assert {pair.name for pair in (*images.training, *images.validation)} == {"4", "5"}
-    assert images.counts == "1 images to train on and 1 to validate on, and 4 left out"
+    assert images.counts == "1 image to train on and 1 to validate on, and 4 left out"
     (pair,) = images.training
     assert pair.frames.shape == (1, 64, 64), "mirrored up to the crop"
     assert pair.ground_truth.shape == (64, 64)
@@ -553,3 +559,30 @@ def test_words_are_found_in_names() -> None:
     assert said("raw_img_clean") == ("truth", "clean", "raw_img")
     assert said("cellGroundTruth") == ("truth", "Truth", "cell")
     assert said("drawing_highway") == ("", "", "drawing_highway")
+
+
+def test_frames_of_one_ground_truth_are_of_one_field(tmp_path: Path) -> None:
+    truths = [counts(32, 32) for _ in range(2)]
+    for i in range(6):
+        for kind, image in (("noisy", counts(32, 32)), ("gt", truths[i % 2])):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            save(tmp_path / kind / f"pos{i % 2}_t{i}.tif", image)
+    layout = detect(tmp_path)
+    assert layout.fields == ("pos0_t0", "pos1_t1")
+    assert [item.field for item in layout.items] == ["pos0_t0"] * 3 + ["pos1_t1"] * 3
+
+
+def test_brackets_in_patterns_and_noise_free_in_names(tmp_path: Path) -> None:
+    assert said("img1_noise_free") == ("truth", "noise", "img1")
+    for name in ("a1", "a2", "b1"):
+        for kind in ("x", "y"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            save(tmp_path / kind / f"{name}.tif", counts(16, 16))
+    layout = detect(tmp_path, noisy="x/a[12].tif", truth="y/a[12].tif")
+    assert [item.name for item in layout.items] == ["1", "2"]
+
+
+def test_a_folder_that_is_called_noisy_holds_no_clean_images(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    with pytest.raises(ValueError, match="whose names say that they are noisy"):
+        detect(tmp_path / "noisy")

@@ -265,10 +265,9 @@ def _prepare(arguments: Arguments) -> int:
         print(f"  look: {doubt}")
     if arguments.preview:
         if not looks:
-            raise ValueError(f"preview: expected pairs to draw, found none: {words or 'clean images alone'}")
+            raise ValueError(f"preview: expected pairs to draw, found none: {words}")
         pictures.preview(looks, arguments.preview)
-    if words:
-        print(f"  fit: {words}")
+    print(f"  fit: {words}")
     return 0 if images else 1
 
 
@@ -285,12 +284,16 @@ def _fit(arguments: Arguments) -> int:
     """3 if the network is worse than doing nothing."""
     config = None if arguments.resume else recipes.configuration(arguments)  # a mistake in it is told at once
     _complete(arguments)
+    from .callbacks import CHECKPOINT
     from .checkpoint import like, load_checkpoint, resumed
     from .data.sources import find_images
     from .fit import fit
     from .learn.schedule import MONITOR
     from .measure.baselines import is_behind
 
+    if arguments.resume and not (arguments.noisy or arguments.truth):
+        saved = load_checkpoint(arguments.out / CHECKPOINT)["run"].get("patterns", ("", ""))
+        arguments.noisy, arguments.truth = saved
     if config and arguments.initial:
         config = like(config, arguments.initial, changes(arguments))
     config = config or resumed(arguments.out, changes(arguments), recipes.base(arguments))
@@ -344,6 +347,11 @@ def _complete_finetuning(arguments: Arguments) -> None:
 
     from .export import GENERAL
 
+    if arguments.recipe and recipes.RECIPES[arguments.recipe][1].supervised and arguments.recipe != "finetune":
+        raise ValueError(
+            f"finetune: expected no recipe for pairs besides, found --recipe {arguments.recipe}: leave it out, or give "
+            "--initial in place of --finetune"
+        )
     if arguments.initial is not None:
         raise ValueError(f"finetune: expected one network to start from, found --initial {arguments.initial}, too")
     arguments.initial = Path(arguments.finetune) if arguments.finetune else find_model(list(SHIPPED)) / GENERAL
@@ -367,14 +375,14 @@ def _evaluate(arguments: Arguments) -> None:
         make_folder(arguments.out, "--out")
     if arguments.checkpoint:
         run = load_checkpoint(arguments.checkpoint)["run"]
-        record = run["config"]
         denoiser = Denoiser(load_network(arguments.checkpoint), run_normalisation(run), choose_device())
     else:
         model = load_model(arguments.model or find_model(list(SHIPPED)))
         print(f"weights sha256 {model.sha256}\n")
-        denoiser, record = Denoiser.of(model, choose_device()), model.record["training"]["config"]
+        denoiser, run = Denoiser.of(model, choose_device()), model.record["training"]
     left_out: list[str] | None = None if arguments.strict else []
-    cases = find_cases(arguments.data, from_record(record), arguments.on, (arguments.noisy, arguments.truth))
+    config, patterns = from_record(run["config"]), (arguments.noisy, arguments.truth)
+    cases = find_cases(arguments.data, config, arguments.on, patterns, run)
     results = evaluate(denoiser, cases, left_out=left_out)
     for reason in left_out or []:
         print(f"left out: {reason}", file=sys.stderr)

@@ -206,6 +206,6 @@ def evaluate(
         If there is nothing to measure on.
     """
     found = load_model(Path(model))
-    config = from_record(found.record["training"]["config"])
-    cases = find_cases(Path(data), config, on, (noisy, truth))
+    run = found.record["training"]
+    cases = find_cases(Path(data), from_record(run["config"]), on, (noisy, truth), run)
     return _evaluate(Denoiser.of(found, choose_device()), cases, micro=False, left_out=[])

@@ -100,6 +100,8 @@ def _forerunner(run: dict[str, Any]) -> Path | None:
     if not run.get("finetuned"):
         return None
     folder = Path(run["initial"])
+    while folder.is_file():  # itself of a run that was fine-tuned
+        folder = Path(load_checkpoint(folder)["run"].get("initial", ""))
     if (folder / RECORD).is_file():
         return folder
     log.warning("%s: no model folder to take along for other images: name one with --general", folder)
@@ -144,6 +146,7 @@ def _record(run: dict[str, Any], network: UNet) -> dict[str, Any]:
             "steps": run["step"],
             "minutes": round(run["seconds"] / 60, 1),
             **{name: run.get(name, []) for name in SPLIT},
+            **({"patterns": run["patterns"]} if any(run.get("patterns", ())) else {}),
             **({} if math.isnan(run[MONITOR]) else {MONITOR: round(run[MONITOR], 3)}),
             "device": run["device"],
             "torch": run.get("torch", torch.__version__),

@@ -31,7 +31,7 @@ from .data.statistics import Moments
 from .folders import make_folder
 from .learn.optimiser import has_bfloat16
 from .learn.schedule import LOSS, MONITOR
-from .measure.baselines import verdict
+from .measure.baselines import is_behind, verdict
 from .module import Restoration
 from .options import written
 from .timetable import Timetable
@@ -287,7 +287,7 @@ def _train(module: Restoration, trainer: lightning.Trainer, course: Course, stat
     if course.interrupted:
         raise KeyboardInterrupt(course.interrupted)
     _conclude(module)
-    if module.finetuned:
+    if module.finetuned and not is_behind(module.measured.get(MONITOR, math.inf), module.baselines):
         log.info("export %s: it is the best of them", course.path.with_name(BEST))
 
 

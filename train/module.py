@@ -336,6 +336,7 @@ class Restoration(lightning.LightningModule):
             "config": dataclasses.asdict(self.config),
             "normalisation": dataclasses.asdict(self.normalisation),
             **self.images.split,
+            "patterns": list(self.images.patterns),
             "source": self.images.source,
             "counts": self.counts,
             "initial": self.initial,

@@ -79,7 +79,7 @@ def stacks(axes: str, shape: tuple[int, ...], truth: str, suffix: str = ".ome.ti
             if truth == "YX":  # frames of one scene
                 noisy = np.random.default_rng(i).poisson(np.broadcast_to(planes[0][1] / 4.0, noisy.shape)) * 4
                 clean = planes[0][1]
-            elif truth == "CYX":
+            elif truth != axes:
                 clean = clean[0]
             tif(root / "noisy" / f"{i}{suffix}", noisy.astype(np.uint16), metadata={"axes": axes})
             tif(root / "gt" / f"{i}{suffix}", clean, metadata={"axes": truth})

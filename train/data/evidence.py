@@ -22,6 +22,8 @@ SIDE = 384  # pixels of their middle
 SMOOTH = 2.0  # pixels, standard deviation: what is left of white noise is a seventh
 APART = 0.5  # pixels, beyond which a pair is not registered
 BETTER = 0.02  # correlation that a shift has to bring, to be believed
+SURE = 0.5  # correlation after a shift, at least
+SAME = 0.9999  # correlation of the two as they are, beyond which they are one image
 ALIKE = 0.2  # correlation of two smoothed images of one scene, at least
 SATURATED = 0.005  # share of the pixels at the top value that is worth a word
 
@@ -74,7 +76,8 @@ def _registered(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple
         return (0.0, 0.0), before
     y, x = map(float, phase_cross_correlation(*smooth, upsample_factor=10, normalization=None)[0])
     after = _correlation(smooth[0], ndimage.shift(smooth[1], (y, x), order=1, mode="nearest"))
-    return ((-y, -x), before) if after > before + BETTER else ((0.0, 0.0), before)
+    told = after > max(before + BETTER, SURE)  # other scenes have a best shift, too
+    return ((-y, -x), before) if told else ((0.0, 0.0), before)
 
 
 def _correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
@@ -107,6 +110,11 @@ def doubts(looks: Sequence[Look]) -> list[str]:
         found.append(
             f"{len(other)} of {len(looks)} pairs do not show the same, as {other[0].name} (correlation "
             f"{other[0].agreement:.2f}): pair them by --noisy PATTERN --truth PATTERN"
+        )
+    if same := [one for one in looks if abs(_correlation(one.frame, one.truth)) > SAME]:
+        found.append(
+            f"{len(same)} of {len(looks)} noisy images are their own ground truth, as {same[0].name}: nothing can be "
+            "learnt from them; look at the names and the patterns"
         )
     noisier = [one for one in looks if one.noise[1] > one.noise[0]]
     if len(noisier) * 2 > len(looks):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import w2s
+from .fingerprint import fingerprint
 from .names import NOISY_WORDS, TRUTH_WORDS, Matched, by_folders, by_patterns, by_words, said
 from .reading import is_image, open_volume
 
@@ -71,6 +72,8 @@ class Layout:
         Files that lack a partner that the others have.
     w2s : bool
         Whether the images are those of W2S: some were looked at (`train.data.w2s`).
+    note : str
+        A sentence on what else may be wrong with them; empty if nothing is.
     """
 
     kind: str
@@ -78,6 +81,7 @@ class Layout:
     items: tuple[Item, ...]
     unpaired: tuple[Path, ...] = ()
     w2s: bool = False
+    note: str = ""
 
     @property
     def numbered(self) -> bool:
@@ -205,6 +209,8 @@ def _clean(data: Path) -> Layout:
             f"{data}: expected noisy images and ground truths whose names tell the pairs, found names that do not, as "
             f"{examples}: name the two of a pair alike, or {PATTERNS}"
         )
+    if said(data.name).role == "noisy" and not roles["truth"]:
+        roles["noisy"] = paths
     if 2 * len(roles["noisy"]) > len(paths):
         raise ValueError(
             f"{data}: expected the ground truths of noisy images, found none, but {len(roles['noisy'])} images whose "
@@ -283,10 +289,40 @@ def _layout(kind: str, root: Path, files: dict[str, dict[str, Path]], needed: se
         elif len(folders) > 1 and "/" in name:  # what lies in one folder is of one field, or may be
             field = name.rpartition("/")[0]
         items.append(Item(name, field, int(channel), **{role: paths.get(name) for role, paths in files.items()}))
+    if kind == "pairs":
+        items = _by_truths(items)
     roles = needed | {role for role, paths in files.items() if paths}
     lone = [path for item in items if roles - set(item.files) for path in item.files.values()]
     known = numbered and kind != "clean" and w2s.is_w2s(names, _shower(items))
-    return Layout(kind, root, tuple(items), tuple(lone), known)
+    note = "" if numbered or kind != "pairs" else _renamed(root, items)
+    return Layout(kind, root, tuple(items), tuple(lone), known, note)
+
+
+def _renamed(root: Path, items: list[Item]) -> str:
+    """A sentence on images of W2S under other names; empty for all others."""
+    some = items[:: max(1, len(items) // w2s.LOOKED_AT)][: w2s.LOOKED_AT]
+    shown, show = [], _shower(items)
+    for item in some:
+        try:
+            shown.append(show(item.name))
+        except ValueError:
+            continue
+    if not w2s.are_shown(shown):
+        return ""
+    return (
+        f"{root}: expected images of W2S under their own names, as 001_0 (field of view, channel), found others: which "
+        "of them are kept for testing cannot be told; rename them, or do not compare with published values"
+    )
+
+
+def _by_truths(items: list[Item]) -> list[Item]:
+    """The items, those with equal ground truths in one field of view: they are frames of one scene."""
+    marks = {item.name: fingerprint(item.truth) for item in items if item.truth is not None}
+    fields: dict[str, str] = {}
+    for item in items:
+        if mark := marks.get(item.name):
+            fields.setdefault(mark, item.field)
+    return [replace(item, field=fields.get(marks.get(item.name, ""), item.field)) for item in items]
 
 
 def _shower(items: list[Item]) -> w2s.Reader:

@@ -7,14 +7,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-NOISY_WORDS = ("noisy", "low", "input", "raw", "lq", "lr", "wf", "noise", "inputs", "degraded", "source", "lsnr")
+NOISY_WORDS = (
+    "noisy", "low", "input", "raw", "lq", "lr", "wf", "noise", "inputs", "degraded", "lsnr", "lowres", "highnoise",
+)  # fmt: skip
 TRUTH_WORDS = (
     "clean", "high", "target", "gt", "hq", "hr", "truth", "sim", "groundtruth", "targets", "truths", "reference",
-    "hsnr",
+    "hsnr", "highres", "lownoise", "noisefree", "avg", "average", "averaged", "mean",
 )  # fmt: skip
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")  # of a name: "lowSNR_img01" has low, SNR, img and 01
-BEFORE, BEHIND = ("ground",), ("snr", "res", "resolution", "quality", "light", "dose")  # say nothing by themselves
-WILD = re.compile(r"\*\*/|\*|\?")  # of a pattern
+BEFORE, BEHIND = (
+    ("ground",),
+    ("free", "snr", "res", "resolution", "quality", "light", "dose"),
+)  # say nothing by themselves
+WILD = re.compile(r"\*\*/|\*|\?|\[[^]]+\]")  # of a pattern
 
 
 class Said(NamedTuple):
@@ -39,8 +44,10 @@ def said(name: str) -> Said:
         role = "noisy" if low in NOISY_WORDS else "truth" if low in TRUTH_WORDS else ""
         if not role:
             continue
+        behind = words[i + 1].group().lower() if i + 1 < len(words) else ""
+        role = "truth" if (low, behind) == ("noise", "free") else role
         first = i - 1 if i and words[i - 1].group().lower() in BEFORE else i
-        last = i + 1 if i + 1 < len(words) and words[i + 1].group().lower() in BEHIND else i
+        last = i + 1 if behind in BEHIND else i
         parts = (name[: words[first].start()].rstrip("_-. "), name[words[last].end() :].lstrip("_-. "))
         return Said(role, words[i].group(), "_".join(part for part in parts if part))
     return Said("", "", name)
@@ -110,7 +117,8 @@ def _globbed(data: Path, pattern: str) -> dict[str, Path]:
     parts, at = [], 0
     for wild in WILD.finditer(pattern):
         parts.append(re.escape(pattern[at : wild.start()]))
-        parts.append({"**/": "(.*/)?", "*": "([^/]*)", "?": "([^/])"}[wild.group()])
+        one = wild.group()
+        parts.append({"**/": "(.*/)?", "*": "([^/]*)", "?": "([^/])"}.get(one) or f"({one.replace('[!', '[^')})")
         at = wild.end()
     form = re.compile("".join(parts) + re.escape(pattern[at:]))
     result: dict[str, Path] = {}
@@ -119,7 +127,7 @@ def _globbed(data: Path, pattern: str) -> dict[str, Path]:
             name = "_".join(part.strip("/_-. ") for part in match.groups() if part) or path.stem
             _put(result, name, path)
     if not result:
-        raise ValueError(f"{data}: expected files like {pattern}, found none: the pattern begins below this folder")
+        raise ValueError(f"{data}: expected files like {pattern}, found none: a pattern is below this folder")
     return result
 
 

@@ -106,6 +106,11 @@ def _series(item: Item, config: Config) -> list[Pair]:
             raise ValueError(
                 f"{item.noisy}: expected an image to learn from, found the same value everywhere: leave it out"
             )
+        if config.successive and len(frames) < 2:
+            raise ValueError(
+                f"{item.noisy}: expected frames of one scene, or planes of a stack, found one image: give stacks, or "
+                "--recipe noise2void"
+            )
         pairs.append(_pair(name, item.field, frames))
     return pairs
 

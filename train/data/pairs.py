@@ -97,6 +97,8 @@ class Images:
         What may be wrong with the names of the files; empty if nothing is.
     left_out : tuple of str
         Why each image that cannot be used is left out.
+    patterns : (str, str)
+        Of noisy files and ground truths, where names did not tell.
     """
 
     training: list[Pair]
@@ -107,6 +109,7 @@ class Images:
     shares: str = ""
     warning: str = ""
     left_out: tuple[str, ...] = ()
+    patterns: tuple[str, str] = ("", "")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Images:
         """Itself: nobody changes it, and what averages weights copies all that trains, files mapped into memory too."""
@@ -116,7 +119,8 @@ class Images:
     def counts(self) -> str:
         """How many images serve for what, and how many are left out, in words."""
         left = f", and {len(self.left_out)} left out" if self.left_out else ""
-        return f"{len(self.training)} images to train on and {len(self.validation)} to validate on{left}"
+        count = len(self.training)
+        return f"{count} image{'s' * (count != 1)} to train on and {len(self.validation)} to validate on{left}"
 
     @property
     def split(self) -> dict[str, list[str]]:
@@ -190,6 +194,8 @@ def _pair(item: Item, kind: str, config: Config, scene: Scene) -> Pair:
             f"{path}: expected a ground truth without NaN, found {missing} pixels that are not finite: remove the file"
         )
     frames = filled(frames, item)
+    if float(np.ptp(frames[0])) == 0:
+        raise ValueError(f"{item.noisy}: expected an image to learn from, found the same value everywhere: remove it")
     answer = truth.astype(np.float64)
     if config.match:
         reference = frames[:: max(1, len(frames) // REFERENCES)].mean(axis=0, dtype=np.float64)

@@ -58,6 +58,8 @@ class Survey:
         Files whose format does not keep pixels as they were.
     usable : int
         Images that can be trained on.
+    bad : frozenset of str
+        Names of the others.
     """
 
     layout: Layout
@@ -66,6 +68,7 @@ class Survey:
     unfit: tuple[str, ...]
     lossy: tuple[str, ...]
     usable: int
+    bad: frozenset[str]
 
 
 def survey(layout: Layout) -> Survey:
@@ -77,7 +80,7 @@ def survey(layout: Layout) -> Survey:
     unreadable: list[str] = []
     unfit: list[str] = []
     lossy: list[str] = []
-    usable = 0
+    bad = set()
     for item in layout.items:
         found: dict[str, Volume] = {}
         reasons: list[str] = []
@@ -85,6 +88,9 @@ def survey(layout: Layout) -> Survey:
             try:
                 volume = open_volume(path)
                 seen = Moments.of(volume.planes)
+            except OverflowError:
+                unreadable.append(f"{path}: expected values that float32 can hold, found larger ones: scale them")
+                continue
             except ValueError as error:
                 unreadable.append(str(error))
                 continue
@@ -98,9 +104,11 @@ def survey(layout: Layout) -> Survey:
                 reasons += [f"{path}: {seen.nan} pixels of the ground truth are not finite"] if role != "noisy" else []
         reasons += _mismatches(item, found)
         unfit += reasons
-        usable += not reasons and _complete(found, layout.kind)
+        if reasons or not _complete(found, layout.kind):
+            bad.add(item.name)
     roles = {r: Summary(shapes[r], dtypes[r], moments[r], tuple(nan.get(r, ()))) for r in shapes}
-    return Survey(layout, roles, tuple(unreadable), tuple(unfit), tuple(lossy), usable)
+    usable = len(layout.items) - len(bad)
+    return Survey(layout, roles, tuple(unreadable), tuple(unfit), tuple(lossy), usable, frozenset(bad))
 
 
 def _mismatches(item: Item, volumes: Mapping[str, Volume]) -> list[str]:
@@ -141,7 +149,7 @@ def report(found: Survey) -> str:
     lines += [f"    and {len(layout.items) - FIRST} more"] if len(layout.items) > FIRST else []
     channels = sorted({item.channel for item in layout.items})
     lines.append(f"  fields of view: {len(layout.fields)} ({compact(layout.fields)})")
-    lines += [f"  names: {layout.odd}"] if layout.odd else []
+    lines += [f"  names: {layout.odd or layout.note}"] if layout.odd or layout.note else []
     lines.append(f"  channels: {', '.join(map(str, channels))}")
     lone = [_relative(path, layout) for path in layout.unpaired]
     for title, names in (
@@ -185,11 +193,12 @@ def prepare(data: Path, config: Config, cache: Path | None, patterns: tuple[str,
     if not found.usable:
         raise ValueError(f"{data}: expected images to train on, found none that are usable\n{lines[0]}")
     if layout.kind == "clean":
-        return "\n".join([*lines, f"  no pairs, which are {PAIRED}: learn from synthetic noise (--synthetic 1)"])
+        return "\n".join([*lines, f"  no pairs, which are {PAIRED}"])
     if layout.kind == "noisy":
         return lines[0]
     try:
-        split = split_fields(layout, config)
+        used = dataclasses.replace(layout, items=tuple(item for item in layout.items if item.name not in found.bad))
+        split = split_fields(used, config)
         for name, fields in dataclasses.asdict(split).items():
             lines.append(f"  {name}: {len(fields)} fields ({compact(fields)})")
         out = tuple(f for f in layout.fields if f not in {*split.training, *split.validation, *split.test})
@@ -206,9 +215,7 @@ def prepare(data: Path, config: Config, cache: Path | None, patterns: tuple[str,
 def verdict(
     data: Path, config: Config, cache: Path | None, patterns: tuple[str, str] = ("", ""), strict: bool = False
 ) -> tuple[Images | None, str]:
-    """What `fit` would learn from, or None and why it would stop; without words for folders of clean images."""
-    if find_layout(data, config, patterns).kind == "clean":
-        return Images([], []), ""
+    """What `fit` would learn from, or None; and what it would say."""
     try:
         images = find_images(data, config, None, cache, patterns=patterns, strict=strict)
         check_scale((*images.training, *images.validation), config.scale)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..config import Config
 from .clean import Clean, freed, split_clean
-from .layouts import PAIRED, PATTERNS, Layout, detect
+from .layouts import PAIRED, PATTERNS, SOME, Layout, detect
 from .noisy import find_noisy
 from .pairs import Images, Pair, padded, parted, read_pairs
 from .phantoms import phantoms
@@ -81,8 +81,9 @@ def find_images(
         drawn_pairs(unseen, config),
         source=_source(layout, bool(drawn_on)),
         shares=shares,
-        warning=layout.odd,
+        warning=layout.odd or layout.note,
         left_out=tuple(left_out or ()),
+        patterns=patterns,
     )
 
 
@@ -118,11 +119,28 @@ def _of_pairs(
         gone = set(wanted) - {pair.field for pair in pairs}
         layout = dataclasses.replace(layout, items=tuple(item for item in layout.items if item.field not in gone))
         split = split_fields(layout, config)
+    if left_out is not None and any(pair.scale == config.scale for pair in pairs):
+        left_out += [
+            f"{pair.name}: expected a ground truth {config.scale} times as large as the frame, found "
+            f"{pair.ground_truth.shape} for {pair.frames.shape[-2:]}: crop it, or remove the pair"
+            for pair in pairs
+            if pair.scale != config.scale
+        ]
+        pairs = [pair for pair in pairs if pair.scale == config.scale]
     training, validation = ([p for p in pairs if p.field in fields] for fields in (split.training, split.validation))
     if split.alone:
         halves = [parted(pair, config) for pair in validation]
         training, validation = [upper for upper, _ in halves], [lower for _, lower in halves]
-    return [padded(pair, config.crop) for pair in training], validation, split.summary(layout.fields)
+    told = [pair for pair in validation if np.ptp(pair.ground_truth) > 0]
+    if reasons := [
+        f"{pair.name}: expected a ground truth to validate on, found one value everywhere: remove the image"
+        for pair in validation
+        if np.ptp(pair.ground_truth) == 0
+    ]:
+        if left_out is None or not told:
+            raise ValueError(reasons[0])
+        left_out += reasons
+    return [padded(pair, config.crop) for pair in training], told, split.summary(layout.fields)
 
 
 def _from_clean(data: Path, config: Config, sure: bool) -> Images:
@@ -139,10 +157,10 @@ def check_clean(folder: Path, images: list[Clean]) -> None:
     Raises
     ------
     ValueError
-        If most of them have so much noise of their own that nothing but noise could be learnt.
+        If several of them have so much noise of their own that nothing but noise could be learnt.
     """
     noisy = [image for image in images if np.median(image.most) < LEAST_LIGHT]
-    if 2 * len(noisy) > len(images):
+    if SOME * len(noisy) > len(images):
         raise ValueError(
             f"{folder}: expected clean images, found {len(noisy)} of {len(images)} with much noise, as "
             f"{noisy[0].name}: learn from them without ground truth (--recipe noise2void), or, if this is how they "

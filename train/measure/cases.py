@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from ..config import Config
 from ..data.clean import read_named, split_clean
 from ..data.frames import first_frames
-from ..data.layouts import detect
+from ..data.layouts import Layout, detect
+from ..data.pairs import parted, read_pairs
 from ..data.reading import Volume, open_image, open_volume
-from ..data.sources import drawn_pairs
-from ..data.split import split_fields
+from ..data.sources import check_clean, drawn_pairs
+from ..data.split import Split, split_fields
 from ..data.w2s import TEST
 
 Image = NDArray[Any]
@@ -112,7 +113,13 @@ def cases_of(items: Iterable[Item], scale: int = 1, name: str = "images") -> lis
     return cases
 
 
-def find_cases(data: Path, config: Config, on: str | None = None, patterns: tuple[str, str] = ("", "")) -> list[Listed]:
+def find_cases(
+    data: Path,
+    config: Config,
+    on: str | None = None,
+    patterns: tuple[str, str] = ("", ""),
+    run: Mapping[str, Any] | None = None,
+) -> list[Listed]:
     """What to measure a model on.
 
     Parameters
@@ -124,7 +131,10 @@ def find_cases(data: Path, config: Config, on: str | None = None, patterns: tupl
     on : str, optional
         "test", "validation" or "all" fields; without, "test" where the split has any, else "validation".
     patterns : (str, str)
-        Of noisy files and ground truths (`train.data.layouts.detect`).
+        Of noisy files and ground truths (`train.data.layouts.detect`); without, those of the run, if they fit.
+    run : mapping, optional
+        What a checkpoint or model says of its run: fields of view that it has seen are not measured on, and those that
+        it was validated on are its validation fields.
 
     Raises
     ------
@@ -133,18 +143,51 @@ def find_cases(data: Path, config: Config, on: str | None = None, patterns: tupl
     """
     if (data / "w2s").is_dir() and (data / "w2s-raw16").is_dir():
         return w2s_cases(data)
-    layout = detect(data, config.average, *patterns)
+    layout = _layout(data, config, patterns, run or {})
     if layout.kind == "clean":
         training, validation = split_clean(data, config.validation, config.seed, config.scale)
+        if not patterns[1]:
+            check_clean(data, [*training, *validation])
         held_out = read_named(data, held_out=True, scale=config.scale)
         images = {"validation": validation, "all": [*held_out, *validation, *training]}.get(on or "test", held_out)
         return [Case(data.name, p.name, np.asarray(p.frames[0]), p.ground_truth) for p in drawn_pairs(images, config)]
-    split = split_fields(layout, config)
+    split = _seen(layout, config, run or {}) or split_fields(layout, config)
     on = on or ("test" if split.test else "validation")
+    if on == "validation" and split.alone:
+        return _last_rows(layout, config, split.validation, f"{data.name}, last rows")
     fields = {"test": split.test, "validation": split.validation, "all": layout.fields}[on]
     if not fields:
         raise ValueError(f"{data}: expected {on} fields, found none by the split {config.split!r}: take another --on")
     return cases_of([item for item in layout.items if item.field in fields], config.scale, f"{data.name}, {on}")
+
+
+def _layout(data: Path, config: Config, patterns: tuple[str, str], run: Mapping[str, Any]) -> Layout:
+    """What a folder holds, by the patterns that are given, or else by those of the run, if they fit."""
+    before = tuple(run.get("patterns", ()))
+    if not any(patterns) and any(before):
+        try:
+            return detect(data, config.average, *before)
+        except ValueError:
+            pass
+    return detect(data, config.average, *patterns)
+
+
+def _seen(layout: Layout, config: Config, run: Mapping[str, Any]) -> Split | None:
+    """The fields of view as a run has used them; None if it has seen none of these."""
+    training, validation = (
+        tuple(field for field in layout.fields if field in run.get(name, ()))
+        for name in ("training_fields", "validation_fields")
+    )
+    if not training:
+        return None
+    kept = split_fields(layout, config).test or layout.fields
+    return Split(training, validation, tuple(f for f in kept if f not in {*training, *validation}))
+
+
+def _last_rows(layout: Layout, config: Config, fields: Sequence[str], name: str) -> list[Listed]:
+    """What a run on a single field was validated on."""
+    halves = [parted(pair, config)[1] for pair in read_pairs(layout, fields, config)]
+    return [Case(name, half.name, np.asarray(half.frames[0]), half.ground_truth) for half in halves]
 
 
 def read_case(case: Listed, scale: int = 1) -> tuple[Volume, Image]:

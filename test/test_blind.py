@@ -1,6 +1,7 @@
 """Learning without a truth: each loss, the noise that is drawn, and the way from a folder to a network."""
 
 import dataclasses
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -263,3 +264,34 @@ def test_single_images_have_no_next_frame(tmp_path: Path) -> None:
     config = dataclasses.replace(BLIND, learn="noise2noise")
     with pytest.raises(ValueError, match=r"expected frames of one scene, or planes of a stack, found one image"):
         find_noisy(folder(tmp_path, 4), config)
+
+
+def test_planes_without_names_are_said_to_be_frames(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    frames = np.stack([simulate_field(i, side=96)[0] for i in range(2)])
+    tifffile.imwrite(tmp_path / "unnamed.tif", frames, photometric="minisblack")
+    find_noisy(tmp_path / "unnamed.tif", BLIND)
+    assert "unnamed.tif: its axes have no names: 2 planes are taken for frames that follow each other" in caplog.text
+    caplog.clear()
+    tifffile.imwrite(tmp_path / "named.ome.tif", frames, metadata={"axes": "TYX"}, photometric="minisblack")
+    images = find_noisy(tmp_path / "named.ome.tif", BLIND)
+    assert images.training[0].frames.shape == (2, 64, 96)
+    assert "have no names" not in caplog.text
+
+
+def test_channels_are_never_frames_of_each_other(tmp_path: Path) -> None:
+    stack = np.stack([[simulate_field(10 * t + c, side=96)[0] for c in range(2)] for t in range(3)])
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata={"axes": "TCYX"}, photometric="minisblack")
+    images = find_noisy(tmp_path / "a.ome.tif", dataclasses.replace(BLIND, learn="noise2noise"))
+    assert [pair.name for pair in images.training] == ["a.ome c0", "a.ome c1"]
+    for channel, pair in enumerate(images.training):
+        assert np.array_equal(pair.frames, stack[:, channel, :64])
+
+
+def test_row_noise_is_refused_where_pixels_have_to_be_independent(tmp_path: Path) -> None:
+    noisy = simulate_field(3, side=128)[0].astype(np.float32)
+    rows = np.random.default_rng(0).normal(0, noisy.std(), (128, 1))
+    tifffile.imwrite(tmp_path / "rows.tif", (noisy + rows).astype(np.float32))
+    with pytest.raises(ValueError, match=r"recorrupted expected white noise, .*: give --recipe noise2void --mask 0 16"):
+        find_noisy(tmp_path / "rows.tif", BLIND)
+    assert find_noisy(tmp_path / "rows.tif", dataclasses.replace(BLIND, learn="noise2void", mask=(0, 16))).training

@@ -1,4 +1,4 @@
-"""What `prepare` says of 25 folders as people have them, and what `fit` does with each: `layouts_table.py`."""
+"""What `prepare` says of 26 folders as people have them, and what `fit` does with each: `layouts_table.py`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import w2s
 from .fingerprint import fingerprint
 from .names import NOISY_WORDS, TRUTH_WORDS, Matched, by_folders, by_patterns, by_words, said
-from .reading import is_image, open_volume
+from .reading import first_plane, is_image
 
 AVERAGES = (1, 2, 4, 8, 16)  # the levels of noise that W2S is published in
 ROLES = {"noisy": "noisy", "truth": "ground truth", "sim": "SIM image"}  # of files, in words
@@ -331,9 +331,7 @@ def _shower(items: list[Item]) -> w2s.Reader:
 
     def read(name: str) -> NDArray[np.generic]:
         item = by_name[name]
-        planes = open_volume(item.truth or item.noisy or next(iter(item.files.values()))).planes
-        first: NDArray[np.generic] = planes.reshape(-1, *planes.shape[-2:])[0]
-        return first
+        return first_plane(item.truth or item.noisy or next(iter(item.files.values())))
 
     return read
 

@@ -66,11 +66,25 @@ def find_noisy(data: Path, config: Config, pattern: str = "", left_out: list[str
                 left_out.append(str(error))
     if not any(series.values()):
         raise ValueError(f"{data}: expected noisy images, found none that can be used: {(left_out or ['none'])[0]}")
+    _say_what_follows(layout, series)
     training, validation = _shared_out(layout, config, series)
     _check_noise(training[0], config)
     source = f"{'W2S (Zhou et al. 2020), ' if layout.w2s else ''}noisy images alone"
     training = [padded(pair, config.crop) for pair in training]
     return Images(training, validation, source=source, left_out=tuple(left_out or ()))
+
+
+def _say_what_follows(layout: Layout, series: dict[str, list[Pair]]) -> None:
+    """Say which planes are taken for frames that follow each other, where a file does not name its axes."""
+    stacked = next((pair for pairs in series.values() for pair in pairs if len(pair.frames) > 1), None)
+    first = next((item for item in layout.items if stacked and item.field == stacked.field and item.noisy), None)
+    if stacked is None or first is None or first.noisy is None:
+        return
+    if not set(open_volume(first.noisy).squeezed().axes) & {"T", "Z"}:
+        log.info(
+            "%s: its axes have no names: %d planes are taken for frames that follow each other; if they are channels, "
+            "save them as files of their own", first.noisy, len(stacked.frames),
+        )  # fmt: skip
 
 
 def _shared_out(layout: Layout, config: Config, series: dict[str, list[Pair]]) -> tuple[list[Pair], list[Pair]]:

@@ -109,6 +109,23 @@ def open_volume(path: Path) -> Volume:
     return Volume(planes.reshape(*sizes, *planes.shape[1:]), letters.replace("I", "Q").replace("S", "C"))
 
 
+def first_plane(path: Path) -> NDArray[Any]:
+    """The first plane (Y, X) of a file, without reading the others where its format allows.
+
+    Raises
+    ------
+    ValueError
+        As `open_volume`.
+    """
+    if path.suffix.lower() in (*PICTURES, ".npy"):
+        plane = open_volume(path).planes
+        while plane.ndim > 2:
+            plane = plane[0]
+        return plane
+    with _quiet(), open_stack(path) as stack:
+        return stack.plane(0)
+
+
 def _picture(path: Path) -> NDArray[Any]:
     from PIL import Image
 

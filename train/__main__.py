@@ -26,7 +26,6 @@ SCRIPT = "quietfield-train"
 EXTRA = ("lightning", "tensorboard", "skimage", "matplotlib", "torchmetrics", "microssim")
 INSTALL = {**dict.fromkeys(EXTRA, "pip install 'quietfield[train]'"), "wandb": "pip install 'quietfield[wandb]'"}
 BEHIND = 3  # exit code where a network is worse than doing nothing
-FINETUNING = 5.0  # minutes, if nothing is said
 
 
 def main() -> int:
@@ -356,7 +355,7 @@ def _complete_finetuning(arguments: Arguments) -> None:
         raise ValueError(f"finetune: expected one network to start from, found --initial {arguments.initial}, too")
     arguments.initial = Path(arguments.finetune) if arguments.finetune else find_model(list(SHIPPED)) / GENERAL
     if arguments.max_minutes == math.inf and not _counted(arguments):
-        arguments.max_minutes = FINETUNING
+        arguments.max_minutes = recipes.FINETUNING
 
 
 def _evaluate(arguments: Arguments) -> None:

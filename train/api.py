@@ -25,12 +25,11 @@ from .fit import fit as _fit
 from .measure.cases import find_cases
 from .measure.evaluate import Result
 from .measure.evaluate import evaluate as _evaluate
-from .recipes import RECIPES, finetuning
+from .recipes import FINETUNING, RECIPES, finetuning
 
 __all__ = ["Config", "Machine", "Result", "evaluate", "export", "finetune", "fit", "prepare", "recipe"]
 
 Folder = Path | str
-FINETUNING = 5.0  # minutes
 
 
 def recipe(name: str, **changes: Any) -> Config:

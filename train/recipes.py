@@ -24,6 +24,7 @@ ANY_IMAGE: dict[str, Any] = {
     "origins": "any", "additive": 0.2, "fields": 0.2, "multiplied": 0.2, "freed": True, "decentred": 0.1,
     "phantoms": 240, "balance": 0.5, "regions": 17, "calm": 4.0,
 }  # fmt: skip
+FINETUNING = 5.0  # minutes, if nothing is said
 RECIPES: dict[str, tuple[str, Config]] = {
     "pairs": ("from pairs of one kind: on a processor, the best that half an hour of training gives", Config()),
     "shipped": (

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from quietfield.files import images
 from quietfield.files.images import open_stack
+from quietfield.files.tiff import BROAD, NARROW
 
 PICTURES, LOSSY = (".png", ".jpg", ".jpeg"), (".jpg", ".jpeg")
 SUFFIXES = (*images.SUFFIXES, *PICTURES, ".npy")
-COLOURS = (3, 4)  # pixels along a last axis that are channels
-BROAD = 32  # pixels along those before it, then
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ def open_volume(path: Path) -> Volume:
         stored = open_image(path)
         if stored.ndim < 2:
             raise ValueError(f"{path}: expected an image (Y, X) or a stack (..., Y, X), found {stored.shape}")
-        if stored.ndim > 2 and stored.shape[-1] in COLOURS and min(stored.shape[-3:-1]) >= BROAD:
+        if stored.ndim > 2 and stored.shape[-1] in NARROW and min(stored.shape[-3:-1]) >= BROAD:
             return Volume(np.moveaxis(stored, -1, -3), "Q" * (stored.ndim - 3) + "C")
         return Volume(stored, "Q" * (stored.ndim - 2))
     with _quiet(), open_stack(path) as stack:

@@ -46,7 +46,7 @@ RECIPES: dict[str, tuple[str, Config]] = {
     ),
     "finetune": (
         "a network that is there, made to suit your own pairs in minutes: what 'fit --finetune' takes; a quarter of "
-        "the crops are phantoms with synthetic noise, so that it forgets nothing",
+        "the crops are phantoms with synthetic noise, so that it forgets little",
         Config(
             steps=600, warmup=20, batch=16, lr=1e-4, ema=0.99, patience=3, redraw=0.25, synthetic=0.25, phantoms=40,
             photons=(0.5, 30000.0), correlated=0.2, origins="any", balance=0.5,

@@ -262,8 +262,30 @@ def test_it_denoises_what_it_never_saw_the_truth_of(tmp_path: Path, learn: str) 
 
 def test_single_images_have_no_next_frame(tmp_path: Path) -> None:
     config = dataclasses.replace(BLIND, learn="noise2noise")
-    with pytest.raises(ValueError, match=r"expected frames of one scene, or planes of a stack, found one image"):
+    words = r"expected frames that follow each other, found images that do not show the same, as 00"
+    with pytest.raises(ValueError, match=words):
         find_noisy(folder(tmp_path, 4), config)
+    with pytest.raises(ValueError, match=r"expected frames that follow each other, found one image"):
+        find_noisy(next(tmp_path.glob("**/*.tif")), config)
+
+
+def test_single_images_of_one_scene_follow_each_other_by_their_names(tmp_path: Path) -> None:
+    truth = simulate_field(3, side=96)[1]
+    frames = np.random.default_rng(0).poisson(truth[None] / 20, (11, 96, 96)).astype(np.uint16)
+    for number, frame in enumerate(frames):
+        tifffile.imwrite(tmp_path / f"t{number}.tif", frame)
+    config = dataclasses.replace(BLIND, learn="noise2noise")
+    (pair,) = find_noisy(tmp_path, config).training
+    assert np.array_equal(pair.frames, frames[:, : pair.frames.shape[1]]), "t2 comes before t10"
+    stack = frames[:3, ::-1]
+    tifffile.imwrite(tmp_path / "stack.ome.tif", stack, metadata={"axes": "TYX"}, photometric="minisblack")
+    left_out: list[str] = []
+    (pair,) = find_noisy(tmp_path, config, left_out=left_out).training
+    assert len(pair.frames) == 3
+    assert len(left_out) == 11
+    assert "found one image: leave it out" in left_out[0]
+    with pytest.raises(ValueError, match=r"t0: expected frames that follow each other, found one image: leave it out"):
+        find_noisy(tmp_path, config)
 
 
 def test_planes_without_names_are_said_to_be_frames(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """Pairs are held against what their images show."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,30 @@ def test_saturated_images_are_told() -> None:
     cut = np.minimum(one.frames, np.percentile(one.frames, 97))
     (words,) = doubts([look(Pair("a", "a", cut, one.truth, 2.0, 100.0))])
     assert words.startswith("1 of 1 noisy images are saturated, as a (3.")
+
+
+def test_ground_truths_that_are_cut_off_or_masks_are_told() -> None:
+    one = pair()
+    truth = one.ground_truth
+    (words,) = doubts([look(replace(one, truth=np.minimum(truth, np.percentile(truth, 97))))])
+    assert words.startswith("1 of 1 ground truths are saturated, as 0 (3.")
+    mask = (truth > np.percentile(truth, 85)).astype(np.float32)
+    assert [words[:46] for words in doubts([look(replace(one, truth=mask))])] == [
+        "1 of 1 ground truths have one value over most "
+    ]
+
+
+def test_inverted_ground_truths_are_told(tmp_path: Path) -> None:
+    for kind in ("noisy", "gt"):
+        (tmp_path / kind).mkdir()
+    for seed in range(2):
+        noisy, truth = simulate_field(seed, side=128)
+        tifffile.imwrite(tmp_path / "noisy" / f"{seed}.tif", noisy)
+        tifffile.imwrite(tmp_path / "gt" / f"{seed}.tif", truth.max() - truth)
+    images = find_images(tmp_path, Config(crop=64))
+    (words,) = doubts(look_at(images.training))
+    assert "bright where their noisy images are dark" in words
+    assert all(np.corrcoef(p.frames[0].ravel(), p.ground_truth.ravel())[0, 1] > 0.5 for p in images.training)
 
 
 def test_constant_images_say_nothing() -> None:

@@ -510,6 +510,26 @@ def test_stacks_that_do_not_fit_are_named(tmp_path: Path) -> None:
             match(*opened, (names[0], names[1]))
 
 
+def test_bitmaps_are_read_and_other_files_are_named(tmp_path: Path) -> None:
+    for kind in ("noisy", "gt"):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(counts(32, 32).astype(np.uint8)).save(tmp_path / kind / "a.bmp")
+    for name in ("notes.txt", "noisy/b.czi", ".hidden"):
+        (tmp_path / name).touch()
+    text = report(survey(detect(tmp_path)))
+    assert "pairs, 1 images, 1 of them usable" in text
+    assert "other files, which are not used: 2\n    noisy/b.czi\n    notes.txt\n" in text
+
+
+def test_a_pattern_alone_and_a_stack_alone_say_what_to_give(tmp_path: Path) -> None:
+    (tmp_path / "noisy").mkdir()
+    save(tmp_path / "noisy" / "a.tif", counts(32, 32))
+    with pytest.raises(ValueError, match=r"expected a pattern of the ground truths, too, .*: give --truth PATTERN"):
+        find_images(tmp_path, Config(), patterns=("noisy/*.tif", ""))
+    with pytest.raises(ValueError, match=r"found a file: to learn from a stack without ground truth, give --recipe"):
+        find_images(tmp_path / "noisy" / "a.tif", Config())
+
+
 def test_jpeg_is_read_and_named_as_lossy(tmp_path: Path) -> None:
     for kind in ("noisy", "gt"):
         (tmp_path / kind).mkdir()

@@ -8,9 +8,11 @@ import shutil
 import signal
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tifffile
 import torch
@@ -280,6 +282,21 @@ def test_what_cannot_be_compared_is_left_out(monkeypatch: pytest.MonkeyPatch, ca
     shipped_network.cache_clear()
     assert Baselines("cpu", [pair(2)], 100.0).denoiser is None
     shipped_network.cache_clear()
+
+
+def test_rows_are_denoised_by_the_network_that_suits_the_whole_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Baselines("cpu", [pair(2)], 100.0)
+    seen: list[tuple[int, ...]] = []
+
+    def suited(planes: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], list[str]]:  # type: ignore[type-arg]
+        seen.append(planes.shape)
+        return (lambda rows: rows), []
+
+    monkeypatch.setattr(found.denoiser, "suited", suited)
+    frame = pair(2).frames[0]
+    found.look(frame, None, True)
+    found.look(frame[-9:], None, True, frame)
+    assert seen == [(1, *frame.shape)] * 2
 
 
 def test_without_a_ground_truth_the_last_line_is_the_loss(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

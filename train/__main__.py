@@ -144,8 +144,9 @@ def _evaluate_options(c: argparse.ArgumentParser) -> None:
         "--data", type=Path, required=True, metavar="DIR", help="any layout; or a folder with w2s/ and w2s-raw16/"
     )
     _add_which(c)
-    c.add_argument("--model", type=Path, metavar="DIR", help="model folder (default: the shipped one)")
-    c.add_argument("--checkpoint", type=Path, metavar="FILE", help="measure this checkpoint instead of a model folder")
+    measured = c.add_mutually_exclusive_group()
+    measured.add_argument("--model", type=Path, metavar="DIR", help="model folder (default: the shipped one)")
+    measured.add_argument("--checkpoint", type=Path, metavar="FILE", help="measure this checkpoint instead")
     c.add_argument(
         "--on", choices=["test", "validation", "all"], help="which fields; default: test where there are any"
     )

@@ -281,7 +281,8 @@ class Restoration(lightning.LightningModule):
         shown = self.shipped is not None and number < PICTURES
         if not self.compared or number >= len(self.images.validation) or not (shown or self.config.supervised):
             return math.nan, math.nan
-        noisy, shipped, answer = self.compared.look(found.frame, found.truth, shown)
+        whole = self.images.validation[number].whole
+        noisy, shipped, answer = self.compared.look(found.frame, found.truth, shown, whole)
         if shown and self.shipped is not None:
             self.shipped[number] = answer
         return noisy, shipped

@@ -132,7 +132,7 @@ def preview(looks: Sequence[Look], target: Path) -> None:
         y, x = one.shift
         words = (
             f"{one.name}\n"
-            f"noisy: {one.frame.min():.4g} to {one.frame.max():.4g}, {100 * one.saturated:.2g} % at the top",
+            f"noisy: {one.frame.min():.4g} to {one.frame.max():.4g}, {100 * one.saturated[0]:.2g} % at the top",
             f"ground truth: {one.truth.min():.4g} to {one.truth.max():.4g}\n"
             f"shift {y:+.1f}, {x:+.1f} px; correlation {one.agreement:.2f}",
         )

@@ -1,14 +1,16 @@
-"""What fine-tuning gains on images of another kind: `finetune_gain.py DATA OUT [MINUTES] [SET ...]`.
+"""What fine-tuning gains on images of another kind: `finetune_gain.py DATA OUT TABLE [SET ...]`.
 
-A line for each set, number of pairs and way to train: mean SI-PSNR (dB) of images of other fields, before and after.
-The sets: `fmd` (confocal), `flim` (two-photon), `camera` (simulated fields behind a filter of 3x3 pixels), `w2s` (few
-fields to learn from; the validation fields to measure on).
+TABLE (CSV) gets a row for each set, number of pairs, minutes and way to train: mean SI-PSNR (dB) of images of other
+fields. Rows that are there are not trained again. The sets: `fmd` (confocal), `flim` (two-photon), `camera` (simulated
+fields behind a filter of 3x3 pixels), `w2s` (few fields to learn from; the validation fields to measure on).
 """
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -21,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from demo.simulate import simulate_field
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
-from train.checkpoint import like, load_network
+from train.callbacks import BEST, CHECKPOINT
+from train.checkpoint import like, load_checkpoint, load_network
 from train.config import Config
 from train.data.sources import find_images
 from train.fit import fit
@@ -29,6 +32,9 @@ from train.measure.metrics import si_psnr
 from train.recipes import RECIPES
 
 GENERAL = Path(__file__).resolve().parents[2] / "resources" / "general"
+MINUTES = (0.5, 1.0, 2.0)
+SHOWN = ("camera", "fmd", "flim")  # sets of the figure
+COLUMNS = ("set", "pairs", "minutes", "way", "steps", "si_psnr")
 Pairs = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
@@ -69,33 +75,65 @@ def quality(network: Path, pairs: Pairs) -> float:
     return float(np.mean([si_psnr(t, denoiser(n[None].astype(np.float64))[0]) for n, t in pairs.values()]))
 
 
+def ways() -> dict[str, tuple[Config, Path | None]]:
+    """Both ways to train, and what they start from."""
+    return {
+        "fine-tuned": (like(RECIPES["finetune"][1], GENERAL, ()), GENERAL),
+        "from nothing": (dataclasses.replace(Config(), crop=128), None),
+    }
+
+
+def write_pairs(folder: Path, pairs: Pairs) -> Path:
+    """A folder as people have it."""
+    for key, images in pairs.items():
+        for kind, image in zip(("noisy", "gt"), images, strict=True):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(folder / kind / f"{key} of mine.tif", image)
+    return folder
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows so far."""
+    return list(csv.DictReader(path.open())) if path.exists() else []
+
+
+def add_row(path: Path, *values: object) -> None:
+    """One more row; the first one is written below the names of the columns."""
+    new = not path.exists()
+    with path.open("a") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(COLUMNS)
+        writer.writerow(values)
+    print(*values, flush=True)
+
+
 def main() -> None:
     """Train and measure."""
     logging.disable(logging.INFO)
-    data, out = Path(sys.argv[1]), Path(sys.argv[2])
-    minutes = float(sys.argv[3]) if len(sys.argv) > 3 else 1.0
+    data, out, table = map(Path, sys.argv[1:4])
     for name, (learnt, measured) in sets(data).items():
-        if sys.argv[4:] and name not in sys.argv[4:]:
+        if name not in (sys.argv[4:] or SHOWN):
             continue
-        noisy = np.mean([si_psnr(t, n) for n, t in measured.values()])
-        print(f"{name}: noisy {noisy:.2f}, general network {quality(GENERAL, measured):.2f} dB", flush=True)
+        done = {tuple(row[c] for c in COLUMNS[:4]) for row in read_table(table)}
+        if (name, "0", "0", "noisy input") not in done:
+            add_row(
+                table, name, 0, 0, "noisy input", 0, f"{np.mean([si_psnr(t, n) for n, t in measured.values()]):.2f}"
+            )
+            add_row(table, name, 0, 0, "general network", 0, f"{quality(GENERAL, measured):.2f}")
         for pairs in learnt:
-            folder = out / f"{name}-{len(pairs)}"
-            for kind in ("noisy", "gt"):
-                (folder / kind).mkdir(parents=True, exist_ok=True)
-            for key, images in pairs.items():
-                for kind, image in zip(("noisy", "gt"), images, strict=True):
-                    tifffile.imwrite(folder / kind / f"{key} of mine.tif", image)
-            line = []
-            for way, config, initial in (
-                ("fine-tuned", like(RECIPES["finetune"][1], GENERAL, ()), GENERAL),
-                ("from nothing", dataclasses.replace(Config(), crop=128), None),
-            ):
-                images = find_images(folder, config)
-                run = folder / f"{way} {minutes:g}"
-                fit(config, images, run, max_minutes=minutes, by_time=True, initial=initial, finetune=bool(initial))
-                line.append(f"{way} {quality(run / 'best.ckpt', measured):.2f}")
-            print(f"  {len(pairs)} pairs, {minutes:g} min: {', '.join(line)}", flush=True)
+            folder = write_pairs(out / f"{name}-{len(pairs)}", pairs)
+            for minutes in MINUTES:
+                for way, (config, initial) in ways().items():
+                    if (name, str(len(pairs)), f"{minutes:g}", way) in done:
+                        continue
+                    run = folder / f"{way} {minutes:g}"
+                    shutil.rmtree(run, ignore_errors=True)
+                    images = find_images(folder, config)
+                    fit(config, images, run, max_minutes=minutes, by_time=True, initial=initial, finetune=bool(initial))
+                    steps = load_checkpoint(run / CHECKPOINT)["run"]["step"]
+                    found = quality(run / BEST, measured)
+                    add_row(table, name, len(pairs), f"{minutes:g}", way, steps, f"{found:.2f}")
 
 
 if __name__ == "__main__":

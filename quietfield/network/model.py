@@ -83,6 +83,8 @@ def load_model(folder: Path) -> Model:
         If a file is missing, damaged, or not what `model.json` says.
     """
     path = folder / RECORD
+    if folder.is_dir() and not path.exists():
+        raise ModelError(f"{folder}: expected a model folder, with {RECORD}, found none: name another")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["format"] != FORMAT:

@@ -26,6 +26,7 @@ SURE = 0.5  # correlation after a shift, at least
 SAME = 0.9999  # correlation of the two as they are, beyond which they are one image
 ALIKE = 0.2  # correlation of two smoothed images of one scene, at least
 SATURATED = 0.005  # share of the pixels at the top value that is worth a word
+FLAT = 0.9  # share of the pixels that are as the one beside them, beyond which a ground truth is like a mask
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,12 @@ class Look:
         Pixels along Y and X by which the frame lies beside its ground truth; 0 where it cannot be told.
     noise : (float, float)
         Standard deviation of the noise in that of the pixels, of both; NaN where it cannot be told.
-    saturated : float
-        Share of the frame's pixels at its top value.
+    saturated : (float, float)
+        Share of the pixels at the top value, of both.
+    inverted : bool
+        Whether the ground truth was inverted to match the frame.
+    flat : bool
+        Whether the ground truth has one value over most of its area, as a mask or labels have.
     """
 
     name: str
@@ -54,7 +59,9 @@ class Look:
     agreement: float
     shift: tuple[float, float]
     noise: tuple[float, float]
-    saturated: float
+    saturated: tuple[float, float]
+    inverted: bool
+    flat: bool
 
 
 def look(pair: Pair) -> Look:
@@ -63,10 +70,15 @@ def look(pair: Pair) -> Look:
     truth = binned(pair.ground_truth.astype(np.float64), pair.scale)
     truth = middle(truth, SIDE)
     shift, agreement = _registered(frame, truth)
-    first = pair.frames[0]
+    saturated = _saturated(pair.frames[0]), _saturated(pair.ground_truth)
+    flat = float((np.diff(truth) == 0).mean()) > max(FLAT, float((np.diff(frame) == 0).mean()))
     return Look(
-        pair.name, frame, truth, agreement, shift, (_noise(frame), _noise(truth)), float((first == first.max()).mean())
+        pair.name, frame, truth, agreement, shift, (_noise(frame), _noise(truth)), saturated, pair.inverted, flat
     )
+
+
+def _saturated(image: NDArray[Any]) -> float:
+    return float((image == image.max()).mean())
 
 
 def _registered(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[tuple[float, float], float]:
@@ -78,6 +90,12 @@ def _registered(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple
     after = _correlation(smooth[0], ndimage.shift(smooth[1], (y, x), order=1, mode="nearest"))
     told = after > max(before + BETTER, SURE)  # other scenes have a best shift, too
     return ((-y, -x), before) if told else ((0.0, 0.0), before)
+
+
+def agreement(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Correlation of two images (Y, X) once they are smoothed, so that their noise counts little."""
+    smooth = [ndimage.gaussian_filter(image.astype(np.float64), SMOOTH) for image in (one, other)]
+    return _correlation(*smooth)
 
 
 def _correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
@@ -106,6 +124,11 @@ def doubts(looks: Sequence[Look]) -> list[str]:
             f"{len(apart)} of {len(looks)} pairs lie apart, as {apart[0].name} by {y:+.1f} pixels in Y and {x:+.1f} in "
             "X: register them, or answers get blurred"
         )
+    if inverted := [one for one in looks if one.inverted and one.agreement >= ALIKE]:
+        found.append(
+            f"{len(inverted)} of {len(looks)} ground truths are bright where their noisy images are dark, as of "
+            f"{inverted[0].name}: they are taken inverted; if that is wrong, look at the pairs"
+        )
     if other := [one for one in looks if one.agreement < ALIKE and math.hypot(*one.shift) <= APART]:
         found.append(
             f"{len(other)} of {len(looks)} pairs do not show the same, as {other[0].name} (correlation "
@@ -122,10 +145,17 @@ def doubts(looks: Sequence[Look]) -> list[str]:
             "the ground truths have more noise than the noisy images: if the two are exchanged, rename them, or give "
             "--noisy PATTERN --truth PATTERN"
         )
-    cut = [one for one in looks if one.saturated > SATURATED]
-    if cut:
+    if masks := [one for one in looks if one.flat]:
         found.append(
-            f"{len(cut)} of {len(looks)} noisy images are saturated, as {cut[0].name} ({100 * cut[0].saturated:.1f} % "
-            "of the pixels have the top value): what is brighter cannot be learnt"
+            f"{len(masks)} of {len(looks)} ground truths have one value over most of their area, as {masks[0].name}: "
+            "masks and labels are no ground truth of intensities"
         )
+    for which, named in enumerate(("noisy images", "ground truths")):
+        cut = [one for one in looks if one.saturated[which] > SATURATED and not (which and one.flat)]
+        if cut:
+            found.append(
+                f"{len(cut)} of {len(looks)} {named} are saturated, as {cut[0].name} "
+                f"({100 * cut[0].saturated[which]:.1f} % of the pixels have the top value): what is brighter cannot be "
+                "learnt"
+            )
     return found

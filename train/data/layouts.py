@@ -84,6 +84,13 @@ class Layout:
     note: str = ""
 
     @property
+    def others(self) -> tuple[Path, ...]:
+        """Files below the folder that belong to no image, but for hidden ones."""
+        known = {path for item in self.items for path in item.files.values()}
+        below = (p for p in sorted(self.root.rglob("*")) if p not in known and p.is_file())
+        return tuple(p for p in below if not any(part.startswith(".") for part in p.relative_to(self.root).parts))
+
+    @property
     def numbered(self) -> bool:
         """Whether the names are those that W2S has: field of view and channel, as `001_0`."""
         return self.kind != "clean" and all(w2s.NAME.fullmatch(item.name) for item in self.items)
@@ -131,7 +138,12 @@ def detect(data: Path, average: int = 1, noisy: str = "", truth: str = "") -> La
         ground truths.
     """
     if not data.is_dir():
-        raise ValueError(f"{data}: expected a folder of images, found {'a file' if data.exists() else 'nothing'}")
+        if data.is_file():
+            raise ValueError(
+                f"{data}: expected a folder of noisy images and ground truths, found a file: to learn from a stack "
+                "without ground truth, give --recipe noise2void, or another that 'recipes' lists"
+            )
+        raise ValueError(f"{data}: expected a folder of images, found nothing")
     if noisy or truth:
         return _of_patterns(data, noisy, truth)
     return _search(data, average) or _clean(data)
@@ -147,7 +159,7 @@ def detect_noisy(data: Path, average: int = 1, pattern: str = "") -> Layout:
     if not data.is_dir():
         raise ValueError(f"{data}: expected an image, or a folder of them, found nothing")
     if pattern:
-        return _of_patterns(data, pattern, "")
+        return _of_patterns(data, pattern, "", paired=False)
     if (paired := _search(data, average)) is not None:
         items = tuple(Item(i.name, i.field, i.channel, noisy=i.noisy) for i in paired.items if i.noisy is not None)
         return Layout("noisy", paired.root, items, w2s=paired.w2s)
@@ -171,8 +183,13 @@ def _search(data: Path, average: int) -> Layout | None:
     return None
 
 
-def _of_patterns(data: Path, noisy: str, truth: str) -> Layout:
+def _of_patterns(data: Path, noisy: str, truth: str, paired: bool = True) -> Layout:
     matched = by_patterns(data, noisy, truth)
+    if not truth and paired:
+        raise ValueError(
+            f"{data}: expected a pattern of the ground truths, too, found --noisy {noisy} alone: give --truth PATTERN, "
+            "or learn without them (--recipe noise2void)"
+        )
     if not truth:
         return _layout("noisy", data, {"noisy": dict(matched.noisy)}, {"noisy"})
     if not noisy:

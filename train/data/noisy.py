@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,13 @@ from quietfield.noise.diagnosis import SHARED, Diagnosis, glance
 from quietfield.noise.model import NoiseModel
 
 from ..config import Config
+from .evidence import agreement
 from .layouts import Item, Layout, detect_noisy
 from .pairs import SMALLEST, Images, Pair, filled, padded, parted
 from .reading import open_volume
 from .split import split_fields
 
+SCENE = 0.5  # correlation of two smoothed images beyond which they are frames of one scene
 MODELLED = 8  # planes of a file that tell its noise
 WHITE_ONLY = ("recorrupted", "neighbours")  # ways to learn that take noise which pixels share for the image
 
@@ -66,6 +70,8 @@ def find_noisy(data: Path, config: Config, pattern: str = "", left_out: list[str
                 left_out.append(str(error))
     if not any(series.values()):
         raise ValueError(f"{data}: expected noisy images, found none that can be used: {(left_out or ['none'])[0]}")
+    if config.successive:
+        series = _joined(data, series, left_out)
     _say_what_follows(layout, series)
     training, validation = _shared_out(layout, config, series)
     _check_noise(training[0], config)
@@ -109,7 +115,7 @@ def _series(item: Item, config: Config) -> list[Pair]:
     place = volume.axes.rfind(along) if along else -1
     planes = np.moveaxis(volume.planes, place, -3) if place >= 0 else volume.planes[..., None, :, :]
     rest = [i for i in range(len(volume.axes)) if i != place]
-    pairs = []
+    pairs: list[Pair] = []
     for index in np.ndindex(*planes.shape[:-3]):
         where = [(volume.axes[i], n) for i, n in zip(rest, index, strict=True)]
         if config.image_channels and any(axis == "C" and n not in config.image_channels for axis, n in where):
@@ -120,13 +126,47 @@ def _series(item: Item, config: Config) -> list[Pair]:
             raise ValueError(
                 f"{item.noisy}: expected an image to learn from, found the same value everywhere: leave it out"
             )
-        if config.successive and len(frames) < 2:
-            raise ValueError(
-                f"{item.noisy}: expected frames of one scene, or planes of a stack, found one image: give stacks, or "
-                "--recipe noise2void"
-            )
         pairs.append(_pair(name, item.field, frames))
     return pairs
+
+
+def _joined(data: Path, series: dict[str, list[Pair]], left_out: list[str] | None) -> dict[str, list[Pair]]:
+    """The stacks of two frames or more; without one, single images of one scene as frames, in the order of their names.
+
+    Raises
+    ------
+    ValueError
+        If there are no stacks, and the images are not of one scene; or if there are both, and nothing may be left out.
+    """
+    stacks = {field: kept for field, pairs in series.items() if (kept := [p for p in pairs if len(p.frames) > 1])}
+    single = sorted(
+        (p for pairs in series.values() for p in pairs if len(p.frames) == 1), key=lambda pair: _counted(pair.name)
+    )
+    if stacks:
+        reasons = [f"{p.name}: expected frames that follow each other, found one image: leave it out" for p in single]
+        if reasons and left_out is None:
+            raise ValueError(reasons[0])
+        if left_out is not None:
+            left_out += reasons
+        return stacks
+    advice = "give a stack, or the frames of one scene in one folder, or --recipe noise2void"
+    if len(single) < 2:
+        raise ValueError(f"{data}: expected frames that follow each other, found one image: {advice}")
+    first = single[0]
+    for one, other in pairwise(single):
+        alike = one.frames.shape == other.frames.shape and agreement(one.frames[0], other.frames[0]) > SCENE
+        if not alike:
+            raise ValueError(
+                f"{data}: expected frames that follow each other, found images that do not show the same, as "
+                f"{one.name} and {other.name}: {advice}"
+            )
+    log.info("%s: %d images are taken for frames that follow each other, by their names", data, len(single))
+    return {first.field: [_pair(first.field, first.field, np.concatenate([pair.frames for pair in single]))]}
+
+
+def _counted(name: str) -> list[tuple[int, str]]:
+    """What sorts t2 before t10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _pair(name: str, field: str, planes: NDArray[Any]) -> Pair:

@@ -48,6 +48,10 @@ class Pair:
         The camera's, by `photon_transfer`; NaN where the variance does not grow with the mean.
     skew : float
         Third moment of the noise (`quietfield.noise.model.NoiseModel`): 1 of Poisson noise.
+    whole : ndarray or None
+        (Y, X), the frame that these are some rows of; it tells which network suits the image.
+    inverted : bool
+        Whether the ground truth was inverted to match the frames, being bright where they are dark.
     """
 
     name: str
@@ -57,6 +61,8 @@ class Pair:
     gain: float
     offset: float
     skew: float = 1.0
+    whole: NDArray[Any] | None = None
+    inverted: bool = False
 
     @property
     def scale(self) -> int:
@@ -196,15 +202,16 @@ def _pair(item: Item, kind: str, config: Config, scene: Scene) -> Pair:
     frames = filled(frames, item)
     if float(np.ptp(frames[0])) == 0:
         raise ValueError(f"{item.noisy}: expected an image to learn from, found the same value everywhere: remove it")
-    answer = truth.astype(np.float64)
+    answer, inverted = truth.astype(np.float64), False
     if config.match:
         reference = frames[:: max(1, len(frames) // REFERENCES)].mean(axis=0, dtype=np.float64)
         answer = matched(answer, reference, scale)
+        inverted = float(((answer - answer.mean()) * (truth - truth.mean())).sum()) < 0
     gain, offset, skew = _camera(np.asarray(frames[0], np.float64), binned(answer, scale))
     # The mean of random frames has less noise than the one that was measured.
     gain /= min(config.average, len(frames)) if config.frames == "random" else 1
     name = f"{item.name} {scene.label}".rstrip()
-    return Pair(name, item.field, frames, answer.astype(np.float32), gain, offset, skew)
+    return Pair(name, item.field, frames, answer.astype(np.float32), gain, offset, skew, inverted=inverted)
 
 
 def check_shapes(item: Item, scene: Scene) -> int:
@@ -238,6 +245,7 @@ def parted(pair: Pair, config: Config) -> tuple[Pair, Pair]:
             f"and validate on {rows} rows, found {height} x {width}: lower --crop, or add images"
         )
     upper, lower = (pair.frames[:, part] for part in (slice(None, -rows), slice(-rows, None)))
+    pair = dataclasses.replace(pair, whole=pair.frames[0])
     if pair.truth is None:
         return dataclasses.replace(pair, frames=upper), dataclasses.replace(pair, frames=lower)
     cut = -pair.scale * rows

@@ -154,6 +154,7 @@ def report(found: Survey) -> str:
     lone = [_relative(path, layout) for path in layout.unpaired]
     for title, names in (
         ("unpaired files", lone),
+        ("other files, which are not used", [_relative(path, layout) for path in layout.others]),
         ("files that cannot be read", found.unreadable),
         ("pairs that cannot be trained on", found.unfit),
     ):

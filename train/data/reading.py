@@ -17,7 +17,7 @@ from quietfield.files import images
 from quietfield.files.images import open_stack
 from quietfield.files.tiff import BROAD, NARROW
 
-PICTURES, LOSSY = (".png", ".jpg", ".jpeg"), (".jpg", ".jpeg")
+PICTURES, LOSSY = (".png", ".bmp", ".jpg", ".jpeg"), (".jpg", ".jpeg")
 SUFFIXES = (*images.SUFFIXES, *PICTURES, ".npy")
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def is_image(path: Path) -> bool:
 
 
 def open_image(path: Path) -> NDArray[Any]:
-    """Open a TIFF, PNG, JPEG or NPY file of real numbers as it is stored; NPY is memory-mapped.
+    """Open a TIFF, PNG, BMP, JPEG or NPY file of real numbers as it is stored; NPY is memory-mapped.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def open_image(path: Path) -> NDArray[Any]:
 
 
 def open_volume(path: Path) -> Volume:
-    """Open a file of any kind that inference reads, or a PNG, JPEG or NPY file.
+    """Open a file of any kind that inference reads, or a PNG, BMP, JPEG or NPY file.
 
     Raises
     ------

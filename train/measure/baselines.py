@@ -66,14 +66,17 @@ class Baselines:
             small = np.asarray(pairs[0].frames[0][:64, :64], np.float64)
             self.denoiser.suited(small[None])[0](small[None])  # the first call takes longer
 
-    def look(self, frame: Array, truth: Array | None, shown: bool) -> tuple[float, float, Array | None]:
+    def look(
+        self, frame: Array, truth: Array | None, shown: bool, whole: Array | None = None
+    ) -> tuple[float, float, Array | None]:
         """SI-PSNR in dB of the noisy input and of the shipped network's answer, NaN if unknown, and that answer.
 
-        What is shown is restored even if all of the images would take too long.
+        What is shown is restored even if all of the images would take too long. Of rows of a frame, the whole frame
+        tells which of the shipped networks suits it, as for whoever denoises the file.
         """
         before, answer = time.monotonic(), None
         if self.denoiser and (shown or not self.slow):
-            answer = self.denoiser.suited(frame[None])[0](frame[None])[0]
+            answer = self.denoiser.suited((frame if whole is None else whole)[None])[0](frame[None])[0]
             needed = (time.monotonic() - before) * self.pixels / frame.size
             if not self.spent and needed > self.seconds:
                 log.info("the shipped network is in the montage alone: it takes %.0f s for all images", needed)

@@ -4,7 +4,7 @@ FIT = $(PY) -m train fit --data "$(DATA)/w2s" $(if $(PROCESSES),--devices $(PROC
 THIN = $(PY) -m train thin --data "$(DATA)/w2s"
 FORMATS := pytorch_state_dict torchscript onnx
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint docs test-wheel test-container package test-package test-predict test-card test-consumers test-answers sbom faults fuzz evaluate adapt kinds calm goals compare readme train clean data
+.PHONY: help demo test check lint docs test-wheel test-container package test-package test-predict test-card test-consumers test-answers sbom faults fuzz evaluate adapt kinds calm finetune goals compare readme train clean data
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ kinds: .venv/.train ## what microscopes add, on simulated scenes: a table, docs/
 	$(PY) docs/hooks/measured.py
 calm: .venv/.train ## noise left in smooth light, beside BM3D and the best Gaussian: a table, docs/calm.csv and a picture
 	OMP_NUM_THREADS=1 $(PY) -m compare.calm --csv docs/calm.csv --picture docs/calm.png
+	$(PY) docs/hooks/measured.py
+finetune: .venv/.train $(if $(FULL),data) ## what fine-tuning gains, as docs/finetune.png (FULL=1 DATA=folder trains what docs/finetune.csv lacks)
+	$(PY) -m compare.finetune $(if $(FULL),--measure --data "$(DATA)")
 	$(PY) docs/hooks/measured.py
 goals: .venv/.train data ## what a general network should do, beside BM3D and the best Gaussian, on DATA=folder: a table and docs/goals.csv
 	OMP_NUM_THREADS=1 $(PY) -m compare.goals --data "$(DATA)"

@@ -128,6 +128,8 @@ def like(config: Config, path: Path, given: Collection[str]) -> Config:
         saved = from_record(load_checkpoint(path)["run"]["config"])
         theirs = {"normalisation": saved.normalisation, "biases": saved.biases}
     theirs |= {name: value for name, value in architecture(path).items() if name in config.network}
+    if config.planes > 1 and theirs["planes"] == 1:  # it may start from a network for single planes
+        del theirs["planes"]
     return dataclasses.replace(config, **{name: value for name, value in theirs.items() if name not in given})
 
 

@@ -52,6 +52,12 @@ class Config:
         1, NETWORK, "Pixels of the output for one of the input, along a side; 2 trains super-resolution.", bounds=(1, 2)
     )
     skips: str = option("concatenated", NETWORK, "How skip connections join the expanding path.", choices=SKIPS)
+    planes: int = option(
+        1,
+        NETWORK,
+        "Planes of a stack that the network is given at once, an odd number; the one in the middle is denoised.",
+        bounds=(1, 99),
+    )
     biases: bool = option(
         False, NETWORK, "Let the convolutions learn a bias. Without biases, scaling the input scales the output alike."
     )
@@ -282,6 +288,8 @@ class Config:
                 raise ValueError(f"{name}: expected two positive numbers, least and most, found {found}")
         for field in dataclasses.fields(self):
             option_of(field).check(field.name, getattr(self, field.name))
+        if self.planes % 2 == 0:
+            raise ValueError(f"planes: expected an odd number, found {self.planes}")
         given = [n for n in ("redraw", "synthetic", "balance", "calm", "elastic", "gain", "offset") if getattr(self, n)]
         if not self.supervised and (given or self.scale > 1):
             raise ValueError(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torch import Tensor
 
 from quietfield.machine import choose_device
 from quietfield.network.normalise import Normalisation
@@ -342,6 +343,12 @@ def choose_precision(precision: str, accelerator: str) -> str:
 
 def _check(config: Config, images: Images, machine: Machine) -> None:
     synthetic = round(config.synthetic * config.batch)
+    if config.planes > 1 and (synthetic < config.batch or config.scale > 1 or not config.supervised):
+        raise ValueError(
+            f"planes {config.planes}: expected to learn from movies of clean images, found "
+            f"{written('learn', config.learn)} {written('synthetic', config.synthetic)} "
+            f"{written('scale', config.scale)}: give --recipe stack"
+        )
     if config.batch % machine.processes:
         raise ValueError(f"batch: expected a multiple of the {machine.processes} processes, found {config.batch}")
     if synthetic and not images.clean:
@@ -404,6 +411,9 @@ def fit_normalisation(config: Config, images: Images) -> Normalisation:
 def load_initial(network: UNet, path: Path, config: Config) -> None:
     """Start from the weights of a checkpoint, or from those of a model folder.
 
+    A network for several planes can start from one for single planes: it then begins by looking at the plane in the
+    middle alone.
+
     Parameters
     ----------
     network : UNet
@@ -420,13 +430,26 @@ def load_initial(network: UNet, path: Path, config: Config) -> None:
     """
     found = architecture(path)
     # Dropout has no weights: it may be another.
-    differ = [name for name, ours in config.network.items() if name != "dropout" and found.get(name, ours) != ours]
+    free = ("dropout", *(("planes",) if found.get("planes", 1) == 1 else ()))
+    differ = [name for name, ours in config.network.items() if name not in free and found.get(name, ours) != ours]
     if differ:
         ours, theirs = (" ".join(written(name, values[name]) for name in differ) for values in (config.network, found))
         thick = differ == ["skips"] and found["skips"] == "concatenated"
         advice = "make one of it by 'train thin'" if thick else "give the options of that network, or other weights"
         raise ValueError(f"{path}: expected weights of a network with {ours}, found {theirs}: {advice}")
-    network.load_state_dict(load_network(path).state_dict())
+    network.load_state_dict(widened(load_network(path).state_dict(), network))
+
+
+def widened(state: dict[str, Tensor], network: UNet) -> dict[str, Tensor]:
+    """Weights of a network for single planes as those of one for several that looks at the one in the middle alone."""
+    result = {}
+    for name, ours in network.state_dict().items():
+        theirs = result[name] = state[name]
+        if ours.shape != theirs.shape:
+            own = network.planes // 2 * theirs.shape[1]
+            result[name] = torch.zeros_like(ours)
+            result[name][:, own : own + theirs.shape[1]] = theirs
+    return result
 
 
 def _bar() -> bool:

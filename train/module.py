@@ -22,7 +22,7 @@ from quietfield.machine import peak_memory
 from quietfield.network.domain import Domain
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
-from quietfield.network.unet import UNet
+from quietfield.network.unet import UNet, own_plane
 
 from .config import Config
 from .data.pairs import Images
@@ -364,7 +364,8 @@ class Restoration(lightning.LightningModule):
         images: list[Array] = [p.frames[0] for p in self.images.training[:SAMPLES]]
         drawn = self.config.synthetic or (self.config.redraw and self.config.levels != (1.0, 1.0))
         if drawn and not self.finetuned:
-            images += [crop[0].numpy() for noisy, _ in first_crops(self.images, self.config) for crop in noisy]
+            drawn_on = (own_plane(noisy)[:, 0].numpy() for noisy, _ in first_crops(self.images, self.config))
+            images += [crop for batch in drawn_on for crop in batch]
         return Domain.of(images)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -44,6 +44,14 @@ RECIPES: dict[str, tuple[str, Config]] = {
             lr=6e-5, skips="added",
         ),
     ),
+    "stack": (
+        "a network for movies and stacks, which sees 17 planes that follow each other and denoises the one in the "
+        "middle: synthetic movies of clean images; give a folder of these as --data, and --initial resources/general",
+        Config(
+            **{**LARGE, "warmup": 100}, **{**ANY_IMAGE, "synthetic": 1.0, "redraw": 0.0, "levels": (1.0, 1.0)},
+            planes=9, crop=112, batch=16, lr=5e-4, skips="added",
+        ),
+    ),
     "finetune": (
         "a network that is there, made to suit your own pairs in minutes: what 'fit --finetune' takes; a quarter of "
         "the crops are phantoms with synthetic noise, so that it forgets little",

@@ -21,6 +21,7 @@ SUPER_RESOLUTION = ROOT / "docs" / "super-resolution.csv"
 KINDS = ROOT / "docs" / "kinds.csv"
 CALM = ROOT / "docs" / "calm.csv"
 GOALS = ROOT / "docs" / "goals.csv"
+FINETUNE = ROOT / "docs" / "finetune.csv"
 WITHOUT_REPAIR = ROOT / "docs" / "kinds-before.csv"
 BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n).*?(<!-- end of numbers -->)", re.DOTALL)
 
@@ -85,11 +86,11 @@ def super_resolution() -> dict[str, dict[str, tuple[float, float]]]:
 
 
 def known() -> tuple[set[str], set[str]]:
-    """Every SI-PSNR ("32.55") and every SSIM ("0.873") that a text may quote, and the numbers of the table of goals."""
+    """Every SI-PSNR ("32.55") and every SSIM ("0.873") that a text may quote, and the numbers of two tables."""
     tables = [*quality().values(), *super_resolution().values(), evaluation()]
     means = [mean for table in tables for mean in table.values()]
-    of_goals = set(re.findall(r"[\d.]+", _goals()))
-    return {f"{a:.2f}" for a, _ in means} | of_goals, {f"{b:.3f}" for _, b in means} | of_goals
+    others = set(re.findall(r"[\d.]+", _goals() + _finetuned()))
+    return {f"{a:.2f}" for a, _ in means} | others, {f"{b:.3f}" for _, b in means} | others
 
 
 def _short() -> str:
@@ -190,6 +191,23 @@ def _reached(row: dict[str, str]) -> str:
     return f"{float(row['median']):.3f} ({float(row['worst']):.3g})"
 
 
+def _finetuned() -> str:
+    """What the longest training that was measured makes of each number of pairs."""
+    by_set: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in _rows(FINETUNE):
+        by_set[row["set"]].append(row)
+    titles = {"camera": "simulated camera", "fmd": "FMD confocal", "flim": "FLIM two-photon"}
+    ways = ("general network", "fine-tuned", "from nothing")
+    lines = [_line(["SI-PSNR (dB)", "pairs", *ways]), "|---" * 5 + "|"]
+    for name, title in titles.items():
+        rows = by_set[name]
+        last = max(rows, key=lambda row: float(row["minutes"]))["minutes"]
+        found = {(row["pairs"], row["way"]): row["si_psnr"] for row in rows if row["minutes"] in ("0", last)}
+        for pairs in sorted({int(pairs) for pairs, _ in found} - {0}):
+            lines.append(_line([title, f"{pairs}", found["0", ways[0]], *(found[f"{pairs}", way] for way in ways[1:])]))
+    return "\n".join(lines)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "readme": _short,
     "measured": _long,
@@ -197,6 +215,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "kinds": _disturbed,
     "calm": _calm,
     "goals": _goals,
+    "finetune": _finetuned,
 }
 
 

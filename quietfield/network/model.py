@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 RECORD = "model.json"
 FORMAT = 1
 # What `quietfield.network.unet.UNet` is built from; what a record may say of it besides.
-ARGUMENTS = ("channels", "unshuffle", "block", "norm", "residual", "attention", "dropout", "scale", "skips")
+ARGUMENTS = ("channels", "unshuffle", "block", "norm", "residual", "attention", "dropout", "scale", "skips", "planes")
 REMARKS = ("network", "parameters", "halo")
 AUTOCAST = {None: None, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ from quietfield.network.normalise import Normalisation, normalise, undo
 from quietfield.network.sparse import binned, enlarged, sparse_side
 from quietfield.network.tiling import tiles
 from quietfield.network.unet import UNet
+from quietfield.network.window import merged, reach
 from quietfield.planes import fill_invalid
+
+Window = Sequence[NDArray[Any] | None]
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +108,7 @@ class Denoiser:
         return self.general.suited(planes) if self.general else (self, outside[0])
 
     def __call__(self, planes: NDArray[Any]) -> NDArray[np.float32]:
-        """Denoise planes, each by itself.
+        """Denoise planes, each by itself, or by a network for stacks each with its neighbours.
 
         Parameters
         ----------
@@ -117,6 +121,8 @@ class Denoiser:
         ndarray
             float32, (N, scale * Y, scale * X) by the network's scale, the same intensity units.
         """
+        if self.network.planes > 1:
+            return np.stack([self.of_window(window) for window in windows(planes, reach(self.network.planes))])
         x = fill_invalid(planes)
         cut = [layers(plane) for plane in x]
         sides = [sparse_side(plane) for plane in x]
@@ -130,6 +136,37 @@ class Denoiser:
         ]
         return np.stack(answers)
 
+    def of_window(self, window: Window) -> NDArray[np.float32]:
+        """Denoise the plane in the middle of some that follow each other, by a network for stacks.
+
+        Parameters
+        ----------
+        window : sequence of ndarray or None
+            The plane and `quietfield.network.window.reach` others on either side, (Y, X), any real dtype, intensity
+            units; None for those that a stack lacks before its first plane and behind its last one. NaN and
+            infinities are filled with the plane's mean.
+
+        Returns
+        -------
+        ndarray
+            float32, (Y, X), the same intensity units.
+        """
+        whole = [None if plane is None else fill_invalid(plane[None])[0] for plane in window]
+        return self.of_inputs(merged(whole, self.network.planes))
+
+    def of_inputs(self, inputs: Window) -> NDArray[np.float32]:
+        """The same from what the network is given (`quietfield.network.window.merged`), of finite values."""
+        there = [i for i, plane in enumerate(inputs) if plane is not None]
+        x = np.stack([plane for plane in inputs if plane is not None])
+        own = x[there.index(len(inputs) // 2)]
+        if (side := sparse_side(own)) > 1:
+            x = np.stack([binned(plane, side) for plane in x])
+        centre, scale = self.normalisation.statistics(x[[there.index(len(inputs) // 2)]])
+        z = np.zeros((1, len(inputs), *x.shape[1:]), np.float32)
+        z[0, there] = normalise(x, centre, scale)
+        answer = undo(self._tiled(z), centre, scale)[0]
+        return answer if side == 1 else enlarged(answer, side, own.shape)
+
     def _layered(self, cut: list[Layer]) -> NDArray[np.float32]:
         """The answer to one plane, from those to its layers."""
         scale, answer = self.network.scale, np.float32(0)
@@ -141,24 +178,25 @@ class Denoiser:
     def _answer(self, planes: NDArray[np.float64]) -> NDArray[np.float32]:
         """Of finite planes (N, Y, X)."""
         centre, scale = self.normalisation.statistics(planes)
-        return undo(self._tiled(normalise(planes, centre, scale)), centre, scale)
+        return undo(self._tiled(normalise(planes, centre, scale)[:, None]), centre, scale)
 
     def _tiled(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, Y, X) of windows (N, P, Y, X), both in network units."""
         multiple, scale = self.network.multiple, self.network.scale
         while True:
             try:
-                answer = np.empty((len(z), scale * z.shape[1], scale * z.shape[2]), np.float32)
+                answer = np.empty((len(z), scale * z.shape[2], scale * z.shape[3]), np.float32)
                 side = max(multiple, self.tile // multiple * multiple)
-                for tile in tiles(z.shape[1:], side, self.network.halo, multiple):
+                for tile in tiles(z.shape[2:], side, self.network.halo, multiple):
                     larger = tile.enlarged(scale)
-                    answer[:, *larger.write] = self._predict(z[:, *tile.read])[:, *larger.keep]
+                    answer[:, *larger.write] = self._predict(z[..., *tile.read])[:, *larger.keep]
                 return answer
             except torch.cuda.OutOfMemoryError:
                 if len(z) > 1:
                     log.warning("out of memory on %s: %d planes one by one", self.device, len(z))
                     break
                 # Halving from what the plane fills, not from a tile that was never full.
-                smaller = min(self.tile, _power_of_two_above(max(z.shape[1:]))) // 2
+                smaller = min(self.tile, _power_of_two_above(max(z.shape[2:]))) // 2
                 if smaller < SMALLEST_TILE:
                     raise
                 log.warning("out of memory on %s: tile %d -> %d", self.device, self.tile, smaller)
@@ -168,7 +206,7 @@ class Denoiser:
         return np.concatenate([self._tiled(plane[None]) for plane in z])
 
     def _predict(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
-        batch = torch.from_numpy(np.ascontiguousarray(z))[:, None].to(self.device)
+        batch = torch.from_numpy(np.ascontiguousarray(z)).to(self.device)
         with torch.inference_mode():
             if self.autocast is not None:
                 with torch.autocast(self.device.type, self.autocast):
@@ -176,6 +214,18 @@ class Denoiser:
                 if bool(torch.isfinite(answer).all()):
                     return np.asarray(answer[:, 0].cpu().numpy())
             return np.asarray(self.network(batch)[:, 0].cpu().numpy())
+
+
+def windows(planes: NDArray[Any], far: int) -> Iterator[Window]:
+    """Each plane of a stack (N, Y, X) with `far` on either side; None for those before the first and behind the last.
+
+    Examples
+    --------
+    >>> [[None if p is None else int(p) for p in window] for window in windows(np.arange(3), 1)]
+    [[None, 0, 1], [0, 1, 2], [1, 2, None]]
+    """
+    for i in range(len(planes)):
+        yield [planes[k] if 0 <= k < len(planes) else None for k in range(i - far, i + far + 1)]
 
 
 def _power_of_two_above(n: int) -> int:

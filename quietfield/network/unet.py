@@ -110,6 +110,8 @@ class UNet(nn.Module):
         1 denoises; 2 gives an image of twice as many pixels in Y and in X.
     skips : str
         "concatenated" with what comes up from below, or "added" to it, which takes a fifth less time.
+    planes : int
+        Odd: how many planes that follow each other in time or depth it is given; the one in the middle is denoised.
 
     Attributes
     ----------
@@ -122,7 +124,8 @@ class UNet(nn.Module):
     Raises
     ------
     ValueError
-        With fewer than two levels, a width or an unshuffle below one, or a name that is not known.
+        With fewer than two levels, a width or an unshuffle below one, a name that is not known, or an even number of
+        planes.
     """
 
     def __init__(
@@ -137,8 +140,11 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         scale: int = 1,
         skips: str = "concatenated",
+        planes: int = 1,
     ) -> None:
         super().__init__()
+        if planes < 1 or planes % 2 == 0:
+            raise ValueError(f"UNet: expected an odd number of planes, found planes={planes}")
         if len(channels) < 2 or min(channels) < 1 or unshuffle < 1:
             raise ValueError(
                 "UNet: expected at least two channel counts and an unshuffle, all positive, "
@@ -156,13 +162,13 @@ class UNet(nn.Module):
             )
         if attention and channels[-1] % 4:
             raise ValueError(f"UNet: expected a last width that 4 heads divide, found channels={tuple(channels)}")
-        self.unshuffle, self.scale, self.residual = unshuffle, scale, residual
+        self.unshuffle, self.scale, self.residual, self.planes = unshuffle, scale, residual, planes
         depth = len(channels) - 1
         self.multiple = (unshuffle << depth) * (WINDOW if attention else 1)
         self.halo = _halo(depth, unshuffle, attention, scale, self.multiple)
         convolutions = ResidualConv if block == "residual" else DoubleConv
         pixels = unshuffle * unshuffle
-        widths = (pixels, *channels)
+        widths = (planes * pixels, *channels)
         self.down = nn.ModuleList(convolutions(a, b, norm) for a, b in zip(widths[:-1], channels, strict=True))
         self.middle = nn.Sequential()
         if attention:
@@ -186,7 +192,7 @@ class UNet(nn.Module):
         Parameters
         ----------
         x : Tensor
-            Floating point, (N, 1, Y, X), normalised; any Y and X from 1 up.
+            Floating point, (N, planes, Y, X), normalised; any Y and X from 1 up.
 
         Returns
         -------
@@ -220,17 +226,25 @@ class UNet(nn.Module):
         y = last.into(self.out, y) if isinstance(last, ResidualConv) else self.out(last(y))
         z: Tensor = functional.pixel_shuffle(y, self.unshuffle)
         if self.residual:
+            x = own_plane(x)
             if self.scale > 1:
                 x = functional.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
             z = x + z
         return z[..., : self.scale * height, : self.scale * width]
 
 
+def own_plane(x: Tensor) -> Tensor:
+    """The plane in the middle of windows (N, planes, Y, X), (N, 1, Y, X): the one that is denoised."""
+    own = x.shape[1] // 2
+    return x[:, own : own + 1]
+
+
 class StandardisedUNet(UNet):
     """A `UNet` that takes and gives the image's own intensity units, as packages of it are used.
 
     Each image of the batch is brought to zero mean and unit standard deviation, and the answer back,
-    as `quietfield.network.normalise` does it for planes. A constant image stays what it is.
+    as `quietfield.network.normalise` does it for planes. A constant image stays what it is. Of several planes, the
+    one in the middle tells mean and standard deviation.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -239,7 +253,7 @@ class StandardisedUNet(UNet):
         Parameters
         ----------
         x : Tensor
-            float32, (N, 1, Y, X), intensity units; any Y and X from 1 up.
+            float32, (N, planes, Y, X), intensity units; any Y and X from 1 up.
 
         Returns
         -------
@@ -247,9 +261,9 @@ class StandardisedUNet(UNet):
             (N, 1, scale * Y, scale * X), the same intensity units.
         """
         # Row by row first: some runtimes add up a million numbers one after the other, in float32.
-        centre = x.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
+        centre = own_plane(x).mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
         contrast = x - centre
-        spread = contrast.square().mean(dim=3, keepdim=True).mean(dim=2, keepdim=True).sqrt()
+        spread = own_plane(contrast).square().mean(dim=3, keepdim=True).mean(dim=2, keepdim=True).sqrt()
         # What rounding leaves of a constant image is not contrast.
         flat = spread <= 1e-6 * centre.abs()
         z: Tensor = super().forward(contrast / spread.masked_fill(flat, 1.0))

@@ -28,6 +28,7 @@ FINE = ("biosr-mt",)
 # How many times the spread of its own noise a clean image's synthetic noise has at least: with less, to keep
 # the own noise would be learnt as if it were the finest structure.
 OWN_NOISE = 6.0
+MOVIE, RESEMBLES = 6, 0.5  # planes of a movie at least, and the correlation of two that follow each other
 ENOUGH = 256  # pixels of a side: of larger ones half are enough
 BACKGROUND = 0.05  # of the brightest, taken to lie under the darkest parts when synthetic noise is added
 PARTS = (30, 90)  # percentiles of brightness: what is below the first is dark, above the second bright
@@ -49,6 +50,30 @@ class Clean:
         it as well. `good_for`, where it is known.
         """
         return self.good_for or [_most_photons(plane.double().numpy()) for plane in self.planes]
+
+    @cached_property
+    def moves(self) -> bool:
+        """Whether its planes follow each other as those of a movie or a stack do: most resemble the one before."""
+        if len(self.planes) < MOVIE:
+            return False
+        small = functional.avg_pool2d(self.planes[:, None], 4)[:, 0].flatten(1)
+        small = small - small.mean(dim=1, keepdim=True)
+        small = small / small.norm(dim=1, keepdim=True).clamp(min=1e-9)
+        return float((small[1:] * small[:-1]).sum(dim=1).median()) > RESEMBLES
+
+    def around(self, plane: int, count: int) -> list[int]:
+        """The numbers of `count` planes around one: those beside it in a movie, to and fro, else itself.
+
+        Examples
+        --------
+        >>> Clean("one", torch.zeros(1, 8, 8)).around(0, 3)
+        [0, 0, 0]
+        """
+        if not self.moves:
+            return count * [plane]
+        last = len(self.planes) - 1
+        far = range(plane - count // 2, plane + count // 2 + 1)
+        return [last - abs(last - i % (2 * last)) for i in far]
 
 
 def read_clean(folder: Path, held_out: bool = False, scale: int = 1) -> list[Tensor]:
@@ -195,13 +220,15 @@ def _most_photons(plane: NDArray[np.float64]) -> float:
     return most
 
 
-def draw_clean(images: Sequence[Clean], count: int, crop: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_clean(
+    images: Sequence[Clean], count: int, crop: int, generator: torch.Generator, planes: int = 1
+) -> tuple[Tensor, Tensor]:
     """Random crops: every file as often as another, then a plane and a place of it.
 
     Returns
     -------
     crops : Tensor
-        float32, (count, 1, crop, crop).
+        float32, (count, planes, crop, crop): of movies planes that follow each other, else one so many times.
     most : Tensor
         float32, (count,), `Clean.most` of the planes.
 
@@ -213,11 +240,12 @@ def draw_clean(images: Sequence[Clean], count: int, crop: int, generator: torch.
     crops, most = [], []
     for place in plan_clean(images, count, crop, generator):
         image = images[place.image]
-        piece = image.planes[place.plane, place.y : place.y + crop, place.x : place.x + crop]
-        piece = torch.rot90(piece, place.turns)
-        crops.append(piece.flip(1) if place.mirrored else piece)
+        which = image.around(place.plane, planes)
+        piece = image.planes[which, place.y : place.y + crop, place.x : place.x + crop]
+        piece = torch.rot90(piece, place.turns, (1, 2))
+        crops.append(piece.flip(2) if place.mirrored else piece)
         most.append(image.most[place.plane])
-    return torch.stack(crops)[:, None], torch.tensor(most)
+    return torch.stack(crops), torch.tensor(most)
 
 
 class Place(NamedTuple):

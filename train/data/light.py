@@ -44,14 +44,14 @@ def lit(truth: Tensor, share: float, generator: torch.Generator, random: Generat
     Parameters
     ----------
     truth : Tensor
-        float32, (N, 1, Y, X).
+        float32, (N, P, Y, X); planes of one crop are behind the same light.
     share : float
         Of the crops, 0 to 0.5.
     generator, random : torch.Generator, Generator
         As of `smooth_light`.
     """
     column = (len(truth), 1, 1, 1)
-    light = smooth_light(truth, generator, random)
+    light = smooth_light(truth[:, :1], generator, random)
     draw, weight = (torch.rand(column, generator=generator, device=truth.device) for _ in range(2))
     mixed = torch.lerp(light, truth, 10 ** (-1.5 * weight))
     return torch.where(draw < share, light, torch.where(draw < 2 * share, mixed, truth))

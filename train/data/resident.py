@@ -106,7 +106,7 @@ class Resident:
     def suits(config: Config, images: Images) -> bool:
         """Whether one frame of each image is all that is learnt from."""
         single = config.frames == "first" or all(len(pair.frames) == 1 for pair in images.training)
-        return config.supervised and single and config.average == 1
+        return config.supervised and single and config.average == config.planes == 1
 
     @staticmethod
     def size(images: Images) -> int:

@@ -150,7 +150,7 @@ ORIGINS: dict[Origin, float] = {  # and how often one is drawn
 }  # fmt: skip
 
 
-def shared_noise(noise: Tensor, share: float, random: Generator) -> Tensor:
+def shared_noise(noise: Tensor, share: float, random: Generator, planes: int = 1) -> Tensor:
     """A share of the crops' noise as one of the `ORIGINS` makes it, each of the spread that it had.
 
     What an origin leaves less than `LEAST` of stays as it is, and so does what is more `SKEWED`.
@@ -163,6 +163,8 @@ def shared_noise(noise: Tensor, share: float, random: Generator) -> Tensor:
         Of the crops.
     random : Generator
         Draws which, on the CPU, so that no device waits for it.
+    planes : int
+        How many crops that follow each other are planes of one movie: their noise is of one origin.
 
     Returns
     -------
@@ -170,9 +172,9 @@ def shared_noise(noise: Tensor, share: float, random: Generator) -> Tensor:
         As large, and on the same device.
     """
     chances = np.array([*ORIGINS.values()])
-    drawn = np.where(
-        random.random(len(noise)) < share, random.choice(len(chances), len(noise), p=chances / chances.sum()), -1
-    )
+    count = len(noise) // planes
+    drawn = np.where(random.random(count) < share, random.choice(len(chances), count, p=chances / chances.sum()), -1)
+    drawn = drawn.repeat(planes)
     result = noise.clone()
     for number, origin in enumerate(ORIGINS):
         if len(chosen := np.flatnonzero(drawn == number)):

@@ -15,7 +15,7 @@ from .noisy import find_noisy
 from .pairs import Images, Pair, padded, parted, read_pairs
 from .phantoms import phantoms
 from .split import split_fields
-from .synthetic import validation_pairs
+from .synthetic import validation_movies, validation_pairs
 
 LEAST_LIGHT = 3.0  # photo-electrons that a clean image must allow for (`Clean.most`); noisy frames allow for 0.3 to 2
 SEEN = 4  # phantoms that are looked at where there are no clean images
@@ -174,7 +174,16 @@ def learnt_from(images: list[Clean], config: Config) -> list[Clean]:
 
 
 def drawn_pairs(images: list[Clean], config: Config) -> list[Pair]:
-    """Pairs of clean images, of their middle planes, and of frames of them whose noise is the same each time."""
+    """Pairs of clean images, of their middle planes, and of frames of them whose noise is the same each time.
+
+    For a network of several planes they are movies, with the ground truth of their middle planes.
+    """
+    if config.planes > 1:
+        movies = validation_movies(images, config.planes, config.seed)
+        return [
+            Pair(f"{images[i].name} {k}", images[i].name, noisy, truth, math.nan, math.nan)
+            for k, (i, noisy, truth) in enumerate(movies)
+        ]
     drawn = validation_pairs([image.planes for image in images], config.scale, config.seed)
     return [
         Pair(image.name, image.name, noisy[None], np.asarray(truth, np.float32), math.nan, math.nan)

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from quietfield.network.window import reach
 from quietfield.noise.camera import poisson_frame
 
 from ..config import Config
 from .augment import augment
 from .clean import draw_clean, plan_clean
+from .movies import MARGIN
 from .pairs import Images, Sampling, Windows, draw_batch, plan_batch
 from .resident import Map, Plan, Resident
 from .synthetic import Cameras, degrade
@@ -34,7 +36,7 @@ class Crops:
     noisy: Tensor  # (N, 1, Y, X), intensity units
     truth: Tensor  # (N, 1, sY, sX), ground truth, or what `draw_batch` gives in place of it
     camera: Tensor  # (N, 3), gain, offset and skewness
-    clean: Tensor  # (M, 1, sY, sX), without noise, from 0 to about 1
+    clean: Tensor  # (M, P, sY, sX), without noise, from 0 to about 1; P is 1, or the planes of a movie
     most: Tensor  # (M,), most photo-electrons that it is good for
 
     def to(self, device: torch.device) -> Crops:
@@ -80,7 +82,10 @@ class Stream(IterableDataset[Any]):
             samples = range(index * real, (index + 1) * real)
             noisy, truth, camera = draw_batch(images.training, samples, Sampling.of(c), generator)
         if synthetic:
-            clean, most = draw_clean(images.clean, synthetic, c.scale * c.crop, generator)
+            side = c.scale * c.crop + (2 * MARGIN if c.planes > 1 else 0)
+            clean, most = draw_clean(
+                images.clean, synthetic, side, generator, 2 * reach(c.planes) + 1 if c.planes > 1 else 1
+            )
         return Crops(index, noisy, truth, camera, clean, most)
 
     def plan(self, index: int, where: Map) -> Plan:
@@ -121,7 +126,8 @@ def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
     Returns
     -------
     noisy, truth : Tensor
-        float32, (batch, 1, Y, X) and (batch, 1, sY, sX), intensity units.
+        float32, (batch, P, Y, X) and (batch, 1, sY, sX), intensity units; of movies what the network is given, and
+        the ground truth of the plane in the middle.
     """
     device = crops.truth.device if len(crops.truth) else crops.clean.device
     generator = _generator(config, crops.index, device)
@@ -131,10 +137,13 @@ def expose(crops: Crops, config: Config) -> tuple[Tensor, Tensor]:
     if len(crops.clean):
         c = config
         cameras = Cameras(
-            c.photons, c.read_noise, c.correlated, c.rows, c.smooth, c.multiplied, c.origins, c.additive, c.fields
-        )
+            c.photons, c.read_noise, c.correlated, c.rows, c.smooth, c.multiplied, c.origins, c.additive, c.fields,
+            c.planes,
+        )  # fmt: skip
         pairs.append(degrade(crops.clean, generator, config.scale, cameras=cameras, most=crops.most))
     noisy, truth = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    if config.planes > 1:  # turned and mirrored when they were cut
+        return noisy, truth
     return augment(noisy, truth, config, _generator(config, crops.index))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from quietfield.network.unet import own_plane
 from quietfield.noise.blindspots import BlindSpots
 from quietfield.noise.camera import correlate
 from quietfield.noise.model import skewed_noise, smoothed
@@ -31,7 +32,7 @@ class Batch:
     Attributes
     ----------
     noisy : Tensor
-        (N, 1, Y, X), intensity units.
+        (N, P, Y, X), intensity units; P is 1, or the planes that the network is given.
     x : Tensor
         The same in network units: what the network is given.
     target : Tensor
@@ -60,7 +61,7 @@ class Supervised:
         self.regions, self.calm = config.regions, config.calm
 
     def __call__(self, network: Network, batch: Batch, generator: torch.Generator) -> Tensor:
-        x, y, target = batch.x, network(batch.x), batch.target
+        x, y, target = own_plane(batch.x), network(batch.x), batch.target
         compared = balanced(y, x, target, self.balance, self.regions) if self.balance > 0 else (y, target)
         loss = self.difference(*compared)
         return loss + self.calm * calm_loss(y, x, target) if self.calm > 0 else loss

@@ -6,34 +6,38 @@ import torch
 from torch import Tensor
 
 from quietfield.network.normalise import Normalisation
+from quietfield.network.unet import own_plane
 
 FURTHEST = 30.0  # that a region is trained to lie from the plane's centre, in standard deviations of its noise
 BLIND = 3.0  # standard deviations of a crop, that its noise is above where it shows nothing of its ground truth
 
 
 def normalised(noisy: Tensor, truth: Tensor, normalisation: Normalisation) -> tuple[Tensor, Tensor]:
-    """Both in network units, by the statistics of the noisy crop, which is all there is in use."""
-    centre, scale = statistics(noisy, normalisation)
+    """Both in network units, by the statistics of the noisy crop, which is all there is in use.
+
+    Of several planes (N, P, Y, X) the one in the middle tells.
+    """
+    centre, scale = statistics(own_plane(noisy), normalisation)
     return (noisy - centre) / scale, (truth - centre) / scale
 
 
 def telling(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Crops in network units, (N, 1, Y, X), with 0 in place of those that show nothing of their ground truth.
+    """Crops in network units, x (N, P, Y, X), with 0 in place of those that show nothing of their ground truth.
 
     Dark counts behind a median filter are nearly constant, and in their units the ground truth is so far away that
     one such crop would weigh more than all others.
     """
-    told = (x - target).square().mean(dim=(1, 2, 3), keepdim=True) <= BLIND**2
+    told = (own_plane(x) - target).square().mean(dim=(1, 2, 3), keepdim=True) <= BLIND**2
     return torch.where(told, x, 0.0), torch.where(told, target, 0.0)
 
 
 def decentred(x: Tensor, target: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Crops in network units, (N, 1, Y, X), a share of them moved away from 0 by up to `FURTHEST` times their noise.
+    """Crops in network units, x (N, P, Y, X), a share moved away from 0 by up to `FURTHEST` times their noise.
 
     So lies a part of a plane whose other parts are much brighter or darker.
     """
     column = (len(x), 1, 1, 1)
-    noise = (x - target).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    noise = (own_plane(x) - target).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
     chosen, sign, far = (torch.rand(column, generator=generator, device=x.device) for _ in range(3))
     shift = (chosen < share) * torch.sign(sign - 0.5) * FURTHEST**far * noise
     return x + shift, target + shift

@@ -47,9 +47,11 @@ class Score:
 
 
 def score(denoiser: Denoiser, pair: Pair) -> Score:
-    """Restore the first frame of a pair and compare it with the ground truth."""
-    frame, truth = np.asarray(pair.frames[0], np.float64), np.asarray(pair.ground_truth, np.float64)
-    answer = denoiser(frame[None])[0]
+    """Restore the first frame of a pair, or of a movie the one in the middle, and compare it with the ground truth."""
+    several = denoiser.network.planes > 1
+    frame = np.asarray(pair.frames[len(pair.frames) // 2 if several else 0], np.float64)
+    truth = np.asarray(pair.ground_truth, np.float64)
+    answer: NDArray[Any] = denoiser.of_inputs([*pair.frames]) if several else denoiser(frame[None])[0]
     _, scale = denoiser.normalisation.statistics(frame[None])
     loss = float(((answer - truth) ** 2).mean()) / max(float(scale[0, 0, 0]) ** 2, 1e-30)
     left = measure_calm(truth, frame, answer).left if frame.shape == truth.shape else math.nan

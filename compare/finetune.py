@@ -41,9 +41,9 @@ MINUTES = (0.5, 1.0, 2.0)
 COLUMNS = ("set", "pairs", "minutes", "way", "steps", "si_psnr")
 NOISY, BEFORE, TUNED, NEW = "noisy input", "general network", "fine-tuned", "from nothing"
 SETS = {  # their titles
-    "camera": "simulated camera that filters by 3 x 3 pixels",
-    "fmd": "FMD confocal: fish, mice; measured on BPAE cells",
-    "flim": "FLIM two-photon: kidney; measured on BPAE cells",
+    "camera": "simulated camera\nthat filters by 3 x 3 pixels",
+    "fmd": "FMD confocal: fish, mice\nmeasured on BPAE cells",
+    "flim": "FLIM two-photon: kidney\nmeasured on BPAE cells",
 }
 Pairs = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -153,14 +153,15 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
                 chosen = [row for row in mine if row["way"] == way and int(row["pairs"]) == count]
                 start = [(0.0, before)] if way == TUNED else []
                 points = start + [(float(row["minutes"]), float(row["si_psnr"])) for row in chosen]
-                label = f"{way}, {count} pair{'s' * (count > 1)}"
+                label = f"{way}, {'2 or 3 pairs' if 1 < count < 4 else f'{count} pairs' if count > 1 else '1 pair'}"
                 (lines[label],) = axes.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=5)
         axes.grid(alpha=0.25)
         axes.set_xlabel("minutes of training")
         if panel == 1:
             axes.set_ylabel("SI-PSNR (dB)")
-    order = sorted(lines, key=lambda label: (label != BEFORE, label.startswith(NEW), len(label), label))
-    figure.legend([lines[label] for label in order], order, loc="outside lower center", ncols=5, frameon=False)
+    counted = ["1 pair", "2 or 3 pairs", "10 pairs", BEFORE]
+    order = sorted(lines, key=lambda label: (counted.index(label.split(", ")[-1]), label.startswith(NEW)))
+    figure.legend([lines[label] for label in order], order, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=100)
 
 

@@ -204,7 +204,7 @@ def test_one_stack_is_parted_by_its_rows(tmp_path: Path) -> None:
         (np.zeros((96, 96), np.uint16), "x.tif: expected an image to learn from, found the same value everywhere"),
         (
             np.arange(60 * 60, dtype=np.uint16).reshape(60, 60),
-            r"x: expected at least 80 x 48 pixels .*found 60 x 60",
+            r"x: expected at least 64 x 32 pixels .*found 60 x 60",
         ),
     ],
 )

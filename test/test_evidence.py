@@ -10,7 +10,7 @@ import tifffile
 
 from demo.simulate import simulate_field
 from train.config import Config
-from train.data.evidence import doubts, look, look_at
+from train.data.evidence import doubts, look, look_at, shared
 from train.data.pairs import Pair
 from train.data.sources import find_images
 from train.pictures import preview
@@ -78,6 +78,16 @@ def test_inverted_ground_truths_are_told(tmp_path: Path) -> None:
     (words,) = doubts(look_at(images.training))
     assert "bright where their noisy images are dark" in words
     assert all(np.corrcoef(p.frames[0].ravel(), p.ground_truth.ravel())[0, 1] > 0.5 for p in images.training)
+
+
+def test_a_scene_on_both_sides_of_the_split_is_told() -> None:
+    one, same, other = pair(), replace(pair(), name="later", field="later"), pair(seed=5)
+    noise = np.random.default_rng(0).normal(0, 1, one.ground_truth.shape)
+    same = replace(same, truth=(same.ground_truth + noise).astype(np.float32))
+    (words,) = shared([one, other], [same])
+    assert words.startswith("later is validated on and 0 is trained on, and both show the same")
+    assert shared([one], [other]) == []
+    assert shared([one], [one]) == [], "one field, parted by its rows"
 
 
 def test_constant_images_say_nothing() -> None:

@@ -55,9 +55,11 @@ def test_one_pair_is_parted_by_its_rows(tmp_path: Path) -> None:
     both = np.concatenate([upper.ground_truth, lower.ground_truth])
     assert np.corrcoef(both.ravel(), tifffile.imread(data / "gt" / "cell 0.tif").ravel())[0, 1] > 0.999
     double = Pair("a", "a", np.zeros((1, 128, 64)), np.arange(256 * 128, dtype=np.float32).reshape(256, 128), 1, 0)
-    assert [part.ground_truth.shape for part in parted(double, Config(crop=32, scale=2))] == [(192, 128), (64, 128)]
-    with pytest.raises(ValueError, match=r"expected at least 160 x 128 pixels .* found 128 x 128: lower --crop"):
-        find_images(data, Config(crop=128))
+    assert [part.ground_truth.shape for part in parted(double)] == [(192, 128), (64, 128)]
+    (upper,) = find_images(data, Config(crop=128)).training
+    assert upper.frames.shape == (1, 128, 128), "96 rows, mirrored up to the crop"
+    with pytest.raises(ValueError, match=r"expected at least 64 x 32 pixels .* found 60 x 60: add images"):
+        parted(Pair("a", "a", np.zeros((1, 60, 60)), np.zeros((60, 60), np.float32), 1, 0))
 
 
 def test_a_share_of_the_crops_are_phantoms_where_there_are_no_clean_images(tmp_path: Path) -> None:
@@ -115,6 +117,10 @@ def test_a_network_behind_the_one_before_is_told() -> None:
     assert line.endswith(f"noisy input 20.00 dB, {START} 30.00 dB, {OURS} 29.50 dB")
     assert warning.startswith("this network is behind the one that it started from (29.50 dB, found 30.00 dB)")
     assert is_behind(29.5, baselines)
+    _, warning = verdict(baselines[START] + 0.003, baselines, 3)
+    assert warning.startswith("this network is no better than the one that it started from: keep that one")
+    assert not is_behind(baselines[START] + 0.003, baselines)
+    assert verdict(baselines[START] + 0.02, baselines, 3)[1] == ""
     assert not is_behind(30.5, baselines)
 
 

@@ -388,7 +388,7 @@ def test_an_interrupt_leaves_a_checkpoint_to_go_on_from(
         with pytest.raises(KeyboardInterrupt) as found:
             fit(TINY, images(), tmp_path / "halves")
     assert found.value.args == (number,)
-    assert "interrupted: validates and saves after this step" in caplog.text
+    assert "interrupted: saves and validates after this step" in caplog.text
     assert "step 13 of 40" in caplog.text
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert load_checkpoint(tmp_path / "halves" / "checkpoint.ckpt")["run"]["step"] == 13

@@ -1,6 +1,7 @@
 """Every layout is told from the others, and what is wrong with a folder is named."""
 
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -266,7 +267,7 @@ def test_prepare_prints_the_survey_and_the_split_and_fills_the_cache(tmp_path: P
     assert "validation: 1 fields" in text
     assert "test: 1 fields (081)" in text
     assert "left out" not in text
-    assert "left out by --exclude: 1 fields (001)" in prepare(
+    assert "left out: 1 fields (001)" in prepare(
         tmp_path / "w2s", Config(split="official", exclude=(1,), validation=0.0), None
     )
     assert f"6 normalised images (frames random, average 1, target mean) in {tmp_path / 'cache'}" in text
@@ -422,6 +423,38 @@ def test_patterns_pair_what_names_do_not_tell(tmp_path: Path) -> None:
         detect(tmp_path, noisy="short/*.tif", truth="lang/*.tif")
     with pytest.raises(ValueError, match=r"to be equal in both patterns, found 'cell_1_t5' of .* 'cell_1_t500' of"):
         detect(tmp_path, noisy="short/*.tif", truth="long/*.tif")
+
+
+def test_patterns_keep_fields_apart_and_pair_what_times_tell_apart(tmp_path: Path) -> None:
+    for field in range(2):
+        for time in range(2):
+            for channel in range(2):
+                path = tmp_path / "tree" / f"Pos{field}" / f"img_c{channel}_t{time}.tif"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save(path, counts(32, 32))
+    layout = detect(tmp_path / "tree", noisy="*/img_c0_*.tif", truth="*/img_c1_*.tif")
+    assert [(item.name, item.field) for item in layout.items][:3] == [
+        ("Pos0/t0", "Pos0"), ("Pos0/t1", "Pos0"), ("Pos1/t0", "Pos1"),
+    ]  # fmt: skip
+    (tmp_path / "times").mkdir()
+    for cell in range(3):
+        save(tmp_path / "times" / f"day{cell}_14h0{cell}_cell{cell}_10ms.tif", counts(32, 32))
+        save(tmp_path / "times" / f"day{cell}_14h1{cell}_cell{cell}_500ms.tif", counts(32, 32))
+    layout = detect(tmp_path / "times", noisy="*_14h??_*_10ms.*", truth="*_14h??_*_500ms.*")
+    assert [item.name for item in layout.items if len(item.files) == 2] == [f"day{i}_{i}_cell{i}_tif" for i in range(3)]
+
+
+def test_folders_are_patterns_and_accents_are_one_letter(tmp_path: Path) -> None:
+    for folder, form in (("verrauscht", "NFC"), ("sauber", "NFD")):
+        (tmp_path / folder).mkdir()
+        save(tmp_path / folder / unicodedata.normalize(form, "Zölle 1.tif"), counts(32, 32))
+    for sets in ({"noisy": "verrauscht", "truth": "sauber/"}, {"noisy": "verrauscht/*", "truth": "sauber/*.tif"}):
+        (item,) = detect(tmp_path, **sets).items
+        assert (item.name, len(item.files)) == ("Zölle 1", 2)
+    for folder, name in (("verrauscht", "noisy"), ("sauber", "gt")):
+        (tmp_path / folder).rename(tmp_path / name)
+    (item,) = detect(tmp_path).items
+    assert len(item.files) == 2
 
 
 def test_noisy_images_are_never_taken_for_clean_ones(tmp_path: Path) -> None:

@@ -254,19 +254,19 @@ def _prepare(arguments: Arguments) -> int:
     """1 if `fit` would stop."""
     config = recipes.configuration(arguments)
     from . import pictures
-    from .data.evidence import doubts, look_at
+    from .data.evidence import doubts, look_at, shared
     from .data.prepare import prepare, verdict
 
     patterns = (arguments.noisy, arguments.truth)
     print(prepare(arguments.data, config, arguments.cache, patterns))
     images, words = verdict(arguments.data, config, arguments.cache, patterns, arguments.strict)
     looks = look_at([*images.training, *images.validation]) if images else []
-    for doubt in doubts(looks):
+    for doubt in [*doubts(looks), *(shared(images.training, images.validation) if images else [])]:
         print(f"  look: {doubt}")
-    if arguments.preview:
-        if not looks:
-            raise ValueError(f"preview: expected pairs to draw, found none: {words}")
+    if arguments.preview and looks:
         pictures.preview(looks, arguments.preview)
+    elif arguments.preview:
+        print("  preview: not drawn, as there are no pairs that can be used")
     print(f"  fit: {words}")
     return 0 if images else 1
 

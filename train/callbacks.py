@@ -98,7 +98,7 @@ class Course(Callback):
             signal.signal(signal.SIGINT, before)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self.interrupted = number
-            log.info("interrupted: validates and saves after this step; once more stops at once, without")
+            log.info("interrupted: saves and validates after this step; once more stops at once, without")
 
         if ours:
             self._stop = stop
@@ -152,6 +152,8 @@ class Course(Callback):
         trainer.val_check_batch = NEVER
         if over or self.plan.over(step):
             trainer.should_stop = True
+            if self.interrupted:  # what ends a job may not wait for a validation
+                trainer.save_checkpoint(self.path)
         elif self.plan.due(step):
             trainer.val_check_batch = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         elif now - self._saved > SAVE_EVERY:

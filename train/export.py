@@ -112,7 +112,7 @@ def _warn(run: dict[str, Any]) -> None:
     """Say if the network is no better than one that there was before."""
     ours, baselines = run[MONITOR], run.get("baselines", {})
     for name in (NOISY, SHIPPED_NETWORK, START):
-        if ours <= baselines.get(name, -math.inf):
+        if round(ours, 2) <= round(baselines.get(name, -math.inf), 2):
             log.warning(
                 "this network is no better than the %s on its validation images: %.2f dB, found %.2f dB",
                 name, ours, baselines[name],

@@ -25,14 +25,14 @@ from quietfield.network.unet import UNet
 from .callbacks import BEST, CHECKPOINT, NEVER, Course, Record, callbacks
 from .checkpoint import WholeFiles, architecture, check_resumable, load_checkpoint, load_network, run_normalisation
 from .config import Config, from_record
-from .data.evidence import doubts, look_at
+from .data.evidence import doubts, look_at, shared
 from .data.pairs import Images, check_scale
 from .data.resident import Resident
 from .data.statistics import Moments
 from .folders import make_folder
 from .learn.optimiser import has_bfloat16
 from .learn.schedule import LOSS, MONITOR
-from .measure.baselines import is_behind, verdict
+from .measure.baselines import gains, is_behind, verdict
 from .module import Restoration
 from .options import written
 from .timetable import Timetable
@@ -236,11 +236,13 @@ def _module(
     return module
 
 
-def _announce(trainer: lightning.Trainer, images: Images, plan: Timetable, state: dict[str, Any] | None) -> None:
-    """Say in one line what begins, and in another what may be wrong with the images."""
+def _announce(trainer: lightning.Trainer, images: Images, plan: Timetable, state: dict[str, Any] | None) -> list[str]:
+    """Say in one line what begins, and in another what may be wrong with the images; the latter is given back."""
     if images.warning:
         log.warning("%s", images.warning)
-    for doubt in doubts(look_at(images.training, GLANCES)) if not state else []:
+    pairs = [pair for pair in (*images.training, *images.validation) if pair.truth is not None]
+    doubted = [*doubts(look_at(images.training, GLANCES)), *shared(images.training, images.validation)] if pairs else []
+    for doubt in doubted if not state else []:
         log.warning("%s ('prepare --preview' draws them)", doubt)
     for reason in images.left_out[:MOST_NAMED]:
         log.warning("left out: %s", reason)
@@ -251,6 +253,7 @@ def _announce(trainer: lightning.Trainer, images: Images, plan: Timetable, state
     parts += [f"resumed at step {state['run']['step']} of {plan.steps}" if state and plan.settled else str(plan)]
     parts += [images.counts] + ([f"fields of view: {images.shares}"] if images.shares else [])
     log.info(", ".join(parts))
+    return doubted
 
 
 def _trainer(
@@ -281,14 +284,17 @@ def _trainer(
 
 def _train(module: Restoration, trainer: lightning.Trainer, course: Course, state: dict[str, Any] | None) -> None:
     """Train to the end of the run, or until it is interrupted; either leaves a checkpoint."""
-    _announce(trainer, module.images, course.plan, state)
+    doubted = _announce(trainer, module.images, course.plan, state)
     with course.on_interrupt():
         trainer.fit(module, ckpt_path=course.path if state else None, weights_only=True)
     log.info("step %d of %d: %s", trainer.global_step, course.plan.steps, course.path)
     if course.interrupted:
         raise KeyboardInterrupt(course.interrupted)
     _conclude(module)
-    if module.finetuned and not is_behind(module.measured.get(MONITOR, math.inf), module.baselines):
+    for doubt in doubted:
+        log.warning("look again: %s", doubt)
+    quality = module.measured.get(MONITOR, math.inf)
+    if module.finetuned and gains(quality, module.baselines) and not is_behind(quality, module.baselines):
         log.info("export %s: it is the best of them", course.path.with_name(BEST))
 
 

@@ -26,6 +26,7 @@ SURE = 0.5  # correlation after a shift, at least
 SAME = 0.9999  # correlation of the two as they are, beyond which they are one image
 ALIKE = 0.2  # correlation of two smoothed images of one scene, at least
 SATURATED = 0.005  # share of the pixels at the top value that is worth a word
+ALIKE_SCENES, COARSE = 0.98, 32  # correlation of ground truths of one scene, and pixels of a side that tell
 FLAT = 0.9  # share of the pixels that are as the one beside them, beyond which a ground truth is like a mask
 
 
@@ -70,7 +71,7 @@ def look(pair: Pair) -> Look:
     truth = binned(pair.ground_truth.astype(np.float64), pair.scale)
     truth = middle(truth, SIDE)
     shift, agreement = _registered(frame, truth)
-    saturated = _saturated(pair.frames[0]), _saturated(pair.ground_truth)
+    saturated = _saturated(pair.frames[0]), _saturated(-pair.ground_truth if pair.inverted else pair.ground_truth)
     flat = float((np.diff(truth) == 0).mean()) > max(FLAT, float((np.diff(frame) == 0).mean()))
     return Look(
         pair.name, frame, truth, agreement, shift, (_noise(frame), _noise(truth)), saturated, pair.inverted, flat
@@ -90,6 +91,32 @@ def _registered(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple
     after = _correlation(smooth[0], ndimage.shift(smooth[1], (y, x), order=1, mode="nearest"))
     told = after > max(before + BETTER, SURE)  # other scenes have a best shift, too
     return ((-y, -x), before) if told else ((0.0, 0.0), before)
+
+
+def shared(training: Sequence[Pair], validation: Sequence[Pair]) -> list[str]:
+    """A sentence, with what to do, if what is validated on shows what is trained on; else nothing."""
+    pairs = [*training, *validation]
+    if any(pair.truth is None for pair in pairs) or len({pair.field for pair in pairs}) < 2:
+        return []  # nothing to compare, or parted by its rows
+    seen = [(pair, _coarse(pair)) for pair in training]
+    for pair in validation:
+        own = _coarse(pair)
+        for other, coarse in seen:
+            if coarse.shape == own.shape and _correlation(own, coarse) > ALIKE_SCENES and pair.field != other.field:
+                return [
+                    f"{pair.name} is validated on and {other.name} is trained on, and both show the same: the "
+                    "validation is too good; put what shows one scene into a folder of its own"
+                ]
+    return []
+
+
+def _coarse(pair: Pair) -> NDArray[np.float64]:
+    """Its ground truth in few pixels."""
+    truth = pair.ground_truth
+    step = [max(1, side // COARSE) for side in truth.shape]
+    y, x = (side // s * s for side, s in zip(truth.shape, step, strict=True))
+    blocks = truth[:y, :x].reshape(y // step[0], step[0], x // step[1], step[1])
+    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float64))
 
 
 def agreement(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 NOISY_WORDS = (
     "noisy", "low", "input", "raw", "lq", "lr", "wf", "noise", "inputs", "degraded", "lsnr", "lowres", "highnoise",
@@ -105,36 +107,63 @@ def by_folders(noisy: Iterable[Path], truth: Iterable[Path], roots: tuple[Path, 
 def by_patterns(data: Path, noisy: str, truth: str) -> Matched:
     """Files below a folder by patterns as `low/*.tif`; what the wildcards stand for is the name of the image.
 
+    A pattern that is a folder stands for all files in it. Where the names of two patterns have nothing in common, as
+    they hold times, those of the wildcards tell the pairs by which most are found.
+
     Raises
     ------
     ValueError
         If a pattern finds nothing, or two files of one name.
     """
-    return Matched(*({} if not pattern else _globbed(data, pattern) for pattern in (noisy, truth)))
+    globbed = [_globbed(data, pattern) if pattern else {} for pattern in (noisy, truth)]
+    if not all(globbed) or set(_named(globbed[0])) & set(_named(globbed[1])):
+        return Matched(*map(_named, globbed))
+    counts = {len(groups) for found in globbed for groups in found}
+    best, most = globbed, 0
+    for size in range(counts.pop() - 1, 0, -1) if len(counts) == 1 else ():
+        for places in combinations(range(len(next(iter(globbed[0])))), size):
+            some = [{tuple(groups[i] for i in places): path for groups, path in found.items()} for found in globbed]
+            told_apart = all(len(few) == len(found) for few, found in zip(some, globbed, strict=True))
+            if told_apart and (pairs := len(set(some[0]) & set(some[1]))) > most:
+                best, most = some, pairs
+    return Matched(*map(_named, best))
 
 
-def _globbed(data: Path, pattern: str) -> dict[str, Path]:
-    parts, at = [], 0
+def _named(found: Mapping[tuple[str, ...], Path]) -> dict[str, Path]:
+    """Files by the names of their images: what the wildcards of each folder and of the file stand for."""
+    result: dict[str, Path] = {}
+    for groups, path in found.items():
+        name = "".join(group if group.endswith("/") else f"{group}_" for group in groups if group.strip("/"))
+        _put(result, name.strip("/_") or path.stem, path)
+    return result
+
+
+def _globbed(data: Path, pattern: str) -> dict[tuple[str, ...], Path]:
+    """Files by what the wildcards stand for; that of a wildcard for folders ends in a slash."""
+    pattern = unicodedata.normalize("NFC", f"{pattern.rstrip('/')}/*" if (data / pattern).is_dir() else pattern)
+    parts, at, folders = [], 0, [wild.end() <= pattern.rfind("/") + 1 for wild in WILD.finditer(pattern)]
     for wild in WILD.finditer(pattern):
         parts.append(re.escape(pattern[at : wild.start()]))
         one = wild.group()
         parts.append({"**/": "(.*/)?", "*": "([^/]*)", "?": "([^/])"}.get(one) or f"({one.replace('[!', '[^')})")
         at = wild.end()
     form = re.compile("".join(parts) + re.escape(pattern[at:]))
-    result: dict[str, Path] = {}
+    result: dict[tuple[str, ...], Path] = {}
     for path in sorted(p for p in data.rglob("*") if p.is_file()):
-        if match := form.fullmatch(path.relative_to(data).as_posix()):
-            name = "_".join(part.strip("/_-. ") for part in match.groups() if part) or path.stem
-            _put(result, name, path)
+        if match := form.fullmatch(unicodedata.normalize("NFC", path.relative_to(data).as_posix())):
+            found = [(part or "").removesuffix(path.suffix).strip("/_-. ") for part in match.groups()]
+            groups = (part + "/" * folder for part, folder in zip(found, folders, strict=True))
+            _put(result, tuple(groups), path)
     if not result:
         raise ValueError(f"{data}: expected files like {pattern}, found none: a pattern is below this folder")
     return result
 
 
-def _put(files: dict[str, Path], name: str, path: Path) -> None:
-    """Two files of one name cannot be told apart."""
-    name = name.removesuffix("/.").removeprefix("./")
-    name = path.parent.name if name == "." else name
+def _put(files: dict[Any, Path], name: str | tuple[str, ...], path: Path) -> None:
+    """Two files of one name cannot be told apart; letters with accents are one character, as most systems have them."""
+    if isinstance(name, str):
+        name = unicodedata.normalize("NFC", name.removesuffix("/.").removeprefix("./"))
+        name = path.parent.name if name == "." else name
     if name in files:
         other = files[name]
         where = other.name if other.parent == path.parent else other

@@ -70,9 +70,9 @@ def find_noisy(data: Path, config: Config, pattern: str = "", left_out: list[str
                 left_out.append(str(error))
     if not any(series.values()):
         raise ValueError(f"{data}: expected noisy images, found none that can be used: {(left_out or ['none'])[0]}")
+    _say_what_follows(layout, series)
     if config.successive:
         series = _joined(data, series, left_out)
-    _say_what_follows(layout, series)
     training, validation = _shared_out(layout, config, series)
     _check_noise(training[0], config)
     source = f"{'W2S (Zhou et al. 2020), ' if layout.w2s else ''}noisy images alone"
@@ -97,7 +97,7 @@ def _shared_out(layout: Layout, config: Config, series: dict[str, list[Pair]]) -
     """What to learn from and what to validate on: other fields of view, or other rows of the only one."""
     if len(series) == 1:
         (every,) = series.values()
-        parts = [parted(pair, config) for pair in every]
+        parts = [parted(pair) for pair in every]
         return [upper for upper, _ in parts], [lower for _, lower in parts]
     used = dataclasses.replace(layout, items=tuple(item for item in layout.items if series.get(item.field)))
     split = split_fields(used, config)
@@ -149,7 +149,7 @@ def _joined(data: Path, series: dict[str, list[Pair]], left_out: list[str] | Non
         if left_out is not None:
             left_out += reasons
         return stacks
-    advice = "give a stack, or the frames of one scene in one folder, or --recipe noise2void"
+    advice = "give a stack, or the frames of one scene and channel (--noisy PATTERN), or --recipe noise2void"
     if len(single) < 2:
         raise ValueError(f"{data}: expected frames that follow each other, found one image: {advice}")
     first = single[0]

@@ -228,7 +228,7 @@ def check_shapes(item: Item, scene: Scene) -> int:
     return scale_of(item.truth or item.sim or item.noisy, (y, x), scene.truth.shape)
 
 
-def parted(pair: Pair, config: Config) -> tuple[Pair, Pair]:
+def parted(pair: Pair) -> tuple[Pair, Pair]:
     """The upper rows of an image that is alone, to learn from, and the lower ones, to validate on.
 
     Raises
@@ -238,11 +238,10 @@ def parted(pair: Pair, config: Config) -> tuple[Pair, Pair]:
     """
     height, width = pair.frames.shape[-2:]
     rows = max(LEAST, height // VALIDATED)
-    least = max(config.crop, LEAST)
-    if height - rows < least or width < least:
+    if height - rows < LEAST or width < LEAST:
         raise ValueError(
-            f"{pair.name}: expected at least {least + rows} x {least} pixels to learn from crops of {config.crop} "
-            f"and validate on {rows} rows, found {height} x {width}: lower --crop, or add images"
+            f"{pair.name}: expected at least {LEAST + rows} x {LEAST} pixels to learn from some rows and validate on "
+            f"{rows} others, found {height} x {width}: add images"
         )
     upper, lower = (pair.frames[:, part] for part in (slice(None, -rows), slice(-rows, None)))
     pair = dataclasses.replace(pair, whole=pair.frames[0])

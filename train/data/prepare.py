@@ -203,7 +203,7 @@ def prepare(data: Path, config: Config, cache: Path | None, patterns: tuple[str,
         for name, fields in dataclasses.asdict(split).items():
             lines.append(f"  {name}: {len(fields)} fields ({compact(fields)})")
         out = tuple(f for f in layout.fields if f not in {*split.training, *split.validation, *split.test})
-        lines += [f"  left out by --exclude: {len(out)} fields ({compact(out)})"] if out else []
+        lines += [f"  left out: {len(out)} fields ({compact(out)})"] if out else []
     except ValueError as error:
         lines.append(f"  split: {error}")
     if cache is not None:

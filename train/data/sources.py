@@ -66,7 +66,8 @@ def find_images(
         if config.synthetic < 1:
             raise ValueError(
                 f"{data}: expected noisy images with their ground truth ({PAIRED}), found images alone: name them "
-                f"so, {PATTERNS}, or, if all images are clean, give --synthetic 1 to learn from synthetic noise"
+                f"so, {PATTERNS}; if all are clean, give --synthetic 1 to learn from synthetic noise; if all "
+                "are noisy, --recipe noise2void"
             )
         return _from_clean(data, config, sure=bool(patterns[1]))
     training, validation, shares = _of_pairs(layout, config, cache, left_out)
@@ -129,7 +130,7 @@ def _of_pairs(
         pairs = [pair for pair in pairs if pair.scale == config.scale]
     training, validation = ([p for p in pairs if p.field in fields] for fields in (split.training, split.validation))
     if split.alone:
-        halves = [parted(pair, config) for pair in validation]
+        halves = [parted(pair) for pair in validation]
         training, validation = [upper for upper, _ in halves], [lower for _, lower in halves]
     told = [pair for pair in validation if np.ptp(pair.ground_truth) > 0]
     if reasons := [

@@ -90,7 +90,7 @@ class Baselines:
 
 
 def verdict(quality: float, baselines: dict[str, float], images: int) -> tuple[str, str]:
-    """What a run has come to in one line, and a warning if that is behind what it began with.
+    """What a run has come to in one line, and a warning if that is behind what it began with, or no better.
 
     Parameters
     ----------
@@ -113,7 +113,14 @@ def verdict(quality: float, baselines: dict[str, float], images: int) -> tuple[s
             f"this network is behind the one that it started from ({quality:.2f} dB, found {baselines[START]:.2f} dB): "
             "keep that one, or give more images, or a lower --lr"
         )
+    if not gains(quality, baselines):
+        return line, "this network is no better than the one that it started from: keep that one, or give more images"
     return line, ""
+
+
+def gains(quality: float, baselines: dict[str, float]) -> bool:
+    """Whether answers are better than those of the network before by as much as two decimals show."""
+    return round(quality, 2) > round(baselines.get(START, -math.inf), 2) if START in baselines else True
 
 
 def is_behind(quality: float, baselines: dict[str, float]) -> bool:

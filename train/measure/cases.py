@@ -186,7 +186,7 @@ def _seen(layout: Layout, config: Config, run: Mapping[str, Any]) -> Split | Non
 
 def _last_rows(layout: Layout, config: Config, fields: Sequence[str], name: str) -> list[Listed]:
     """What a run on a single field was validated on."""
-    halves = [parted(pair, config)[1] for pair in read_pairs(layout, fields, config)]
+    halves = [parted(pair)[1] for pair in read_pairs(layout, fields, config)]
     return [Case(name, half.name, np.asarray(half.frames[0]), half.ground_truth) for half in halves]
 
 

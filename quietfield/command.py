@@ -198,18 +198,13 @@ def prepare(arguments: argparse.Namespace, *places: Path, brief: bool = False) -
     adapt = arguments.adapt or Adaptation.of(str(model.record.get("adapt", "off")))
     keep_memory()
     device = choose_device()
-    names = " and ".join(str(part.record.get("name", "without a name")) for part in parts(model))
+    names = " and ".join(str(part.record.get("name", "without a name")) for part in model.parts)
     for line in [f"quietfield {__version__} on {describe(device)}: {names}"] if brief else facts(device, model):
         log.info("%s", line)
-    note = {"networks": ", ".join(f"{part.record.get('name')} ({part.sha256[:12]})" for part in parts(model))}
+    note = {"networks": ", ".join(f"{part.record.get('name')} ({part.sha256[:12]})" for part in model.parts)}
     form = Form(arguments.dtype, arguments.compress, arguments.axes, note)
     options = Options(adapt, arguments.neighbours, arguments.channels, arguments.outliers)
     return Denoiser.of(model, device), options, form
-
-
-def parts(model: Model) -> tuple[Model, ...]:
-    """A model, and the one for images beyond its domain."""
-    return (model, model.general) if model.general else (model,)
 
 
 def facts(device: torch.device, model: Model) -> Iterator[str]:
@@ -218,7 +213,7 @@ def facts(device: torch.device, model: Model) -> Iterator[str]:
     yield f"quietfield {__version__}, {versions}"
     yield describe_torch()
     yield f"device {describe(device)}"
-    for part in parts(model):
+    for part in model.parts:
         name = part.record.get("name", "without a name")
         yield f"model {name}, scale {part.network.scale}, weights sha256 {part.sha256}"
 

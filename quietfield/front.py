@@ -141,7 +141,7 @@ class ImageDenoiser:
         return (answer, found) if report else answer
 
     def __repr__(self) -> str:
-        names = [part.record.get("name", "without a name") for part in (self.model, self.model.general) if part]
+        names = [part.record.get("name", "without a name") for part in self.model.parts]
         return f"<quietfield model: {', '.join(names)}; on {self.denoiser.device}>"
 
 

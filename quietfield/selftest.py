@@ -51,13 +51,14 @@ def deviation(model: Model, device: torch.device) -> float:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "scene.tif"), Path(folder, "answer.tif")
         tifffile.imwrite(source, noisy, photometric="minisblack")
-        denoise_file(Denoiser.of(replace(model, general=None), device), source, target)
+        denoise_file(Denoiser.of(replace(model, general=None, stack=None), device), source, target)
         answer = tifffile.imread(target).astype(np.float64)
     arguments = {name: value for name, value in model.record["architecture"].items() if name in ARGUMENTS}
     network = StandardisedUNet(**arguments).double().eval()
     network.load_state_dict(model.network.state_dict())
     with torch.inference_mode():
-        exact = network(torch.from_numpy(noisy.astype(np.float64))[None, None])[0, 0].numpy()
+        window = torch.from_numpy(noisy.astype(np.float64)).expand(1, network.planes, -1, -1)
+        exact = network(window)[0, 0].numpy()
     exact = corrected(exact, noisy)
     return float(np.abs(answer - exact).max() / np.ptp(exact))
 
@@ -69,7 +70,7 @@ def main(folder: Path | None = None) -> int:
     print(f"device {describe(device)}")
     model = load_model(find_model([folder] if folder else list(SHIPPED)))
     failed = 0
-    for part in (model, model.general) if model.general else (model,):
+    for part in model.parts:
         far = deviation(part, device)
         fine = far <= ALLOWED  # NaN is not
         failed += not fine

@@ -76,7 +76,7 @@ def in_order(
     lines = {tuple(line): one for one in works for line in one.series.lines}
     if all(line[-1] - line[0] == len(line) - 1 for line in lines):
         planes = _line_by_line(lines, stack)
-    elif not any(one.part.plan.chance for one in works):
+    elif not any(one.part.plan.together for one in works):
         planes = _block_by_block(lines, stack)
     else:
         planes = _kept_aside(lines, stack, scale, folder)

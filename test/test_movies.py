@@ -101,6 +101,8 @@ def test_planes_are_given_with_the_noise_of_their_means() -> None:
     noisy, truth = degrade(flat, torch.Generator().manual_seed(0), cameras=cameras)
     assert noisy.shape == (24, 9, 32, 32)
     assert truth.shape == (24, 1, 32, 32)
+    ends = (frames == 0).flatten(1).any(dim=1)
+    assert 0 < ends.sum() < 24
     whole = [
         i for i in range(24) if float((noisy[i].std(dim=(1, 2)) > 0).all()) and noisy[i, 1].std() < noisy[i, 2].std()
     ]
@@ -125,9 +127,10 @@ def test_a_network_for_stacks_begins_as_the_one_for_planes(tmp_path: Path, tiny_
     assert config.planes == PLANES
     network = UNet(**config.network).eval()
     load_initial(network, tiny_model, config)
-    x = torch.rand(2, PLANES, 32, 48)
+    one = torch.rand(2, 1, 32, 48)
     with torch.inference_mode():
-        assert torch.allclose(network(x), load_network(tiny_model).eval()(own_plane(x)), atol=1e-6)
+        answer = network(one.expand(-1, PLANES, -1, -1))
+        assert torch.allclose(answer, load_network(tiny_model).eval()(one), atol=1e-6)
 
 
 def stack_denoiser() -> Denoiser:
@@ -142,15 +145,15 @@ def stack_denoiser() -> Denoiser:
 def test_a_stack_is_denoised_whatever_its_scale_and_its_tiles() -> None:
     stack = np.stack([simulate_field(i, side=80)[0] for i in range(5)]).astype(np.float64)
     denoiser = stack_denoiser()
-    answer = denoiser(stack)
+    answer = denoiser.of_stack(stack)
     assert answer.shape == stack.shape
-    assert np.allclose(denoiser(3 * stack + 50), 3 * answer + 50, rtol=1e-4)
+    assert np.allclose(denoiser.of_stack(3 * stack + 50), 3 * answer + 50, rtol=1e-4)
     tiled = stack_denoiser()
     tiled.tile = 16
-    assert np.abs(tiled(stack) - answer).max() < 1e-4 * np.ptp(answer)
+    assert np.abs(tiled.of_stack(stack) - answer).max() < 1e-4 * np.ptp(answer)
     changed = stack.copy()
     changed[4] += 100
-    assert not np.allclose(denoiser(changed)[0], answer[0]), "a plane that is four away counts"
+    assert not np.allclose(denoiser.of_stack(changed)[0], answer[0]), "a plane that is four away counts"
 
 
 def test_packages_standardise_by_the_plane_in_the_middle() -> None:
@@ -183,7 +186,7 @@ def test_a_network_for_stacks_is_trained_on_clean_images(tmp_path: Path) -> None
     assert noisy.shape == (4, PLANES, 32, 32)
     assert truth.shape == (4, 1, 32, 32)
     checkpoint = fit(config, images, tmp_path / "run")
-    assert weights(checkpoint)["network.down.0.short.weight"].shape[1] == PLANES * 4
+    assert weights(checkpoint)["network.down.0.short.weight"].shape[1] == 3 * 4, "a plane and two averages"
     with pytest.raises(
         ValueError, match=r"planes 9: expected to learn from movies of clean images, found .* --recipe stack"
     ):

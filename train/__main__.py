@@ -164,6 +164,7 @@ def _export_options(c: argparse.ArgumentParser) -> None:
     c.add_argument("--autocast", choices=["float16", "bfloat16"], help="half precision on CUDA")
     c.add_argument("--note", default="", help="what the record should say of earlier stages")
     c.add_argument("--general", type=Path, metavar="DIR", help="model folder for images unlike the training images")
+    c.add_argument("--stack", type=Path, metavar="DIR", help="model folder for movies and stacks (recipe 'stack')")
     c.add_argument("--adapt", default="off", metavar="auto|off|MINUTES", help="what inference does to suit each file")
     c.add_argument("--blend", type=Path, metavar="PATH", help="average the weights with this checkpoint's or model's")
     c.add_argument("--share", type=float, default=0.5, help="of --blend in that average (default 0.5)")
@@ -399,6 +400,7 @@ def _export(arguments: Arguments) -> None:
     a = arguments
     blend = (a.blend, a.share) if a.blend else None
     options = {"autocast": a.autocast, "note": a.note, "blend": blend, "general": a.general, "adapt": a.adapt}
+    options["stack"] = a.stack
     export(a.checkpoint, a.model, a.name, overwrite=a.overwrite, **options)
 
 

@@ -24,7 +24,7 @@ from .measure.baselines import NOISY, SHIPPED_NETWORK, START
 
 log = logging.getLogger(__name__)
 
-GENERAL = "general"  # the folder inside a model's for images that it does not know
+GENERAL, STACK = "general", "stack"  # folders inside a model's, for images that it does not know, and for stacks
 SPLIT = ("training_fields", "validation_fields", "clean_images", "validation_clean_images")
 
 
@@ -37,6 +37,7 @@ def export(
     note: str = "",
     blend: tuple[Path, float] | None = None,
     general: Path | None = None,
+    stack: Path | None = None,
     adapt: str = "off",
     overwrite: bool = False,
 ) -> None:
@@ -59,6 +60,8 @@ def export(
     general : Path, optional
         Model folder for images outside of the domain of this one; it is copied into `folder`. Without, of a network
         that was fine-tuned, the one that it was made of.
+    stack : Path, optional
+        Model folder of a network for planes that follow each other; it is copied into `folder`, too.
     adapt : str
         What `inference.py` does to suit each file unless it is told otherwise (`quietfield.adapt.plan.Adaptation.of`).
     overwrite : bool
@@ -67,7 +70,7 @@ def export(
     Raises
     ------
     ModelError
-        If there is no model in `general`, or of another scale.
+        If there is no model in `general` or `stack`, or of another scale.
     ValueError
         If a checkpoint cannot be read, the two are not of one network, or there is a model in `folder`.
     """
@@ -88,9 +91,10 @@ def export(
     record["training"]["note"] = note
     general = general or _forerunner(run)
     _warn(run)
-    if general:
-        _take_along(general, folder, network.scale)
-        record["general"] = GENERAL
+    for role, other in ((GENERAL, general), (STACK, stack)):
+        if other:
+            _take_along(other, folder / role, network.scale)
+            record[role] = role
     save_model(folder, network, run["normalisation"], record)
     log.info("%s: the model", folder)
 
@@ -119,11 +123,11 @@ def _warn(run: dict[str, Any]) -> None:
             )  # fmt: skip
 
 
-def _take_along(general: Path, folder: Path, scale: int) -> None:
-    """Copy the model for images outside of the domain into the folder of another."""
-    if (found := load_model(general).network.scale) != scale:
-        raise ModelError(f"{general}: expected a network of scale {scale}, found {found}")
-    shutil.copytree(general, folder / GENERAL, dirs_exist_ok=True)
+def _take_along(model: Path, folder: Path, scale: int) -> None:
+    """Copy another model, as for images outside of the domain, into a folder of a model's."""
+    if (found := load_model(model).network.scale) != scale:
+        raise ModelError(f"{model}: expected a network of scale {scale}, found {found}")
+    shutil.copytree(model, folder, dirs_exist_ok=True)
 
 
 def _record(run: dict[str, Any], network: UNet) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def photograph(light: Array, photons: float, sigma: float) -> Array:
 
 def with_rules(shipped: Denoiser, denoiser: Denoiser, noisy: Array, alone: Array) -> tuple[Array, str]:
     """The answer of the rules for neighbours, where there still are such, and why they are not used."""
-    from quietfield.adapt.neighbours import Together, look
+    from neighbours import Together, look
 
     chance, words = look(denoiser, noisy)
     if not chance or shipped.general is None:
@@ -131,7 +131,7 @@ def main() -> None:
             took = time.perf_counter() - start
             ruled, note = with_rules(shipped, denoiser, noisy, alone)
             start = time.perf_counter()
-            answer = stack(noisy)
+            answer = stack.of_stack(noisy)
             ratio = (time.perf_counter() - start) / took
             before, rules, after = (
                 np.array([si_psnr(*pair) for pair in zip(light, y, strict=True)]) for y in (alone, ruled, answer)

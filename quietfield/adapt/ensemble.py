@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quietfield.network.predict import Denoiser
-
 TURNS = 8  # turns and mirrors of a plane
 
 
-def self_ensemble(denoiser: Denoiser, planes: NDArray[Any]) -> NDArray[np.float32]:
+def self_ensemble(denoiser: Callable[[NDArray[Any]], NDArray[np.float32]], planes: NDArray[Any]) -> NDArray[np.float32]:
     """Denoise all turns and mirrors of planes, and average the answers.
 
     Parameters
     ----------
-    denoiser : Denoiser
-        Called eight times.
+    denoiser : callable
+        A `Denoiser`, or what takes and gives planes as one; called eight times.
     planes : ndarray
         (N, Y, X), any real dtype, intensity units.
 

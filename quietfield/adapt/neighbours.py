@@ -151,7 +151,7 @@ def _around(near: Array, limit: float) -> Array:
     return _box(np.minimum(near / limit, 1), AROUND)
 
 
-def reason_against(stack: Stack, series: Series) -> str:
+def reason_against(stack: Stack, series: Series, rules: bool = True) -> str:
     """Why the planes of a series are no neighbours, by its shape and axes alone; empty if they may be."""
     length, least = len(series.lines[0]), LEAST[series.named or not series.along]
     if length < least:
@@ -159,7 +159,7 @@ def reason_against(stack: Stack, series: Series) -> str:
         return f"{length} plane{'s' * (length != 1)}, at least {least} {where} are needed"
     if min(stack.plane_shape) < SMALLEST:
         return f"planes smaller than {SMALLEST} pixels"
-    if (pixels := series.count * math.prod(stack.plane_shape)) > MOST_PIXELS:
+    if rules and (pixels := series.count * math.prod(stack.plane_shape)) > MOST_PIXELS:
         return f"{pixels / 1e6:.0f} MPix would take too long, {MOST_PIXELS / 1e6:.0f} at most"
     return ""
 

@@ -15,11 +15,13 @@ from quietfield.adapt.ensemble import TURNS, self_ensemble
 from quietfield.adapt.neighbours import FIRST, Chance, OneByOne, Together, look, reason_against
 from quietfield.adapt.probe import Probe
 from quietfield.adapt.series import LEAST, Series
+from quietfield.adapt.stacks import Windows
 from quietfield.adapt.stripes import are_offsets, without_stripes
 from quietfield.adapt.tune import tune
 from quietfield.files.stack import Stack
 from quietfield.machine import available
 from quietfield.network.predict import Denoiser
+from quietfield.network.window import reach
 from quietfield.noise.blindspots import BlindSpots
 from quietfield.noise.diagnosis import PATTERN_REACH, SMALLEST, Diagnosis, diagnose, glance
 from quietfield.planes import fill_invalid, middle
@@ -81,7 +83,7 @@ class Options:
     adapt : Adaptation
         How far to go to suit it.
     neighbours : str
-        "auto": neighbouring planes of a stack are used where they show one scene; "off": each plane is by itself.
+        "auto": each plane of a stack is denoised with those around it; "off": by itself.
     channels : tuple of int or None
         Numbers of the channels that are denoised; the others are copied. None: all are denoised.
     outliers : str
@@ -147,10 +149,12 @@ class Plan:
     ----------
     steps : Steps
         What is done to each plane.
+    stack : Denoiser or None
+        The network that is given neighbouring planes, too; None where they are not used, or the model has none.
     second : Denoiser or None
-        The network for means of planes; None where neighbours are not used.
+        The network for means of planes; None where neighbours are not used by rules.
     chance : Chance or None
-        How far planes of one scene differ by chance; None where neighbours are not used.
+        How far planes of one scene differ by chance; None where neighbours are not used by rules.
     tuning : float
         Seconds for fine-tuning the network, which `tuned` does; 0 for none.
     unlike : tuple of str
@@ -164,6 +168,7 @@ class Plan:
     """
 
     steps: Steps
+    stack: Denoiser | None = None
     second: Denoiser | None = None
     chance: Chance | None = None
     tuning: float = 0.0
@@ -175,15 +180,22 @@ class Plan:
     @property
     def network(self) -> str:
         """Name of the network."""
-        return self.steps.denoiser.name
+        return (self.stack or self.steps.denoiser).name
 
     @property
     def passes(self) -> int:
         """Passes of a network over each plane."""
         return _passes(self.steps, self.chance)
 
-    def worker(self) -> OneByOne | Together:
+    @property
+    def together(self) -> bool:
+        """Whether planes of a line are needed for each other."""
+        return self.stack is not None or self.chance is not None
+
+    def worker(self) -> OneByOne | Together | Windows:
         """Takes prepared planes block by block and answers them, some blocks later perhaps; new for each run."""
+        if self.stack:
+            return Windows(self.stack, self.steps.eightfold)
         if self.chance and self.second:
             return Together(self.steps.answer, replace(self.steps, denoiser=self.second).answer, self.chance)
         return OneByOne(self.steps.answer)
@@ -238,10 +250,12 @@ def make_plan(
     chosen, unlike = denoiser.suited(probe.planes)
     pixels = series.count * math.prod(stack.plane_shape)
     steps, pace, adapted = _stripes(chosen, probe.planes, pixels, options.adapt)
-    chance, neighbours = _neighbours(steps, stack, series, probe, denoiser.general, options, room)
-    steps, tuning, thorough = _thorough(steps, pace, options.adapt, _passes(steps, chance))
+    network, chance, neighbours = _neighbours(steps, stack, series, probe, denoiser, options, room)
+    unlike = network.suited(probe.planes)[1] if network else unlike
+    steps, tuning, thorough = _thorough(steps, pace, options.adapt, _passes(steps, chance), network)
     return Plan(
         steps,
+        stack=network,
         second=denoiser.general if chance else None,
         chance=chance,
         tuning=tuning,
@@ -281,7 +295,9 @@ def _stripes(denoiser: Denoiser, planes: Planes, pixels: int, how: Adaptation) -
     return steps, pace, (f"the offsets of {' and '.join(names)} are taken out",)
 
 
-def _thorough(steps: Steps, pace: float, how: Adaptation, passes: int) -> tuple[Steps, float, tuple[str, ...]]:
+def _thorough(
+    steps: Steps, pace: float, how: Adaptation, passes: int, network: Denoiser | None
+) -> tuple[Steps, float, tuple[str, ...]]:
     """With test-time augmentation, if the time is enough; and the seconds that are left for fine-tuning."""
     if not how.thorough or not pace:
         return steps, 0.0, ()
@@ -292,6 +308,8 @@ def _thorough(steps: Steps, pace: float, how: Adaptation, passes: int) -> tuple[
     words = what if eightfold else f"not {what}: {needed:.2g} minutes are needed, {how.minutes:g} given"
     rest = how.minutes - (needed if eightfold else passes * pace)
     steps = replace(steps, eightfold=eightfold)
+    if network:
+        return steps, 0.0, (words, "the network is not fine-tuned: it is one for stacks")
     if rest <= 0:
         return steps, 0.0, (words, "the network is not fine-tuned: no time is left")
     return steps, 60 * SAFE * rest, (words,)
@@ -302,24 +320,27 @@ def _neighbours(
     stack: Stack,
     series: Series,
     probe: Probe,
-    second: Denoiser | None,
+    denoiser: Denoiser,
     options: Options,
     room: Callable[[Denoiser], int],
-) -> tuple[Chance | None, str]:
-    """Whether the neighbouring planes are used, and words on it."""
+) -> tuple[Denoiser | None, Chance | None, str]:
+    """How the neighbouring planes are used, by a network for stacks or by rules, if at all, and words on it."""
+    network = denoiser if denoiser.network.planes > 1 else denoiser.stack
     if options.neighbours == "off":
-        return None, "off: as asked"
-    if reason := reason_against(stack, series):
-        return None, f"off: {reason}"
-    if second is None or steps.denoiser.network.scale != 1:
-        return None, "off: the model has no network for means of planes"
+        return None, None, "off: as asked"
+    if reason := reason_against(stack, series, rules=network is None):
+        return None, None, f"off: {reason}"
+    if (network or denoiser.general) is None or steps.denoiser.network.scale != 1:
+        return None, None, "off: the model has no network for means of planes"
     if (needed := room(steps.denoiser)) > (free := available()):
-        return None, f"off: they need about {needed >> 20} MiB of memory, found {free >> 20} MiB"
+        return None, None, f"off: they need about {needed >> 20} MiB of memory, found {free >> 20} MiB"
+    if network:
+        return network, None, f"used: {reach(network.network.planes)} on either side"
     planes = probe.beside(stack, series, FIRST, Repair(options.outliers, always=probe.always))
     if len(planes) < LEAST[True]:
-        return None, f"off: only {len(planes)} planes show anything"
+        return None, None, f"off: only {len(planes)} planes show anything"
     chance, words = look(steps.denoiser, steps.prepare(planes))
-    return chance, f"{'used' if chance else 'off'}: {words}"
+    return None, chance, f"{'used' if chance else 'off'}: {words}"
 
 
 def _middles(planes: Planes) -> Iterator[NDArray[np.float64]]:

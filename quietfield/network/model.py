@@ -34,7 +34,8 @@ class ModelError(ValueError):
 class Model:
     """A network with its weights and its normalisation, and what is written about it.
 
-    `domain` tells what images it knows, `general` is the model for others.
+    `domain` tells what images it knows, `general` is the model for others, `stack` the one for planes that follow each
+    other.
     """
 
     network: UNet
@@ -44,6 +45,12 @@ class Model:
     record: dict[str, Any]
     domain: Domain = field(default_factory=lambda: Domain({}))
     general: Model | None = None
+    stack: Model | None = None
+
+    @property
+    def parts(self) -> tuple[Model, ...]:
+        """Itself, and the models for other images and for stacks."""
+        return (self, *(part for part in (self.general, self.stack) if part))
 
 
 def find_model(candidates: list[Path]) -> Path:
@@ -95,8 +102,10 @@ def load_model(folder: Path) -> Model:
         normalisation = Normalisation(**record["normalisation"])
         autocast = AUTOCAST[record.get("autocast")]
         other = record.get("general", record.get("beyond"))  # its name in older records
-        if other is not None and Path(other).name != other:
-            raise ValueError(f"general {other!r}, which is no name of a folder in this one")
+        others = {"general": other, "stack": record.get("stack")}
+        for role, name in others.items():
+            if name is not None and Path(name).name != name:
+                raise ValueError(f"{role} {name!r}, which is no name of a folder in this one")
         domain = Domain({name: (float(low), float(high)) for name, (low, high) in record.get("domain", {}).items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path}: expected a model record of format {FORMAT}, found {error!r}") from error
@@ -115,13 +124,16 @@ def load_model(folder: Path) -> Model:
         raise ModelError(
             f"{file}: expected the weights of the network in {path}, found {_first_line(error)}"
         ) from error
-    general = load_model(folder / other) if other is not None else None
-    if general and general.network.scale != network.scale:
-        raise ModelError(
-            f"{folder / other}: expected a network of scale {network.scale}, as in {path}, "
-            f"found {general.network.scale}"
-        )
-    return Model(network, normalisation, found, autocast, record, domain, general)
+    more = {role: load_model(folder / name) if name is not None else None for role, name in others.items()}
+    for role, model in more.items():
+        if model and model.network.scale != network.scale:
+            raise ModelError(
+                f"{folder / others[role]}: expected a network of scale {network.scale}, as in {path}, "
+                f"found {model.network.scale}"
+            )
+    if (stack := more["stack"]) and stack.network.planes == 1:
+        raise ModelError(f"{folder / others['stack']}: expected a network for stacks, found one for single planes")
+    return Model(network, normalisation, found, autocast, record, domain, **more)
 
 
 def _build(architecture: dict[str, Any]) -> UNet:

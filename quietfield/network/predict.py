@@ -50,6 +50,8 @@ class Denoiser:
         What the network was trained on.
     general : Denoiser, optional
         The one for images outside of that; of the same scale.
+    stack : Denoiser, optional
+        The one for planes that follow each other in time or depth.
     """
 
     def __init__(
@@ -63,27 +65,31 @@ class Denoiser:
         name: str = "",
         domain: Domain | None = None,
         general: Denoiser | None = None,
+        stack: Denoiser | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.normalisation = normalisation
         self.autocast = autocast
         self.tile = tile
-        self.name, self.domain, self.general = name, domain or Domain({}), general
+        self.name, self.domain, self.general, self.stack = name, domain or Domain({}), general, stack
 
     @staticmethod
     def of(model: Model, device: torch.device | str = "cpu") -> Denoiser:
-        """The denoiser of a model, and the one of the model for images beyond its domain."""
+        """The denoiser of a model, and those for images beyond its domain and for stacks."""
         device = torch.device(device)
         autocast = model.autocast if device.type == "cuda" else None
         general = Denoiser.of(model.general, device) if model.general else None
+        stack = Denoiser.of(model.stack, device) if model.stack else None
         name = str(model.record.get("name", "without a name"))
-        facts: dict[str, Any] = {"name": name, "domain": model.domain, "general": general}
+        facts: dict[str, Any] = {"name": name, "domain": model.domain, "general": general, "stack": stack}
         return Denoiser(model.network, model.normalisation, device, autocast, **facts)
 
     def by(self, network: UNet) -> Denoiser:
         """The same with another network of the same kind."""
-        facts: dict[str, Any] = {"name": self.name, "domain": self.domain, "general": self.general}
+        facts: dict[str, Any] = {
+            "name": self.name, "domain": self.domain, "general": self.general, "stack": self.stack,
+        }  # fmt: skip
         return Denoiser(network, self.normalisation, self.device, self.autocast, self.tile, **facts)
 
     def suited(self, planes: NDArray[Any]) -> tuple[Denoiser, list[str]]:
@@ -108,7 +114,7 @@ class Denoiser:
         return self.general.suited(planes) if self.general else (self, outside[0])
 
     def __call__(self, planes: NDArray[Any]) -> NDArray[np.float32]:
-        """Denoise planes, each by itself, or by a network for stacks each with its neighbours.
+        """Denoise planes, each by itself.
 
         Parameters
         ----------
@@ -122,7 +128,7 @@ class Denoiser:
             float32, (N, scale * Y, scale * X) by the network's scale, the same intensity units.
         """
         if self.network.planes > 1:
-            return np.stack([self.of_window(window) for window in windows(planes, reach(self.network.planes))])
+            return np.concatenate([self.of_stack(plane[None]) for plane in planes])
         x = fill_invalid(planes)
         cut = [layers(plane) for plane in x]
         sides = [sparse_side(plane) for plane in x]
@@ -135,6 +141,10 @@ class Denoiser:
             for plane, found, side in zip(x, cut, sides, strict=True)
         ]
         return np.stack(answers)
+
+    def of_stack(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+        """Denoise planes (N, Y, X) that follow each other, each with its neighbours, by a network for stacks."""
+        return np.stack([self.of_window(window) for window in windows(planes, reach(self.network.planes))])
 
     def of_window(self, window: Window) -> NDArray[np.float32]:
         """Denoise the plane in the middle of some that follow each other, by a network for stacks.
@@ -156,14 +166,16 @@ class Denoiser:
 
     def of_inputs(self, inputs: Window) -> NDArray[np.float32]:
         """The same from what the network is given (`quietfield.network.window.merged`), of finite values."""
-        there = [i for i, plane in enumerate(inputs) if plane is not None]
-        x = np.stack([plane for plane in inputs if plane is not None])
-        own = x[there.index(len(inputs) // 2)]
-        if (side := sparse_side(own)) > 1:
-            x = np.stack([binned(plane, side) for plane in x])
-        centre, scale = self.normalisation.statistics(x[[there.index(len(inputs) // 2)]])
-        z = np.zeros((1, len(inputs), *x.shape[1:]), np.float32)
-        z[0, there] = normalise(x, centre, scale)
+        own = inputs[len(inputs) // 2]
+        if own is None:
+            raise ValueError("expected a plane in the middle, found none: nothing is to be denoised")
+        side = sparse_side(own)
+        small = [own if plane is None else plane for plane in inputs]
+        small = [binned(plane, side) for plane in small] if side > 1 else small
+        centre, scale = self.normalisation.statistics(small[len(inputs) // 2][None])
+        z = np.empty((1, len(inputs), *small[0].shape), np.float32)
+        for i, plane in enumerate(small):
+            z[0, i] = normalise(plane[None], centre, scale)[0]
         answer = undo(self._tiled(z), centre, scale)[0]
         return answer if side == 1 else enlarged(answer, side, own.shape)
 

@@ -9,6 +9,10 @@ from torch.nn import functional
 BLOCKS = ("plain", "residual")
 NORMS = ("none", "batch")
 SKIPS = ("concatenated", "added")
+HEADS, RATIOS = 2, 6  # averages of planes, and what tells for each plane how far it counts
+NEAR, AROUND = 3, 9  # pixels of a side, after unshuffling, in which planes are compared
+TINY = 1e-6  # of a plane's variance, that noise has at least
+FAR = 16.0  # standard deviations of a plane, beyond which another one has nothing to do with it
 WINDOW = 4  # pixels of the deepest level, the side of an attention window
 
 
@@ -80,6 +84,79 @@ class WindowAttention(nn.Module):
         y = y.permute(0, 3, 6, 1, 4, 2, 5).reshape(n, c, height, width)
         z: Tensor = x + self.project(y)
         return z
+
+
+class Fusion(nn.Module):
+    """Average planes that follow each other where they show the same as the one in the middle.
+
+    How far another plane is off, around each pixel, is compared with the noise there: its squares tell noise, and the
+    square of its mean tells what has changed. These ratios are the same at any scale; what follows from them is learnt.
+
+    Parameters
+    ----------
+    planes : int
+        Odd. Two on either side of the one in the middle are single planes, the next ones are means of 2, 4, 8, ...
+    pixels : int
+        Channels of each plane: 4 for squares of 2 x 2 pixels.
+
+    Attributes
+    ----------
+    outputs : int
+        Channels of what comes out: the plane in the middle, and `HEADS` averages.
+    """
+
+    def __init__(self, planes: int, pixels: int, width: int = 16) -> None:
+        super().__init__()
+        self.pixels, self.outputs = pixels, (1 + HEADS) * pixels
+        far = [1.0 if i < 2 else 2.0 ** (i - 1) for i in range(planes // 2)]
+        self.frames = [*reversed(far), *far]
+        self.inner, self.middle = nn.Conv2d(RATIOS, width, 1), nn.Conv2d(width, width, 1)
+        self.outer, self.direct = nn.Conv2d(width, HEADS, 1), nn.Conv2d(RATIOS, HEADS, 1)
+        with torch.no_grad():  # begins as a test: what is off by more than noise does not count
+            self.outer.weight.zero_()
+            self.outer.bias = nn.Parameter(torch.zeros(HEADS))
+            self.direct.weight.copy_(torch.tensor([-1.0, 0, -1, -1, 0, 0]).view(1, -1, 1, 1).expand(HEADS, -1, 1, 1))
+            self.direct.bias = nn.Parameter(torch.full((HEADS,), 2.0))
+
+    def forward(self, y: Tensor) -> Tensor:
+        """(N, planes * pixels, Y, X) to (N, outputs, Y, X)."""
+        n, _, height, width = y.shape
+        others = len(self.frames)
+        y = y.view(n, others + 1, self.pixels, height, width)
+        own = y[:, others // 2]
+        beyond = torch.cat([y[:, : others // 2], y[:, others // 2 + 1 :]], dim=1) - own[:, None]
+        frames = torch.tensor(self.frames, dtype=y.dtype, device=y.device).view(1, -1, 1, 1)
+        ratios = self._ratios(own, beyond.clamp(-FAR, FAR), frames).flatten(0, 1)
+        hidden = functional.relu(self.middle(functional.relu(self.inner(ratios))))
+        alike = torch.sigmoid(self.outer(hidden) + self.direct(ratios)).view(n, others, HEADS, height, width)
+        weight = frames[..., None] * alike
+        total = 1 + weight.sum(dim=1)
+        fused = [
+            own + torch.einsum("nsyx,nspyx->npyx", weight[:, :, h], beyond) / total[:, h, None] for h in range(HEADS)
+        ]
+        return torch.cat([own, *fused], dim=1)
+
+    def _ratios(self, own: Tensor, beyond: Tensor, frames: Tensor) -> Tensor:
+        """Logarithms of how far the others (N, S, pixels, Y, X) are off, in the noise: (N, S, RATIOS, Y, X)."""
+        expected = 1 + 1 / frames  # variance of a difference, in that of the noise
+        squares, means = beyond.square().mean(dim=2) / expected, beyond.mean(dim=2) / expected.sqrt()
+        near, around = (_box(squares, side) for side in (NEAR, AROUND))
+        near_mean, around_mean = (self.pixels * side**2 * _box(means, side).square() for side in (NEAR, AROUND))
+        fine = own.view(len(own), self.pixels, *own.shape[2:])
+        signs = torch.tensor(
+            [(-1.0) ** (i.bit_count()) for i in range(self.pixels)], dtype=own.dtype, device=own.device
+        )
+        noise = _box((fine * signs.view(1, -1, 1, 1)).sum(dim=1, keepdim=True).square() / self.pixels, AROUND)
+        least = around.amin(dim=1, keepdim=True)
+        size = torch.log(frames).expand_as(near)
+        parts = [(near, noise), (around, noise), (near_mean, noise), (around_mean, noise), (around, least)]
+        logs = [torch.log((a + TINY) / (b + TINY)) for a, b in parts]
+        return torch.stack([*logs, size], dim=2)
+
+
+def _box(x: Tensor, side: int) -> Tensor:
+    """Mean of squares around each pixel."""
+    return functional.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
 
 
 class UNet(nn.Module):
@@ -165,10 +242,11 @@ class UNet(nn.Module):
         self.unshuffle, self.scale, self.residual, self.planes = unshuffle, scale, residual, planes
         depth = len(channels) - 1
         self.multiple = (unshuffle << depth) * (WINDOW if attention else 1)
-        self.halo = _halo(depth, unshuffle, attention, scale, self.multiple)
+        self.halo = _halo(depth, unshuffle, attention, scale, self.multiple, planes > 1)
         convolutions = ResidualConv if block == "residual" else DoubleConv
         pixels = unshuffle * unshuffle
-        widths = (planes * pixels, *channels)
+        self.fusion = Fusion(planes, pixels) if planes > 1 else None
+        widths = (self.fusion.outputs if self.fusion else pixels, *channels)
         self.down = nn.ModuleList(convolutions(a, b, norm) for a, b in zip(widths[:-1], channels, strict=True))
         self.middle = nn.Sequential()
         if attention:
@@ -192,7 +270,8 @@ class UNet(nn.Module):
         Parameters
         ----------
         x : Tensor
-            Floating point, (N, planes, Y, X), normalised; any Y and X from 1 up.
+            Floating point, (N, planes, Y, X), normalised; any Y and X from 1 up. In place of planes that a stack lacks
+            the one in the middle.
 
         Returns
         -------
@@ -204,6 +283,8 @@ class UNet(nn.Module):
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         x = functional.pad(x, padding, mode="replicate")
         y = functional.pixel_unshuffle(x, self.unshuffle)
+        if self.fusion is not None:
+            y = self.fusion(y)
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             if level > 0:
@@ -270,7 +351,7 @@ class StandardisedUNet(UNet):
         return z * spread.masked_fill(flat, 0.0) + centre
 
 
-def _halo(depth: int, unshuffle: int, attention: bool, scale: int, multiple: int) -> int:
+def _halo(depth: int, unshuffle: int, attention: bool, scale: int, multiple: int, fusion: bool = False) -> int:
     """Receptive half-width in input pixels, rounded up to `multiple`.
 
     At each level a pixel is `unshuffle << level` input pixels wide. Two convolutions down and two up see
@@ -281,6 +362,8 @@ def _halo(depth: int, unshuffle: int, attention: bool, scale: int, multiple: int
     for level in range(depth):
         reach += 5 * (unshuffle << level)
     reach += 2 * deepest
+    if fusion:
+        reach += AROUND // 2 * unshuffle
     if attention:
         reach += (WINDOW - 1) * deepest
     if scale > 1:  # two convolutions of half pixels, and the bicubic's taps beside

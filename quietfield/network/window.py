@@ -42,7 +42,7 @@ def reach(planes: int) -> int:
     return slots(planes)[-1][-1]
 
 
-def merged(window: Sequence[NDArray[Any] | None], planes: int) -> list[NDArray[np.float64] | None]:
+def merged(window: Sequence[NDArray[Any] | None], planes: int) -> list[NDArray[Any] | None]:
     """The inputs of a network, from the planes around one.
 
     Parameters
@@ -55,11 +55,17 @@ def merged(window: Sequence[NDArray[Any] | None], planes: int) -> list[NDArray[n
     Returns
     -------
     list of ndarray or None
-        float64, (Y, X) each; None where a stack has none of the planes.
+        (Y, X) each, of the planes' type, or float32 of several; None where a stack has none of them.
     """
     own = len(window) // 2
-    result: list[NDArray[np.float64] | None] = []
+    result: list[NDArray[Any] | None] = []
     for slot in slots(planes):
         there = [plane for offset in slot if (plane := window[own + offset]) is not None]
-        result.append(np.mean(there, axis=0, dtype=np.float64) if there else None)
+        if len(there) > 1:
+            total = there[0].astype(np.float32)
+            for plane in there[1:]:
+                total += plane
+            result.append(total / len(there))
+        else:
+            result.append(there[0] if there else None)
     return result

@@ -163,8 +163,7 @@ def camera(
     pictures = (mean * frames).flatten(0, 1)[:, None]
     noise = _noise(pictures, cameras.planes, generator, random, cameras, frames.view(-1, 1, 1, 1))
     noisy = mean + noise.view(mean.shape) / frames.clamp(min=1)
-    blank = own_plane(noisy).mean(dim=(2, 3), keepdim=True)  # which is 0 in the network's units
-    return torch.where(frames > 0, noisy, blank), own_plane(mean)
+    return torch.where(frames > 0, noisy, own_plane(noisy)), own_plane(mean)  # as `UNet` wants those that lack
 
 
 @dataclass(frozen=True)

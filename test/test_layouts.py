@@ -543,6 +543,17 @@ def test_stacks_that_do_not_fit_are_named(tmp_path: Path) -> None:
             match(*opened, (names[0], names[1]))
 
 
+def test_constant_images_are_in_no_split(tmp_path: Path) -> None:
+    for kind in ("noisy", "gt"):
+        (tmp_path / kind).mkdir()
+        for i in range(4):
+            save(tmp_path / kind / f"{i}.tif", counts(32, 32) if i else np.zeros((32, 32), np.uint16))
+    text = prepare(tmp_path, Config(validation=0.4), None)
+    assert "4 images, 3 of them usable" in text
+    assert "noisy/0.tif: expected an image to learn from, found the same value everywhere: remove it" in text
+    assert "left out: 1 fields (0)" in text
+
+
 def test_bitmaps_are_read_and_other_files_are_named(tmp_path: Path) -> None:
     for kind in ("noisy", "gt"):
         (tmp_path / kind).mkdir()

@@ -98,6 +98,8 @@ def survey(layout: Layout) -> Survey:
             shapes.setdefault(role, Counter())[volume.named] += 1
             dtypes.setdefault(role, Counter())[volume.planes.dtype.name] += 1
             moments[role] = moments.get(role, Moments()).merge(seen)
+            if role == "noisy" and seen.low == seen.high:
+                reasons.append(f"{path}: expected an image to learn from, found the same value everywhere: remove it")
             lossy += [_relative(path, layout)] if path.suffix.lower() in LOSSY else []
             if seen.nan:
                 nan.setdefault(role, []).append(f"{_relative(path, layout)} ({seen.nan})")

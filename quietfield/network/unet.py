@@ -9,7 +9,7 @@ from torch.nn import functional
 BLOCKS = ("plain", "residual")
 NORMS = ("none", "batch")
 SKIPS = ("concatenated", "added")
-HEADS, RATIOS = 2, 6  # averages of planes, and what tells for each plane how far it counts
+HEADS, RATIOS = 2, 8  # averages of planes, and what tells for each plane how far it counts
 NEAR, AROUND = 3, 9  # pixels of a side, after unshuffling, in which planes are compared
 TINY = 1e-6  # of a plane's variance, that noise has at least
 FAR = 16.0  # standard deviations of a plane, beyond which another one has nothing to do with it
@@ -90,7 +90,8 @@ class Fusion(nn.Module):
     """Average planes that follow each other where they show the same as the one in the middle.
 
     How far another plane is off, around each pixel, is compared with the noise there: its squares tell noise, and the
-    square of its mean tells what has changed. These ratios are the same at any scale; what follows from them is learnt.
+    square of its mean tells what has changed. What follows from these ratios, and from how strong the noise is beside
+    the plane's contrast, is learnt.
 
     Parameters
     ----------
@@ -115,8 +116,9 @@ class Fusion(nn.Module):
         with torch.no_grad():  # begins as a test: what is off by more than noise does not count
             self.outer.weight.zero_()
             self.outer.bias = nn.Parameter(torch.zeros(HEADS))
-            self.direct.weight.copy_(torch.tensor([-1.0, 0, -1, -1, 0, 0]).view(1, -1, 1, 1).expand(HEADS, -1, 1, 1))
-            self.direct.bias = nn.Parameter(torch.full((HEADS,), 2.0))
+            test = torch.tensor([-1.0, 0, -1, -1, 0, 0, 0, 0])
+            self.direct.weight.copy_(test.view(1, -1, 1, 1).expand(HEADS, -1, 1, 1))
+            self.direct.bias = nn.Parameter(torch.linspace(3.0, 1.0, HEADS))  # one that averages more, one less
 
     def forward(self, y: Tensor) -> Tensor:
         """(N, planes * pixels, Y, X) to (N, outputs, Y, X)."""
@@ -148,10 +150,11 @@ class Fusion(nn.Module):
         )
         noise = _box((fine * signs.view(1, -1, 1, 1)).sum(dim=1, keepdim=True).square() / self.pixels, AROUND)
         least = around.amin(dim=1, keepdim=True)
-        size = torch.log(frames).expand_as(near)
+        size, level = torch.log(frames).expand_as(near), torch.log(noise + TINY).expand_as(near)
         parts = [(near, noise), (around, noise), (near_mean, noise), (around_mean, noise), (around, least)]
+        parts.append((around_mean.mean(dim=1, keepdim=True).expand_as(near), noise))  # whether anything changes here
         logs = [torch.log((a + TINY) / (b + TINY)) for a, b in parts]
-        return torch.stack([*logs, size], dim=2)
+        return torch.stack([*logs, size, level], dim=2)
 
 
 def _box(x: Tensor, side: int) -> Tensor:

@@ -142,7 +142,7 @@ def camera(
     The background is up to half of the brightest pixel; blurred noise is blurred by 0.4 to 1 pixel, and rows
     have 0.1 to 0.7 times the spread of the rest of the noise.
     """
-    draw = _Draw(len(truth), 1, generator)
+    draw = _Draw(len(truth), 1, generator, truth.device)
     least, highest = (math.log10(photons) for photons in cameras.photons)
     good_for = truth.new_full((len(truth),), math.inf) if most is None else most
     dose = brightest or 10 ** draw.uniform(least, good_for.log10().clamp(least, highest).view(-1, 1, 1, 1))
@@ -173,9 +173,10 @@ class _Draw:
     crops: int
     planes: int
     generator: torch.Generator
+    device: torch.device
 
     def uniform(self, low: float, high: float | Tensor) -> Tensor:
-        drawn = torch.rand((self.crops, 1, 1, 1), generator=self.generator, device=self.generator.device)
+        drawn = torch.rand((self.crops, 1, 1, 1), generator=self.generator, device=self.device)
         return (low + (high - low) * drawn).repeat_interleave(self.planes, 0)
 
     def some(self, share: float) -> Tensor:
@@ -194,7 +195,7 @@ def _noise(
 
     Each is the sum of so many frames, (crops * planes, 1, 1, 1).
     """
-    draw = _Draw(len(mean) // planes, planes, generator)
+    draw = _Draw(len(mean) // planes, planes, generator, mean.device)
     noise = _poisson_noise(mean, generator) if planes > 1 else torch.poisson(mean, generator=generator) - mean
     if cameras.multiplied and planes > 1:  # drawn for those alone that have it: there are many planes
         which = torch.from_numpy(random.random(draw.crops) < cameras.multiplied).repeat_interleave(planes, 0)

@@ -139,8 +139,8 @@ def _quiet() -> Iterator[None]:
     """What is guessed of a file is told once, by the table of `prepare`, not by each file."""
     logger = logging.getLogger("quietfield.files")
     level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
+    try:  # from here on: Ctrl-C may come at any time
+        logger.setLevel(logging.WARNING)
         yield
     finally:
         logger.setLevel(level)

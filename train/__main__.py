@@ -399,9 +399,9 @@ def _export(arguments: Arguments) -> None:
 
     a = arguments
     blend = (a.blend, a.share) if a.blend else None
-    options = {"autocast": a.autocast, "note": a.note, "blend": blend, "general": a.general, "adapt": a.adapt}
-    options["stack"] = a.stack
-    export(a.checkpoint, a.model, a.name, overwrite=a.overwrite, **options)
+    options = {"autocast": a.autocast, "note": a.note, "blend": blend, "adapt": a.adapt}
+    others = {"general": a.general, "stack": a.stack}
+    export(a.checkpoint, a.model, a.name, overwrite=a.overwrite, **options, **others)
 
 
 def _thin(arguments: Arguments) -> None:

@@ -96,7 +96,7 @@ def photograph(light: Array, photons: float, sigma: float) -> Array:
 
 def with_rules(shipped: Denoiser, denoiser: Denoiser, noisy: Array, alone: Array) -> tuple[Array, str]:
     """The answer of the rules for neighbours, where there still are such, and why they are not used."""
-    from neighbours import Together, look
+    from quietfield.adapt.neighbours import Together, look
 
     chance, words = look(denoiser, noisy)
     if not chance or shipped.general is None:

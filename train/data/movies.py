@@ -23,7 +23,7 @@ from quietfield.noise.camera import correlate
 MARGIN = 8  # pixels of the clean crop around what is filmed, for what drifts in
 SPEED = (0.05, 3.0)  # pixels a plane
 ENDS = 0.2  # share of the movies that begin or end near the plane to denoise
-ALONE = 0.03  # share of those that are a single plane
+ALONE = 0.03  # share of the movies that are a single plane
 SPOTS, CELLS = 24, 5  # at most, in a crop
 Array = NDArray[np.float64]
 

@@ -52,6 +52,18 @@ def test_a_still_scene_gains(denoiser: Denoiser) -> None:
     assert gain.min() > 1
 
 
+def test_a_drifting_scene_gains(denoiser: Denoiser) -> None:
+    wide = np.pad(scene(), 24, mode="reflect")
+    light = np.stack([wide[24 + 2 * i : 120 + 2 * i, 24 - i : 120 - i] for i in range(10)])
+    planes = frames(light)
+    gain = change(light, *both(denoiser, planes))
+    assert gain.mean() > 1.5
+    assert gain.min() > 0.5
+    assert (
+        look(denoiser, planes)[1] == "structure repeats in 8 of 8 steps, drifts by 2.2 pixels a plane, and is followed"
+    )
+
+
 def test_an_object_in_one_plane_stays_there(denoiser: Denoiser) -> None:
     light = np.repeat(scene()[None], 10, axis=0)
     light[5, 68:72, 26:30] += 15

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from quietfield.adapt.drift import Drift, Place, overlap
 from quietfield.adapt.series import LEAST, Series
 from quietfield.files.stack import Stack
 from quietfield.network.predict import Denoiser
@@ -29,6 +30,7 @@ FALL = 2.0  # how fast weights fall beyond that
 ALIKE = 0.5  # correlation of denoised planes that show one scene
 SAMPLE, SAMPLES = 512, 4  # side of the crops that are looked at, and on how many the network's error is measured
 SMALLEST = 32  # side of planes
+SLOW = 0.1  # pixels a plane, a drift that is not worth a word
 MOST_PIXELS = 2**28  # of a series
 CLASSES = 30  # of equal numbers of pixels, by contrast
 
@@ -184,12 +186,18 @@ def look(denoiser: Denoiser, planes: NDArray[Any]) -> tuple[Chance | None, str]:
     noisy = fill_invalid(middle(planes[:FIRST], SAMPLE))
     denoised = [denoiser(noisy[:1])[0]]
     repeated, steps = 0, len(noisy) - 1
+    drift = Drift()
+    places = [drift.place(plane) for plane in noisy]
     for step in range(1, len(noisy)):
         denoised.append(denoiser(noisy[step : step + 1])[0])
-        repeated += structure_repeats(*denoised[-2:])
+        here, there = overlap(noisy.shape[1:], places[step - 1], places[step])
+        repeated += structure_repeats(denoised[-2][here], denoised[-1][there])
         if 2 * (repeated + steps - step) <= steps:  # whatever the rest is like
             return None, f"structure repeats in {repeated} of {step} steps"
-    return Chance.of(denoiser, noisy, np.stack(denoised)), f"structure repeats in {repeated} of {steps} steps"
+    words = f"structure repeats in {repeated} of {steps} steps"
+    if (speed := float(np.hypot(*np.diff(places, axis=0).T).mean())) > SLOW:
+        words += f", drifts by {speed:.1f} pixels a plane, and is followed"
+    return Chance.of(denoiser, noisy, np.stack(denoised)), words
 
 
 def structure_repeats(one: Array, other: Array) -> bool:
@@ -222,7 +230,8 @@ class OneByOne:
 class Together:
     """Denoises planes that show one scene, block by block, and holds 2 `REACH` planes besides a block.
 
-    Each plane is denoised by itself and compared with its neighbours; the mean of it and of those is denoised again.
+    Each plane is denoised by itself and compared with its neighbours, which are moved by whole pixels where the scene
+    drifts; the mean of it and of those is denoised again.
     Where a neighbour differs, the plane's own denoised pixels stand in for it, so that the mean's noise is of one kind.
     A pixel that no neighbour resembles is as it would be without neighbours.
 
@@ -239,6 +248,8 @@ class Together:
         self.noisy: list[Array] = []
         self.denoised: list[Array] = []
         self.expected: list[Array] = []
+        self.places: list[Place] = []
+        self.drift = Drift()
         self.next = 0  # the plane to be answered next, counted in these lists
         self.most = 1  # planes of the largest block: no more are given to a network at once
 
@@ -250,6 +261,7 @@ class Together:
         self.noisy.extend(filled.astype(np.float32))
         self.denoised.extend(denoised)
         self.expected.extend(self.chance.expected(denoised))
+        self.places.extend(self.drift.place(plane) for plane in filled)
         return self._answer(max(self.next, len(self.noisy) - REACH))
 
     def rest(self) -> Array:
@@ -266,7 +278,7 @@ class Together:
                 self.second(np.stack(means)) - own
             )
         drop = max(0, until - REACH)
-        del self.noisy[:drop], self.denoised[:drop], self.expected[:drop]
+        del self.noisy[:drop], self.denoised[:drop], self.expected[:drop], self.places[:drop]
         self.next = until - drop
         return answer
 
@@ -277,9 +289,12 @@ class Together:
         mean, total = self.noisy[plane].copy(), np.zeros(own.shape, np.float32)
         for i in window:
             if i != plane:
-                weight = self.chance.weights((self.denoised[i] - own)[None], (self.expected[i] + expected)[None])[0]
-                mean += own + weight * (self.noisy[i] - own)
-                total += weight
+                here, there = overlap(own.shape, self.places[plane], self.places[i])
+                difference = self.denoised[i][there] - own[here]
+                weight = self.chance.weights(difference[None], (self.expected[i][there] + expected[here])[None])[0]
+                mean += own
+                mean[here] += weight * (self.noisy[i][there] - own[here])
+                total[here] += weight
         return (mean / len(window)).astype(np.float32), np.minimum(total, 1)
 
 

@@ -46,6 +46,8 @@ class Shares:
         Light that falls, or changes from plane to plane.
     cut, unrelated : float
         Another scene from some plane on; another one in each plane.
+    followed : float
+        Planes that were moved back by whole pixels, as `quietfield.adapt.drift` does it, so that little drift is left.
     """
 
     layer: float = 0.25
@@ -56,6 +58,7 @@ class Shares:
     flicker: float = 0.15
     cut: float = 0.05
     unrelated: float = 0.07
+    followed: float = 0.7
 
 
 SHARES = Shares()
@@ -84,7 +87,10 @@ def filmed(clean: Tensor, random: Generator, shares: Shares = SHARES) -> Tensor:
     def some(share: float) -> NDArray[np.intp]:
         return np.flatnonzero(random.random(count) < share)
 
-    movie = _moved(clean, *_paths(random, count, times))
+    path, turning = _paths(random, count, times)
+    followed = some(shares.followed)
+    path[followed] -= np.rint(path[followed])
+    movie = _moved(clean, path, turning)
     if len(chosen := some(shares.depth)):
         movie[chosen] = _deep(movie, chosen, times, random)
     if len(chosen := some(shares.layer)):

@@ -3,8 +3,10 @@
 import copy
 import csv
 import dataclasses
+import errno
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -526,6 +528,28 @@ def test_a_model_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
     assert load_model(tmp_path / "model").record["name"] == "first"
     export(checkpoint, tmp_path / "model", "second", overwrite=True)
     assert load_model(tmp_path / "model").record["name"] == "second"
+
+
+@pytest.mark.parametrize("writer", ["shutil.copyfile", "torch.save"])
+def test_a_disk_that_fills_up_leaves_the_model_before(
+    writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = fit(dataclasses.replace(TINY, steps=1), images(), tmp_path / "run")
+    for name in ("other", "model"):
+        export(checkpoint, tmp_path / name, name)
+    before = {p: p.read_bytes() for p in (tmp_path / "model").iterdir()}
+
+    def full(_: Any, target: Any) -> None:
+        Path(target if isinstance(target, Path) else target.name).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writer, full)
+    for folder in ("model", "new"):
+        words = rf"{folder}: expected to write a model, .* \(No space left on device\); the one before.*: make room"
+        with pytest.raises(OSError, match=words):
+            export(checkpoint, tmp_path / folder, "second", general=tmp_path / "other", overwrite=True)
+    assert {p: p.read_bytes() for p in (tmp_path / "model").iterdir()} == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_run_begins_with_one_line_and_a_warning_if_there_is_cause(

@@ -10,13 +10,13 @@ import pytest
 import tifffile
 
 from quietfield.files.jobs import find_jobs
-from quietfield.whole import whole
+from quietfield.whole import whole, whole_folder
 from train.data.layouts import detect
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLED = """
 import os, pathlib, signal, sys
-from quietfield.whole import whole
+from quietfield.whole import whole, whole_folder
 with whole(pathlib.Path(sys.argv[1])) as temporary:
     temporary.write_bytes(b"half a file, and longer than the whole")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -71,3 +71,28 @@ def test_what_a_killed_process_left_is_no_image(tmp_path: Path) -> None:
     for recursive, count in ((False, 1), (True, 2)):
         jobs, problems = find_jobs(tmp_path if recursive else tmp_path / "noisy", tmp_path / "out", recursive)
         assert ([job.source.name for job in jobs], problems) == (count * ["a.tif"], [])
+
+
+def fail_folder(folder: Path) -> None:
+    with whole_folder(folder, "last") as temporary:
+        (temporary / "first").write_text("half")
+        raise OSError("full")
+
+
+def test_the_files_of_a_folder_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    with pytest.raises(OSError, match="full"):
+        fail_folder(folder)
+    assert not folder.exists()
+    for text in ("one", "two"):
+        with whole_folder(folder, "last") as temporary:
+            (temporary / "last").write_text(text)
+            (temporary / "first").mkdir()
+            (temporary / "first" / text).touch()
+        (folder / "card.md").touch()
+        assert names(folder) == ["card.md", "first", "last"]
+        assert (names(folder / "first"), (folder / "last").read_text()) == ([text], text)
+    with pytest.raises(OSError, match="full"):
+        fail_folder(folder)
+    assert names(folder) == ["card.md", "first", "last"]
+    assert names(folder / "first") == ["two"]

@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from quietfield.network.model import ARGUMENTS, load_model
+from quietfield.network.model import ARGUMENTS, load_model, save_tensors
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
-from quietfield.whole import whole
 
 from .callbacks import CHECKPOINT
 from .config import CHANGEABLE, Config, from_record
@@ -45,16 +44,10 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
         If it cannot be written; what is there stays.
     """
     try:
-        with whole(path) as part, part.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())  # some disks are full only then
-    except (OSError, RuntimeError) as error:
-        reason = error if isinstance(error, OSError) else error.__context__  # torch closes the file in vain
-        if not isinstance(reason, OSError):
-            raise
+        save_tensors(checkpoint, path)
+    except OSError as error:
         raise OSError(
-            f"{path}: expected to write a checkpoint, found no way to ({reason.strerror}); the one before, if "
+            f"{path}: expected to write a checkpoint, found no way to ({error.strerror}); the one before, if "
             "there is one, is as it was: make room on the disk, then go on with --resume"
         ) from error
 

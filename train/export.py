@@ -16,6 +16,7 @@ import torch
 from quietfield.adapt.plan import Adaptation
 from quietfield.network.model import RECORD, ModelError, load_model, save_model
 from quietfield.network.unet import UNet
+from quietfield.whole import whole_folder
 
 from .checkpoint import load_checkpoint, load_network
 from .config import from_record
@@ -73,6 +74,8 @@ def export(
         If there is no model in `general` or `stack`, or of another scale.
     ValueError
         If a checkpoint cannot be read, the two are not of one network, or there is a model in `folder`.
+    OSError
+        If the model cannot be written; the one before stays.
     """
     Adaptation.of(adapt)
     if (folder / RECORD).exists() and not overwrite:
@@ -91,11 +94,20 @@ def export(
     record["training"]["note"] = note
     general = general or _forerunner(run)
     _warn(run)
-    for role, other in ((GENERAL, general), (STACK, stack)):
-        if other:
-            _take_along(other, folder / role, network.scale)
-            record[role] = role
-    save_model(folder, network, run["normalisation"], record)
+    others = {role: other for role, other in ((GENERAL, general), (STACK, stack)) if other}
+    for other in others.values():
+        if (found := load_model(other).network.scale) != network.scale:
+            raise ModelError(f"{other}: expected a network of scale {network.scale}, found {found}")
+    try:
+        with whole_folder(folder, RECORD) as part:
+            for role, other in others.items():
+                _copy(other, part / role)
+            save_model(part, network, run["normalisation"], {**record, **{role: role for role in others}})
+    except OSError as error:
+        raise OSError(
+            f"{folder}: expected to write a model, found no way to ({error.strerror}); the one before, if there is "
+            "one, is as it was: make room on the disk, or name another folder with --model"
+        ) from error
     log.info("%s: the model", folder)
 
 
@@ -123,11 +135,12 @@ def _warn(run: dict[str, Any]) -> None:
             )  # fmt: skip
 
 
-def _take_along(model: Path, folder: Path, scale: int) -> None:
-    """Copy another model, as for images outside of the domain, into a folder of a model's."""
-    if (found := load_model(model).network.scale) != scale:
-        raise ModelError(f"{model}: expected a network of scale {scale}, found {found}")
-    shutil.copytree(model, folder, dirs_exist_ok=True)
+def _copy(model: Path, folder: Path) -> None:
+    """Copy all files of a model; unlike `shutil.copytree`, stop at the first that cannot be written."""
+    for path in [path for path in model.rglob("*") if path.is_file()]:
+        copy = folder / path.relative_to(model)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
 
 
 def _record(run: dict[str, Any], network: UNet) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from quietfield.network.domain import Domain
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
-from quietfield.whole import whole
+from quietfield.whole import whole, whole_folder
 
 log = logging.getLogger(__name__)
 
@@ -152,18 +153,42 @@ def _first_line(error: Exception) -> str:
 
 
 def save_model(folder: Path, network: UNet, normalisation: dict[str, Any], record: dict[str, Any]) -> None:
-    """Write the weights and `model.json`; the record is written last, so a folder that has one is whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / "weights.pt"
-    torch.save({k: v.cpu() for k, v in network.state_dict().items()}, weights)
-    complete = {
-        "format": FORMAT,
-        **record,
-        "normalisation": normalisation,
-        "weights": {"file": weights.name, "sha256": sha256(weights)},
-    }
-    with whole(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+    """Write the weights and `model.json`, both or none.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written; what is there stays.
+    """
+    with whole_folder(folder, RECORD) as part:
+        weights = part / "weights.pt"
+        save_tensors({k: v.cpu() for k, v in network.state_dict().items()}, weights)
+        complete = {
+            "format": FORMAT,
+            **record,
+            "normalisation": normalisation,
+            "weights": {"file": weights.name, "sha256": sha256(weights)},
+        }
+        (part / RECORD).write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+
+
+def save_tensors(values: dict[str, Any], path: Path) -> None:
+    """Have torch write a file, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what is there stays.
+    """
+    try:
+        with whole(path) as part, part.open("wb") as file:
+            torch.save(values, file)
+            file.flush()
+            os.fsync(file.fileno())  # some disks are full only then
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # torch closes the file in vain
+            raise error.__context__ from None
+        raise
 
 
 def sha256(path: Path) -> str:

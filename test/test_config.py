@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from quietfield.network import unet
+from train import api
 from train.config import BLOCKS, NORMS, SKIPS, Config, from_record
 from train.files import read_toml, to_toml
 from train.learn.schedule import build_schedule
@@ -208,3 +209,17 @@ def test_schedules_go_as_their_names_say() -> None:
     assert [i for i in range(1, 99) if cyclic[i - 1] < cyclic[i] > cyclic[i + 1]] == [10, 30, 50, 70, 90]
     assert plateau[0] == 0.1, "no gain for three validations halves the rate"
     assert plateau[-1] == pytest.approx(0.025)
+
+
+def test_python_takes_lists_and_names_what_is_wrong() -> None:
+    assert api.recipe("quick", channels=[8, 16]) == api.recipe("quick", channels=(8, 16))
+    for changes, message in (
+        ({"stepz": 3}, "stepz: expected an option of the configuration, found none: write steps"),
+        ({"channels": 8}, "channels: expected a list of numbers, found 8"),
+        ({"channels": ["8", 16]}, "channels: expected a number, found '8'"),
+        ({"lr": "fast"}, "lr: expected a number, found 'fast'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            api.recipe("quick", **changes)
+    with pytest.raises(ValueError, match=r"recipe: expected one of pairs, .*, found 'nope'"):
+        api.recipe("nope")

@@ -16,7 +16,7 @@ from quietfield.network.model import load_model
 from quietfield.network.predict import Denoiser
 
 from .checkpoint import like
-from .config import Config, from_record
+from .config import Config, check_name, from_record
 from .data.prepare import prepare as _prepare
 from .data.sources import find_images
 from .export import export as _export
@@ -25,7 +25,8 @@ from .fit import fit as _fit
 from .measure.cases import find_cases
 from .measure.evaluate import Result
 from .measure.evaluate import evaluate as _evaluate
-from .recipes import FINETUNING, RECIPES, finetuning
+from .recipes import FINETUNING, finetuning
+from .recipes import recipe as _recipe
 
 __all__ = ["Config", "Machine", "Result", "evaluate", "export", "finetune", "fit", "prepare", "recipe"]
 
@@ -44,10 +45,12 @@ def recipe(name: str, **changes: Any) -> Config:
 
     Raises
     ------
-    KeyError
-        If there is no such recipe.
+    ValueError
+        If there is no such recipe or field, or a value is out of bounds.
     """
-    return dataclasses.replace(RECIPES[name][1], **changes)
+    for field in changes:
+        check_name(field)
+    return dataclasses.replace(_recipe(name)[1], **changes)
 
 
 def prepare(data: Folder, config: Config | None = None, *, noisy: str = "", truth: str = "") -> str:

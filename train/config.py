@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from dataclasses import dataclass
 from typing import Any
 
@@ -278,6 +279,13 @@ class Config:
     )
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if isinstance(field.default, tuple):  # files and people write lists
+                found = getattr(self, field.name)
+                if not isinstance(found, (tuple, list)):
+                    raise ValueError(f"{field.name}: expected a list of numbers, found {found!r}")
+                object.__setattr__(self, field.name, tuple(found))
+            option_of(field).check(field.name, getattr(self, field.name))
         if len(self.channels) < 2 or min(self.channels) < 1:
             raise ValueError(f"channels: expected two or more positive numbers, a level each, found {self.channels}")
         if len(self.mask) != 2 or min(self.mask) < 0:
@@ -286,8 +294,6 @@ class Config:
             found = getattr(self, name)
             if len(found) != 2 or not 0 < found[0] <= found[1]:
                 raise ValueError(f"{name}: expected two positive numbers, least and most, found {found}")
-        for field in dataclasses.fields(self):
-            option_of(field).check(field.name, getattr(self, field.name))
         if self.planes % 2 == 0:
             raise ValueError(f"planes: expected an odd number, found {self.planes}")
         given = [n for n in ("redraw", "synthetic", "balance", "calm", "elastic", "gain", "offset") if getattr(self, n)]
@@ -323,5 +329,19 @@ class Config:
 def from_record(record: dict[str, Any]) -> Config:
     """The configuration that was saved with a run; fields that it does not know have their defaults."""
     known = {f.name for f in dataclasses.fields(Config)}
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known}
-    return Config(**values)
+    return Config(**{name: value for name, value in record.items() if name in known})
+
+
+def check_name(name: str) -> None:
+    """Hold that the configuration has a field of this name.
+
+    Raises
+    ------
+    ValueError
+        If it has none; the message says which one is near.
+    """
+    names = [f.name for f in dataclasses.fields(Config)]
+    if name not in names:
+        near = difflib.get_close_matches(name.replace("-", "_"), names, n=1)
+        advice = f"write {near[0]}" if near else "see 'recipes pairs --toml' for all options"
+        raise ValueError(f"{name}: expected an option of the configuration, found none: {advice}")

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -55,6 +56,8 @@ class Option:
             low, high = self.bounds
             numbers: Iterable[float] = value if isinstance(value, tuple) else (value,)
             for number in numbers:
+                if not isinstance(number, Real):
+                    raise ValueError(f"{name}: expected a number, found {number!r}")
                 if not (math.isfinite(number) and low <= number <= high):
                     raise ValueError(f"{name}: expected {self.allowed}, found {number:g}")
 

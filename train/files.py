@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from .config import Config
+from .config import Config, check_name
 from .declare import option_of
 
 WIDTH = 110  # characters of a line of comment
@@ -49,11 +48,9 @@ def read_toml(path: Path) -> Config:
     for name in found:
         if isinstance(found[name], dict):
             raise ValueError(f"{path}: [{name}]: expected no tables, found one: put the options at the top of the file")
-        if name not in defaults:
-            near = difflib.get_close_matches(name.replace("-", "_"), defaults, n=1)
-            advice = f"write {near[0]}" if near else "see 'recipes pairs --toml' for all options"
-            raise ValueError(f"{path}: {name}: expected an option of the configuration, found none: {advice}")
     try:
+        for name in found:
+            check_name(name)
         return Config(**{name: _typed(name, value, defaults[name]) for name, value in found.items()})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -57,7 +57,7 @@ def changes(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(Config)}
     if given["steps"] is not None and given["epochs"] is None:
         given["epochs"] = 0
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if v is not None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def written(name: str, value: Any) -> str:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -325,6 +326,29 @@ def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path: Path, monke
     assert {p.name for p in tmp_path.iterdir()} - names == {"montage-000010.png"}
     fit(TINY, images(), tmp_path, resume=True)
     assert load_checkpoint(path)["run"]["step"] == TINY.steps
+
+
+@pytest.mark.parametrize(("minutes", "advice"), [(None, "begin again"), (0.0, "go on with --resume")])
+def test_a_disk_without_room_for_tensorboard_is_one_sentence(
+    minutes: float | None, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    records = pytest.importorskip("tensorboard.summary.writer.record_writer")
+    if minutes is not None:
+        fit(TINY, images(), tmp_path, max_minutes=minutes)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(records.RecordWriter, "write", full)
+    words = rf"{tmp_path.name}: expected room to write, found none \(No space left on device\): .*, then {advice}"
+    with pytest.raises(OSError, match=words):
+        fit(TINY, images(), tmp_path, resume=minutes is not None)
+    for thread in threading.enumerate():
+        if type(thread).__module__.startswith("tensorboard"):
+            thread.join()
+    assert "TensorBoard's files are not whole: No space left on device" in caplog.text
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
 import sys
+import threading
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +46,7 @@ log = logging.getLogger(__name__)
 DECIDE_EVERY = 1000  # steps between validations that decide something, if the configuration does not say
 GLANCES = 3  # pairs that are looked at before a run begins
 MOST_NAMED = 20  # files that are left out, then the rest is counted
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room on the disk, or for this user, or in one file
 
 
 @dataclass(frozen=True)
@@ -285,7 +290,7 @@ def _trainer(
 def _train(module: Restoration, trainer: lightning.Trainer, course: Course, state: dict[str, Any] | None) -> None:
     """Train to the end of the run, or until it is interrupted; either leaves a checkpoint."""
     doubted = _announce(trainer, module.images, course.plan, state)
-    with course.on_interrupt():
+    with course.on_interrupt(), _full_disk_told(course.path):
         trainer.fit(module, ckpt_path=course.path if state else None, weights_only=True)
     log.info("step %d of %d: %s", trainer.global_step, course.plan.steps, course.path)
     if course.interrupted:
@@ -296,6 +301,21 @@ def _train(module: Restoration, trainer: lightning.Trainer, course: Course, stat
     quality = module.measured.get(MONITOR, math.inf)
     if module.finetuned and gains(quality, module.baselines) and not is_behind(quality, module.baselines):
         log.info("export %s: it is the best of them", course.path.with_name(BEST))
+
+
+@contextmanager
+def _full_disk_told(checkpoint: Path) -> Iterator[None]:
+    """Have a disk that fills up end the run with one sentence, which names a path and how to go on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        path = error.filename or checkpoint.parent
+        then = "go on with --resume" if checkpoint.exists() else "begin again: there is no checkpoint yet"
+        raise OSError(
+            f"{path}: expected room to write, found none ({error.strerror}): make room on the disk, then {then}"
+        ) from error
 
 
 def _conclude(module: Restoration) -> None:
@@ -481,3 +501,17 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for text in ("does not have many workers", r"Checkpoint directory .* exists", "isinstance.treespec, LeafSpec"):
         warnings.filterwarnings("ignore", f".*{text}")
+    if threading.excepthook.__module__ != __name__:
+        threading.excepthook = _without_tensorboard(threading.excepthook)
+
+
+def _without_tensorboard(usual: Callable[[threading.ExceptHookArgs], Any]) -> Callable[..., None]:
+    """A hook for threads that fail; what TensorBoard's cannot write is raised again where it is next written to."""
+
+    def hook(found: threading.ExceptHookArgs) -> None:
+        if isinstance(found.exc_value, OSError) and type(found.thread).__module__.startswith("tensorboard"):
+            log.warning("TensorBoard's files are not whole: %s", found.exc_value.strerror)
+        else:
+            usual(found)
+
+    return hook

@@ -415,7 +415,11 @@ def test_an_interrupt_leaves_a_checkpoint_to_go_on_from(
             fit(TINY, images(), tmp_path / "halves")
     assert found.value.args == (number,)
     assert "interrupted: saves and validates after this step" in caplog.text
-    assert "step 13 of 40" in caplog.text
+    last = [record.getMessage() for record in caplog.records if record.name == "train.fit"]
+    compared = next(text for text in last if text.startswith("SI-PSNR of 1 validation image: noisy input"))
+    assert last[last.index(compared) - 1].startswith("step 13 of 40")
+    assert f"this network {rows(tmp_path / 'halves')[-1]['validation_si_psnr']:.2f} dB" in compared
+    assert rows(tmp_path / "halves")[-1]["step"] == 13
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert load_checkpoint(tmp_path / "halves" / "checkpoint.ckpt")["run"]["step"] == 13
     halves = weights(fit(TINY, images(), tmp_path / "halves", resume=True))

@@ -288,19 +288,19 @@ def _trainer(
 
 
 def _train(module: Restoration, trainer: lightning.Trainer, course: Course, state: dict[str, Any] | None) -> None:
-    """Train to the end of the run, or until it is interrupted; either leaves a checkpoint."""
+    """Train to the end of the run, or until it is interrupted; either leaves a checkpoint and what it has come to."""
     doubted = _announce(trainer, module.images, course.plan, state)
     with course.on_interrupt(), _full_disk_told(course.path):
         trainer.fit(module, ckpt_path=course.path if state else None, weights_only=True)
     log.info("step %d of %d: %s", trainer.global_step, course.plan.steps, course.path)
-    if course.interrupted:
-        raise KeyboardInterrupt(course.interrupted)
     _conclude(module)
     for doubt in doubted:
         log.warning("look again: %s", doubt)
     quality = module.measured.get(MONITOR, math.inf)
     if module.finetuned and gains(quality, module.baselines) and not is_behind(quality, module.baselines):
         log.info("export %s: it is the best of them", course.path.with_name(BEST))
+    if course.interrupted:
+        raise KeyboardInterrupt(course.interrupted)
 
 
 @contextmanager

@@ -282,7 +282,13 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a checkpoint, found no file"):
         fit(TINY, images(), tmp_path / "new", resume=True)
     (tmp_path / "checkpoint.ckpt").write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match="expected a checkpoint of 'fit', found another or damaged file"):
+    words = (
+        r"expected a checkpoint of 'fit', found another or damaged file .*: give .*best\.ckpt, or .* --initial .*best"
+    )
+    with pytest.raises(ValueError, match=words):
+        fit(TINY, images(), tmp_path, resume=True)
+    (tmp_path / "best.ckpt").unlink()
+    with pytest.raises(ValueError, match=r"give the checkpoint\.ckpt or best\.ckpt of a run"):
         fit(TINY, images(), tmp_path, resume=True)
 
 

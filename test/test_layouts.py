@@ -229,6 +229,14 @@ def test_a_survey_counts_and_measures_every_file(tmp_path: Path) -> None:
     assert "w2s-raw, 6 images, 6 of them usable" in text
     assert f"{pixels.size} pixels from {pixels.min()} to {pixels.max()}" in text
     assert "fields of view: 3 (001-002, 081)" in text
+    assert "channels by the names of the files: 0, 1" in text
+    Image.fromarray(np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)).save(tmp_path / "colours.png")
+    for kind in ("noisy", "clean"):
+        (tmp_path / "pairs" / kind).mkdir(parents=True)
+        shutil.copy(tmp_path / "colours.png", tmp_path / "pairs" / kind)
+    text = report(survey(detect(tmp_path / "pairs")))
+    assert "shapes CYX (3, 32, 32)" in text
+    assert "channels" not in text, "0 would be taken for a number of channels"
 
 
 def damaged(root: Path) -> Layout:

@@ -169,6 +169,7 @@ def test_a_run_by_time_ends_in_time_says_what_it_planned_and_is_resumed_exactly(
     assert "planned for 0.05 min: as many steps as the pace of the first has room for" in texts[0]
     found = load_checkpoint(tmp_path / "whole" / "checkpoint.ckpt")["run"]
     assert 25 <= found["step"] == found["plan"]["steps"] <= 30
+    assert not any("nan" in text for text in texts), "there is no loss before the first step"
     planned = f"planned for 0.05 min: {found['step']} steps, warm-up over 3, average of the weights over 6"
     assert planned in texts
     assert rows(tmp_path / "whole")[-1]["lr"] < 0.01 * TINY.lr
@@ -339,6 +340,7 @@ def test_progress_is_a_line_now_and_then_or_a_bar_on_a_terminal(
     fit(dataclasses.replace(QUICK, steps=3), images(), tmp_path / "bar")
     assert "3/3" in capfd.readouterr().err
     assert Progress(Timetable(3), True).bar is None
+    assert (Timetable(3).at(1), timed(1.0).at(1)) == ("step 1 of 3", "step 1"), "how many are not known yet"
 
 
 def test_run_json_holds_what_a_run_is_made_of_and_repeats_it(

@@ -213,7 +213,7 @@ class Record(Callback):
             return
         row, first = pl_module.measured, self.count == 0
         append_row(self.out / LOG, row)
-        log.info("  ".join(f"{k} {v:.5g}" for k, v in row.items()))
+        log.info("  ".join(f"{k} {v:.5g}" for k, v in row.items() if not math.isnan(v)))  # no loss before a step
         step = int(row["step"])
         for logger in trainer.loggers:
             if first:
@@ -255,7 +255,7 @@ class Progress(Callback):
         """Begin to count."""
         self.told, self.step = time.monotonic(), trainer.global_step
         if self.terminal and trainer.is_global_zero:
-            self.bar = tqdm(total=self.plan.steps, initial=self.step, unit="step", smoothing=0.1, dynamic_ncols=True)
+            self.bar = tqdm(initial=self.step, unit="step", smoothing=0.1, dynamic_ncols=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -265,12 +265,12 @@ class Progress(Callback):
             return
         step, now = trainer.global_step, time.monotonic()
         if self.bar is not None:
-            self.bar.total = self.plan.steps
+            self.bar.total = self.plan.steps if self.plan.settled else None
             self.bar.update(step - self.bar.n)
         elif now - self.told >= TELL_EVERY:
             pace = (now - self.told) / max(1, step - self.step)
             speed, minutes = 1 / max(pace, 1e-9), self.plan.left(step, pace) / 60
-            log.info("step %d of %d, %.3g steps/s, %.3g minutes left", step, self.plan.steps, speed, minutes)
+            log.info("%s, %.3g steps/s, %.3g minutes left", self.plan.at(step), speed, minutes)
             self.told, self.step = now, step
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -16,7 +16,7 @@ from quietfield.network.model import ARGUMENTS, load_model, save_tensors
 from quietfield.network.normalise import Normalisation
 from quietfield.network.unet import UNet
 
-from .callbacks import CHECKPOINT
+from .callbacks import BEST, CHECKPOINT
 from .config import CHANGEABLE, Config, from_record
 from .module import build
 from .options import written
@@ -66,9 +66,12 @@ def load_checkpoint(path: Path, config: Config | None = None) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found = from_record(state["run"]["config"])
     except Exception as error:  # damaged bytes make the unpickler raise anything
+        best = path.with_name(BEST)
+        advice = "give the checkpoint.ckpt or best.ckpt of a run"
+        if best != path and best.is_file():
+            advice = f"give {best}, or train on from it with --initial {best} and another --out"
         raise ValueError(
-            f"{path}: expected a checkpoint of 'fit', found another or damaged file ({type(error).__name__}): give the "
-            "checkpoint.ckpt or best.ckpt of a run"
+            f"{path}: expected a checkpoint of 'fit', found another or damaged file ({type(error).__name__}): {advice}"
         ) from error
     for name in (*ARGUMENTS, "biases", "normalisation") if config else ():
         theirs, ours = getattr(found, name), getattr(config, name)

@@ -292,7 +292,7 @@ def _train(module: Restoration, trainer: lightning.Trainer, course: Course, stat
     doubted = _announce(trainer, module.images, course.plan, state)
     with course.on_interrupt(), _full_disk_told(course.path):
         trainer.fit(module, ckpt_path=course.path if state else None, weights_only=True)
-    log.info("step %d of %d: %s", trainer.global_step, course.plan.steps, course.path)
+    log.info("%s: %s", course.plan.at(trainer.global_step), course.path)
     _conclude(module)
     for doubt in doubted:
         log.warning("look again: %s", doubt)

@@ -147,6 +147,10 @@ class Timetable:
         names = ("steps", "minutes", "settled", "first", "began", "cost", "paused", "pace")
         return {name: getattr(self, name) for name in names} if self.timed else {}
 
+    def at(self, step: int) -> str:
+        """Where a run stands, and of how many steps if that is known yet."""
+        return f"step {step} of {self.steps}" if self.settled else f"step {step}"
+
     def __str__(self) -> str:
         if not self.timed:
             return f"{self.steps} steps"

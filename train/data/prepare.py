@@ -149,10 +149,11 @@ def report(found: Survey) -> str:
         files = " and ".join(_relative(path, layout) for path in item.files.values())
         lines.append(f"    {item.name}, field of view {item.field}: {files}")
     lines += [f"    and {len(layout.items) - FIRST} more"] if len(layout.items) > FIRST else []
-    channels = sorted({item.channel for item in layout.items})
     lines.append(f"  fields of view: {len(layout.fields)} ({compact(layout.fields)})")
     lines += [f"  names: {layout.odd or layout.note}"] if layout.odd or layout.note else []
-    lines.append(f"  channels: {', '.join(map(str, channels))}")
+    if layout.numbered:
+        channels = sorted({item.channel for item in layout.items})
+        lines.append(f"  channels by the names of the files: {', '.join(map(str, channels))}")
     lone = [_relative(path, layout) for path in layout.unpaired]
     for title, names in (
         ("unpaired files", lone),

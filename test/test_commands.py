@@ -268,11 +268,17 @@ def test_mistakes_are_one_line_and_exit_code_1(
     assert not (tmp_path / "o").exists()
 
 
-def test_a_run_is_resumed_by_the_command_that_began_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_run_is_resumed_by_the_command_that_began_it_and_says_what_it_does_first(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     words = ["fit", "--data", pairs(tmp_path), "--out", tmp_path / "o", "--no-cache", *SMALL, "--recipe", "quick"]
-    assert run(monkeypatch, *words, "--steps", 2) in TRAINED
+    with caplog.at_level("INFO"):
+        assert run(monkeypatch, *words, "--steps", 2) in TRAINED
+    slow = ["loads PyTorch and Lightning", f"reads the images: {words[2]}", "looks at the images"]
+    assert [record.getMessage() for record in caplog.records][:3] == slow, "nobody waits before a silent terminal"
     assert run(monkeypatch, *words, "--steps", 4, "--resume") in TRAINED
     assert torch.load(tmp_path / "o" / "checkpoint.ckpt", weights_only=True)["run"]["step"] == 4
     words[-1] = "report"

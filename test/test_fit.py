@@ -597,7 +597,9 @@ def test_a_run_begins_with_one_line_and_a_warning_if_there_is_cause(
     said = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "train.fit"]
     counts = "1 image to train on and 1 to validate on"
     line = f"CPU, precision 32-true, 2 steps, {counts}, fields of view: 1 to train on, 1 to validate on"
-    assert said[:2] == [("WARNING", "odd names"), ("INFO", line)]
+    begins, validates = ("INFO", "looks at the images"), ("INFO", "validates before the first step")
+    assert said[:4] == [begins, ("WARNING", "odd names"), ("INFO", line), validates]
+    assert said.count(validates) == 1, "a run that is resumed has been validated"
     ends = [text for level, text in said if text.startswith(("step ", "SI-PSNR of 1 validation image: "))]
     assert [text[:9] for text in ends] == ["step 2 of", "SI-PSNR o", "step 4 of", "SI-PSNR o"]
     assert ("INFO", f"CPU, precision 32-true, resumed at step 2 of 4, {counts}") in said

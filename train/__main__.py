@@ -19,6 +19,8 @@ from .files import to_toml
 from .options import changes
 from .origin import is_run, origin, repeat
 
+log = logging.getLogger(__package__)
+
 Arguments = argparse.Namespace
 
 SCRIPT = "quietfield-train"
@@ -36,6 +38,8 @@ def main() -> int:
     parser = _parser()
     arguments = parser.parse_args()
     _log(arguments.verbose)
+    if arguments.run is _fit:
+        log.info("loads PyTorch and Lightning")
     if arguments.run is not _recipes:
         from quietfield.machine import keep_memory
 
@@ -298,6 +302,7 @@ def _fit(arguments: Arguments) -> int:
     if config and arguments.initial:
         config = like(config, arguments.initial, changes(arguments))
     config = config or resumed(arguments.out, changes(arguments), recipes.base(arguments))
+    log.info("reads the images: %s", arguments.data)
     images = find_images(arguments.data, config, arguments.clean, arguments.cache, **_which(arguments))
     names = ("resume", "max_minutes", "by_time", "initial", "logger")
     options = {name: getattr(arguments, name) for name in names}

@@ -242,7 +242,8 @@ def _module(
 
 
 def _announce(trainer: lightning.Trainer, images: Images, plan: Timetable, state: dict[str, Any] | None) -> list[str]:
-    """Say in one line what begins, and in another what may be wrong with the images; the latter is given back."""
+    """Say what begins, in one line, and what may be wrong with the images; the latter is given back."""
+    log.info("looks at the images")
     if images.warning:
         log.warning("%s", images.warning)
     pairs = [pair for pair in (*images.training, *images.validation) if pair.truth is not None]
@@ -258,6 +259,8 @@ def _announce(trainer: lightning.Trainer, images: Images, plan: Timetable, state
     parts += [f"resumed at step {state['run']['step']} of {plan.steps}" if state and plan.settled else str(plan)]
     parts += [images.counts] + ([f"fields of view: {images.shares}"] if images.shares else [])
     log.info(", ".join(parts))
+    if not state:
+        log.info("validates before the first step")
     return doubted
 
 

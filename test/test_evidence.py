@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from demo.simulate import simulate_field
 from train.config import Config
@@ -119,3 +120,27 @@ def test_noisy_images_that_are_their_own_ground_truth_are_told() -> None:
     frame = pair().frames
     same = Pair("a", "a", frame, 2 * frame[0].astype(np.float32) + 5, 2.0, 100.0)
     assert doubts([look(same)])[0].startswith("1 of 1 noisy images are their own ground truth, as a: nothing can be")
+
+
+def test_filtered_copies_and_edges_are_no_ground_truths() -> None:
+    one = pair()
+    frame = one.frames[0].astype(np.float32)
+    for copy in (
+        ndimage.gaussian_filter(frame, 1.5),
+        ndimage.median_filter(frame, 5),
+        ndimage.uniform_filter(frame, 3),
+    ):
+        assert [words[:60] for words in doubts([look(replace(one, truth=copy))])] == [
+            "1 of 1 ground truths have the noise of their own noisy images"[:60]
+        ]
+
+
+def test_edge_maps_are_no_ground_truths_and_means_of_frames_are() -> None:
+    random = np.random.default_rng(0)
+    spots = 2e4 * ndimage.gaussian_filter((random.random((192, 192)) < 0.001).astype(float), 5) + 5
+    frames = random.poisson(spots, (2, 192, 192)).astype(np.float32)
+    one = Pair("a", "a", frames, frames.mean(axis=0), 1.0, 0.0)
+    assert doubts([look(one)]) == [], "a mean of frames may hold the frame itself"
+    edges = ndimage.gaussian_gradient_magnitude(spots, 1).astype(np.float32)
+    (words,) = doubts([look(replace(one, truth=edges))])
+    assert words.startswith("1 of 1 ground truths do not show the detail of their noisy images, as of a: edges")

@@ -27,6 +27,13 @@ SAME = 0.9999  # correlation of the two as they are, beyond which they are one i
 ALIKE = 0.2  # correlation of two smoothed images of one scene, at least
 SATURATED = 0.005  # share of the pixels at the top value that is worth a word
 ALIKE_SCENES, COARSE = 0.98, 32  # correlation of ground truths of one scene, and pixels of a side that tell
+FLOOR = 1.25  # of the power of the finest detail, up to which a noisy image has nothing but noise at a frequency
+DETAIL = 4.0  # of that power, from which it has detail that a ground truth has to show, too
+COPIED, FOREIGN = 0.8, 0.6  # coherence of noise beyond which a truth is a filtered copy; of detail, at least
+MEDIANS = [
+    *(np.ones((n, n)) for n in (3, 5, 7)),
+    *(np.hypot(*np.mgrid[-r : r + 1, -r : r + 1]) <= r + 0.3 for r in (2, 3)),
+]
 FLAT = 0.9  # share of the pixels that are as the one beside them, beyond which a ground truth is like a mask
 
 
@@ -52,6 +59,10 @@ class Look:
         Whether the ground truth was inverted to match the frame.
     flat : bool
         Whether the ground truth has one value over most of its area, as a mask or labels have.
+    copied : bool
+        Whether the ground truth has the noise of the frame itself, smoothed: it is a filtered copy.
+    foreign : bool
+        Whether the detail of the frame that stands above its noise is not that of the ground truth.
     """
 
     name: str
@@ -63,6 +74,8 @@ class Look:
     saturated: tuple[float, float]
     inverted: bool
     flat: bool
+    copied: bool
+    foreign: bool
 
 
 def look(pair: Pair) -> Look:
@@ -73,9 +86,52 @@ def look(pair: Pair) -> Look:
     shift, agreement = _registered(frame, truth)
     saturated = _saturated(pair.frames[0]), _saturated(-pair.ground_truth if pair.inverted else pair.ground_truth)
     flat = float((np.diff(truth) == 0).mean()) > max(FLAT, float((np.diff(frame) == 0).mean()))
+    noise, detail = _noise(frame), _detail(frame, truth)
     return Look(
-        pair.name, frame, truth, agreement, shift, (_noise(frame), _noise(truth)), saturated, pair.inverted, flat
+        pair.name, frame, truth, agreement, shift, (noise, _noise(truth)), saturated, pair.inverted, flat, *detail
     )
+
+
+def _detail(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[bool, bool]:
+    """Whether the ground truth is a filtered copy of the frame, and whether it lacks the frame's detail.
+
+    At the frequencies where a frame is noise alone, its ground truth has nothing in common with it. A filtered copy has
+    the same noise, weaker. A median is no linear filter, so the frame's medians are held against the truth as well.
+    """
+    spectra, finest = [_spectrum(image) for image in (frame, truth)], _ring(frame, 0.4, 0.5)
+    floor, foreign, copied = _power(spectra[0][finest]), False, False
+    medians = None
+    for low in np.arange(0.05, 0.4, 0.05):
+        ring = _ring(frame, low, low + 0.05)
+        noisy, clean = (spectrum[ring] for spectrum in spectra)
+        if low < 0.1 and _power(noisy) > DETAIL * floor:
+            foreign = abs(_coherence(noisy, clean)) < FOREIGN
+        if _power(noisy) > FLOOR * floor or not 0 < _power(clean) < _power(noisy) / 2:
+            continue
+        if medians is None:
+            medians = [_spectrum(ndimage.median_filter(frame, footprint=shape)) for shape in MEDIANS]
+        copied |= any(abs(_coherence(one[ring], clean)) > COPIED for one in (spectra[0], *medians))
+    return copied, foreign
+
+
+def _spectrum(image: NDArray[np.float64]) -> NDArray[np.complex128]:
+    window = np.hanning(image.shape[0])[:, None] * np.hanning(image.shape[1])
+    return np.asarray(np.fft.rfft2((image - image.mean()) * window))
+
+
+def _ring(image: NDArray[np.float64], low: float, high: float) -> NDArray[np.bool_]:
+    """Where `_spectrum` of an image has frequencies from `low` to below `high`, in cycles a pixel."""
+    y, x = np.fft.fftfreq(image.shape[0])[:, None], np.fft.rfftfreq(image.shape[1])
+    return np.asarray((np.hypot(y, x) >= low) & (np.hypot(y, x) < high))
+
+
+def _power(part: NDArray[np.complex128]) -> float:
+    return float(np.square(np.abs(part)).mean())
+
+
+def _coherence(one: NDArray[np.complex128], other: NDArray[np.complex128]) -> float:
+    power = _power(one) * _power(other)
+    return float((one * other.conj()).mean().real) / math.sqrt(power) if power > 0 else 0.0
 
 
 def _saturated(image: NDArray[Any]) -> float:
@@ -165,6 +221,18 @@ def doubts(looks: Sequence[Look]) -> list[str]:
         found.append(
             f"{len(same)} of {len(looks)} noisy images are their own ground truth, as {same[0].name}: nothing can be "
             "learnt from them; look at the names and the patterns"
+        )
+    if copies := [one for one in looks if one.copied]:
+        found.append(
+            f"{len(copies)} of {len(looks)} ground truths have the noise of their own noisy images, smoothed, as of "
+            f"{copies[0].name}: a filtered copy teaches the filter; give images of less noise, or learn without ground "
+            "truth (--recipe noise2void)"
+        )
+    if foreign := [one for one in looks if one.foreign and one.agreement >= ALIKE and math.hypot(*one.shift) <= APART]:
+        found.append(
+            f"{len(foreign)} of {len(looks)} ground truths do not show the detail of their noisy images, as of "
+            f"{foreign[0].name}: edges and projections are no ground truth, nor is a scene that has moved; look at "
+            "them (--preview)"
         )
     noisier = [one for one in looks if one.noise[1] > one.noise[0]]
     if len(noisier) * 2 > len(looks):

@@ -208,3 +208,14 @@ def test_a_bad_image_is_left_out_until_it_is_asked_for(
         ValueError, match=r"expected pairs of images, found none that can be used: .*a\.tif: expected an image"
     ):
         open_cache(detect(tree), Config(), tmp_path / "cache")
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1e-9, 0.0), (1.0, 1e9)])
+def test_ground_truths_keep_their_own_units(tree: Path, tmp_path: Path, factor: float, offset: float) -> None:
+    for path in sorted((tree / "clean").iterdir()):
+        tifffile.imwrite(path, tifffile.imread(path) * factor + offset)
+    layout, config = detect(tree), Config()
+    same(
+        read_pairs(layout, layout.fields, config),
+        read_pairs(layout, layout.fields, config, tmp_path / "cache"),
+    )

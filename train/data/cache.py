@@ -43,15 +43,18 @@ class Cache:
     folder : Path
         Holds `index.json` and, for each image, `NAME.noisy.npy` and `NAME.truth.npy`.
     mean, std : float
-        Of all pixels of all noisy files; z = (x - mean) / std is what is stored.
+        Of all pixels of all noisy files; z = (x - mean) / std is what is stored of these.
     dtypes : dict
         By file, the dtype of what was picked: whole numbers come back whole.
+    units : dict
+        By ground truth, its own mean and standard deviation, as its units may be others.
     """
 
     folder: Path
     mean: float
     std: float
     dtypes: dict[str, str]
+    units: dict[str, list[float]]
 
     def read(self, item: Item, kind: str, config: Config) -> list[Scene]:
         """What `read_images` gives, from the disk; what is not stored comes from its source."""
@@ -67,15 +70,17 @@ class Cache:
         """The inverse of `_normalised`."""
         path = self.folder / f"{name}.npy"
         try:
-            image = np.load(path).astype(np.float64) * self.std + self.mean
+            mean, std = self.units.get(name, (self.mean, self.std))
+            image = np.load(path).astype(np.float64) * std + mean
         except (OSError, ValueError, EOFError) as error:
             raise ValueError(f"{path}: expected a cached image, found none ({error}): remove {self.folder}") from error
         dtype = np.dtype(self.dtypes[name])
         whole = dtype.kind in "bui"
-        return np.asarray(np.rint(image) if whole else image, dtype if whole else np.float32)
+        return np.asarray(np.rint(image) if whole else image, dtype if whole or dtype.itemsize > 4 else np.float32)
 
-    def _normalised(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        return np.asarray((image.astype(np.float64) - self.mean) / self.std, np.float32)
+    def _normalised(self, name: str, image: NDArray[Any]) -> NDArray[np.float32]:
+        mean, std = self.units.get(name, (self.mean, self.std))
+        return np.asarray((image.astype(np.float64) - mean) / std, np.float32)
 
 
 def open_cache(layout: Layout, config: Config, folder: Path, moments: Moments | None = None) -> Cache:
@@ -118,7 +123,7 @@ def fingerprint(layout: Layout, config: Config) -> str:
             status = path.stat()
             name = path.relative_to(layout.root).as_posix()
             files.append([item.name, role, name, status.st_size, status.st_mtime_ns])
-    picked = [layout.kind, {name: getattr(config, name) for name in FIELDS}, files]
+    picked = ["units", layout.kind, {name: getattr(config, name) for name in FIELDS}, files]
     return hashlib.sha256(json.dumps(picked).encode()).hexdigest()
 
 
@@ -149,11 +154,17 @@ def _store(layout: Layout, config: Config, home: Path, moments: Moments, mark: s
     make_folder(home.parent, "--cache, or compute on the fly with --no-cache")
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=home.parent))
     try:
-        cache = Cache(part, moments.mean, moments.std if moments.std > 0 else 1.0, {})
+        cache = Cache(part, moments.mean, moments.std if moments.std > 0 else 1.0, {}, {})
         reasons = [_store_item(cache, item, layout.kind, config) for item in layout.items]
         if all(reasons):
             raise ValueError(f"{layout.root}: expected pairs of images, found none that can be used: {reasons[0]}")
-        record = {"fingerprint": mark, "mean": cache.mean, "std": cache.std, "dtypes": cache.dtypes}
+        record = {
+            "fingerprint": mark,
+            "mean": cache.mean,
+            "std": cache.std,
+            "dtypes": cache.dtypes,
+            "units": cache.units,
+        }
         (part / INDEX).write_text(json.dumps(record))
         try:
             os.replace(part, home)
@@ -180,10 +191,14 @@ def _store_item(cache: Cache, item: Item, kind: str, config: Config) -> str | No
     # A stack of which random frames are taken would be as large again: only its ground truth is stored.
     images = {"truth": scene.truth} if len(scene.frames) > 1 else {"noisy": scene.frames, "truth": scene.truth}
     for role, image in images.items():
-        path = cache.folder / f"{item.name}.{role}.npy"
+        name = f"{item.name}.{role}"
+        path = cache.folder / f"{name}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, cache._normalised(image))
-        cache.dtypes[f"{item.name}.{role}"] = image.dtype.str
+        cache.dtypes[name] = image.dtype.str
+        if role == "truth":
+            own = Moments.of(image)
+            cache.units[name] = [own.mean, own.std if own.std > 0 else 1.0]
+        np.save(path, cache._normalised(name, image))
     return None
 
 

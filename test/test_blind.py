@@ -288,6 +288,20 @@ def test_single_images_of_one_scene_follow_each_other_by_their_names(tmp_path: P
         find_noisy(tmp_path, config)
 
 
+def test_frames_of_several_fields_follow_each_other_in_their_own_field(tmp_path: Path) -> None:
+    for field in range(3):
+        (tmp_path / f"pos{field}").mkdir()
+        truth = simulate_field(field, side=96)[1] if field else np.full((96, 96), 800.0)
+        for t in range(2):
+            frame = np.random.default_rng(10 * field + t).poisson(truth / 8).astype(np.uint16)
+            tifffile.imwrite(tmp_path / f"pos{field}" / f"t{t}.tif", frame)
+    left_out: list[str] = []
+    images = find_noisy(tmp_path, dataclasses.replace(BLIND, learn="noise2noise"), "pos*/t*.tif", left_out)
+    assert sorted(pair.field for pair in (*images.training, *images.validation)) == ["1", "2"]
+    assert all(len(pair.frames) == 2 for pair in images.training)
+    assert "do not show the same, as 0/0 and 0/1" in left_out[0]
+
+
 def test_planes_without_names_are_said_to_be_frames(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     frames = np.stack([simulate_field(i, side=96)[0] for i in range(2)])

@@ -131,12 +131,13 @@ def _series(item: Item, config: Config) -> list[Pair]:
 
 
 def _joined(data: Path, series: dict[str, list[Pair]], left_out: list[str] | None) -> dict[str, list[Pair]]:
-    """The stacks of two frames or more; without one, single images of one scene as frames, in the order of their names.
+    """The stacks of two frames or more; without one, the single images of each field as frames, in the order of names.
 
     Raises
     ------
     ValueError
-        If there are no stacks, and the images are not of one scene; or if there are both, and nothing may be left out.
+        If there are no stacks, and the images of no field are of one scene; or if something has to be left out, and
+        nothing may be.
     """
     stacks = {field: kept for field, pairs in series.items() if (kept := [p for p in pairs if len(p.frames) > 1])}
     single = sorted(
@@ -150,18 +151,33 @@ def _joined(data: Path, series: dict[str, list[Pair]], left_out: list[str] | Non
             left_out += reasons
         return stacks
     advice = "give a stack, or the frames of one scene and channel (--noisy PATTERN), or --recipe noise2void"
-    if len(single) < 2:
-        raise ValueError(f"{data}: expected frames that follow each other, found one image: {advice}")
-    first = single[0]
-    for one, other in pairwise(single):
-        alike = one.frames.shape == other.frames.shape and agreement(one.frames[0], other.frames[0]) > SCENE
-        if not alike:
-            raise ValueError(
-                f"{data}: expected frames that follow each other, found images that do not show the same, as "
-                f"{one.name} and {other.name}: {advice}"
-            )
-    log.info("%s: %d images are taken for frames that follow each other, by their names", data, len(single))
-    return {first.field: [_pair(first.field, first.field, np.concatenate([pair.frames for pair in single]))]}
+    groups: dict[str, list[Pair]] = {}
+    for pair in single:
+        groups.setdefault(pair.field, []).append(pair)
+    if all(len(frames) == 1 for frames in groups.values()):  # names tell no fields
+        groups = {single[0].field: single}
+    joined, reasons = {}, []
+    for field, frames in groups.items():
+        if reason := _unlike(frames):
+            reasons.append(f"{data}: expected frames that follow each other, found {reason}: {advice}")
+            continue
+        joined[field] = [_pair(field, field, np.concatenate([pair.frames for pair in frames]))]
+        log.info("%s: %d images of %s are taken for frames that follow each other", data, len(frames), field)
+    if reasons and (left_out is None or not joined):
+        raise ValueError(reasons[0])
+    if left_out is not None:
+        left_out += reasons
+    return joined
+
+
+def _unlike(frames: list[Pair]) -> str:
+    """Why images are no frames of one scene; empty if they are."""
+    if len(frames) < 2:
+        return "one image"
+    for one, other in pairwise(frames):
+        if one.frames.shape != other.frames.shape or agreement(one.frames[0], other.frames[0]) <= SCENE:
+            return f"images that do not show the same, as {one.name} and {other.name}"
+    return ""
 
 
 def _counted(name: str) -> list[tuple[int, str]]:

@@ -473,7 +473,7 @@ def test_noisy_images_are_never_taken_for_clean_ones(tmp_path: Path) -> None:
     assert len(detect_noisy(tmp_path).items) == 3
     save(tmp_path / "clean_9.tif", counts(32, 32))
     with pytest.raises(
-        ValueError, match=r"names that do not, as noisy_0\.tif and clean_9\.tif: name the two of a pair"
+        ValueError, match=r"found one of 3, as noisy_0\.tif and clean_9\.tif: if it is that of all, give --noisy"
     ):
         detect(tmp_path)
 
@@ -658,3 +658,20 @@ def test_a_folder_that_is_called_noisy_holds_no_clean_images(tmp_path: Path) -> 
     pairs(tmp_path)
     with pytest.raises(ValueError, match="whose names say that they are noisy"):
         detect(tmp_path / "noisy")
+
+
+def test_one_ground_truth_can_be_that_of_many_files(tmp_path: Path) -> None:
+    truth = np.kron(counts(24, 24), np.ones((4, 4))).astype(np.uint16)
+    for folder in ("noisy", "clean"):
+        (tmp_path / folder).mkdir()
+    for i in range(3):
+        tifffile.imwrite(tmp_path / "noisy" / f"frame_{i}.tif", RANDOM.poisson(truth).astype(np.uint16))
+    tifffile.imwrite(tmp_path / "clean" / "long.tif", truth)
+    with pytest.raises(ValueError, match=r"give --noisy 'noisy/frame_\*\.tif' --truth 'clean/long\.tif'"):
+        detect(tmp_path)
+    layout = detect(tmp_path, 1, "noisy/frame_*.tif", "clean/long.tif")
+    assert [item.truth for item in layout.items] == [tmp_path / "clean" / "long.tif"] * 3
+    assert (len(layout.fields), layout.unpaired) == (1, ())
+    assert len(detect(tmp_path, 1, "**/*.tif", "clean/long.tif").items) == 3, "it is no noisy image"
+    images = find_images(tmp_path, Config(crop=32), patterns=("noisy/*.tif", "clean/long.tif"))
+    assert [pair.frames.shape[1] for pair in (images.training[0], images.validation[0])] == [64, 32]

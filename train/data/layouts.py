@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +21,10 @@ ROLES = {"noisy": "noisy", "truth": "ground truth", "sim": "SIM image"}  # of fi
 SOME = 4  # one part in so many of the names of a folder is not there by chance
 MOST_NAMES = 3  # in a sentence, then the rest is counted
 PAIRED = "two folders of equal names, as noisy/ and clean/, or names as a_noisy.tif and a_gt.tif"
-PATTERNS = "give --noisy PATTERN --truth PATTERN, as --noisy 'a/*.tif' --truth 'b/*.tif'"
+PATTERNS = (
+    "give --noisy PATTERN --truth PATTERN, as --noisy 'a/*.tif' --truth 'b/*.tif', or --truth 'b/long.tif', one file "
+    "for all noisy ones"
+)
 EXPECTED = (
     "expected raw/NNN/wf_channelC.npy, or avg1/NNN_C.npy and avg400/, or noisy images and ground truths, by names of "
     f"folders or files ({'/'.join(NOISY_WORDS)} and {'/'.join(TRUTH_WORDS)}), or clean images"
@@ -129,6 +133,7 @@ def detect(data: Path, average: int = 1, noisy: str = "", truth: str = "") -> La
         Which of `avg1` to `avg16` are the noisy images, if they are W2S's normalised ones.
     noisy, truth : str
         Patterns of the files below `data`, as "low/*.tif" and "high/*.tif"; what the wildcards stand for pairs them.
+        A truth without wildcards is that of all noisy files, which are one field of view.
         With one of them alone, images without ground truth, or clean ones. Empty, names of folders and files tell.
 
     Raises
@@ -222,6 +227,14 @@ def _clean(data: Path) -> Layout:
         roles[next((said(part).role for part in reversed(below) if said(part).role), "")].append(path)
     if roles["truth"] and SOME * len(roles["noisy"]) >= len(paths):
         examples = " and ".join(str(roles[role][0].relative_to(data)) for role in ("noisy", "truth"))
+        if len(roles["truth"]) == 1 < len(roles["noisy"]):
+            names = [path.relative_to(data).as_posix() for path in roles["noisy"]]
+            start = os.path.commonprefix(names)  # noqa: RUF071 - letters in common, not folders
+            pattern = f"{start}*{roles['noisy'][0].suffix}"
+            raise ValueError(
+                f"{data}: expected a ground truth of each noisy image, found one of {len(names)}, as {examples}: if it "
+                f"is that of all, give --noisy '{pattern}' --truth '{roles['truth'][0].relative_to(data).as_posix()}'"
+            )
         raise ValueError(
             f"{data}: expected noisy images and ground truths whose names tell the pairs, found names that do not, as "
             f"{examples}: name the two of a pair alike, or {PATTERNS}"

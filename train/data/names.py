@@ -107,8 +107,9 @@ def by_folders(noisy: Iterable[Path], truth: Iterable[Path], roots: tuple[Path, 
 def by_patterns(data: Path, noisy: str, truth: str) -> Matched:
     """Files below a folder by patterns as `low/*.tif`; what the wildcards stand for is the name of the image.
 
-    A pattern that is a folder stands for all files in it. Where the names of two patterns have nothing in common, as
-    they hold times, those of the wildcards tell the pairs by which most are found.
+    A pattern that is a folder stands for all files in it. A ground truth without wildcards is that of all noisy files.
+    Where the names of two patterns have nothing in common, as they hold times, those of the wildcards tell the pairs by
+    which most are found.
 
     Raises
     ------
@@ -116,6 +117,10 @@ def by_patterns(data: Path, noisy: str, truth: str) -> Matched:
         If a pattern finds nothing, or two files of one name.
     """
     globbed = [_globbed(data, pattern) if pattern else {} for pattern in (noisy, truth)]
+    if globbed[0] and () in globbed[1]:
+        one = globbed[1][()]
+        frames = {name: path for name, path in _named(globbed[0]).items() if path != one}
+        return Matched(frames, dict.fromkeys(frames, one))
     if not all(globbed) or set(_named(globbed[0])) & set(_named(globbed[1])):
         return Matched(*map(_named, globbed))
     counts = {len(groups) for found in globbed for groups in found}

@@ -39,7 +39,8 @@ def test_pairs_that_lie_apart_are_measured() -> None:
     one = look(pair(shift=(3, -2)))
     assert one.shift == pytest.approx((3, -2), abs=0.3)
     (words,) = doubts([one])
-    assert words.startswith("1 of 1 pairs lie apart, as 0 by +3")
+    assert words.startswith("1 of 1 pairs lie apart, as 0, whose noisy image lies +3")
+    assert "+0.0 in X" in doubts([replace(one, shift=(3.0, -0.01))])[0]
     assert "register them" in words
 
 
@@ -144,3 +145,20 @@ def test_edge_maps_are_no_ground_truths_and_means_of_frames_are() -> None:
     edges = ndimage.gaussian_gradient_magnitude(spots, 1).astype(np.float32)
     (words,) = doubts([look(replace(one, truth=edges))])
     assert words.startswith("1 of 1 ground truths do not show the detail of their noisy images, as of a: edges")
+
+
+def test_planes_that_show_different_things_have_no_common_ground_truth() -> None:
+    scenes = [pair(seed=i) for i in range(3)]
+    frames = np.concatenate([one.frames for one in scenes])
+    projection = np.max([one.ground_truth for one in scenes], axis=0)
+    (words,) = doubts([look(Pair("a", "a", frames, projection, 2.0, 100.0))])
+    assert words.startswith("1 of 1 images have planes that differ by more than noise, as a, and one ground truth")
+    still = np.random.default_rng(0).poisson(scenes[0].ground_truth / 20, (3, 128, 128))
+    assert doubts([look(replace(scenes[0], frames=still))]) == []
+
+
+def test_masks_are_not_said_to_be_inverted() -> None:
+    one = pair()
+    dark = (one.ground_truth < np.percentile(one.ground_truth, 85)).astype(np.float32)
+    (words,) = doubts([look(replace(one, truth=-dark, inverted=True))])
+    assert "one value over most of their area" in words

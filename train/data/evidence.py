@@ -29,6 +29,7 @@ SATURATED = 0.005  # share of the pixels at the top value that is worth a word
 ALIKE_SCENES, COARSE = 0.98, 32  # correlation of ground truths of one scene, and pixels of a side that tell
 FLOOR = 1.25  # of the power of the finest detail, up to which a noisy image has nothing but noise at a frequency
 DETAIL = 4.0  # of that power, from which it has detail that a ground truth has to show, too
+ONE_SCENE = 0.8  # correlation of two smoothed frames of one scene, unless noise hides it
 COPIED, FOREIGN = 0.8, 0.6  # coherence of noise beyond which a truth is a filtered copy; of detail, at least
 MEDIANS = [
     *(np.ones((n, n)) for n in (3, 5, 7)),
@@ -61,6 +62,8 @@ class Look:
         Whether the ground truth has one value over most of its area, as a mask or labels have.
     copied : bool
         Whether the ground truth has the noise of the frame itself, smoothed: it is a filtered copy.
+    changing : bool
+        Whether the frames differ by more than their noise: one ground truth cannot be that of all.
     foreign : bool
         Whether the detail of the frame that stands above its noise is not that of the ground truth.
     """
@@ -74,6 +77,7 @@ class Look:
     saturated: tuple[float, float]
     inverted: bool
     flat: bool
+    changing: bool
     copied: bool
     foreign: bool
 
@@ -88,8 +92,16 @@ def look(pair: Pair) -> Look:
     flat = float((np.diff(truth) == 0).mean()) > max(FLAT, float((np.diff(frame) == 0).mean()))
     noise, detail = _noise(frame), _detail(frame, truth)
     return Look(
-        pair.name, frame, truth, agreement, shift, (noise, _noise(truth)), saturated, pair.inverted, flat, *detail
-    )
+        pair.name, frame, truth, agreement, shift, (noise, _noise(truth)), saturated, pair.inverted, flat,
+        _changing(pair), *detail,
+    )  # fmt: skip
+
+
+def _changing(pair: Pair) -> bool:
+    """Whether the first, the middle and the last of the frames all show something else."""
+    few = pair.frames[[0, len(pair.frames) // 2, -1]]
+    found = glance(few) if len(pair.frames) > 2 else None
+    return found is not None and found.repeats == 0 and agreement(few[0], few[1]) < ONE_SCENE
 
 
 def _detail(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[bool, bool]:
@@ -202,12 +214,12 @@ def doubts(looks: Sequence[Look]) -> list[str]:
     found = []
     apart = [one for one in looks if math.hypot(*one.shift) > APART]
     if apart:
-        y, x = apart[0].shift
+        y, x = (round(part, 1) + 0.0 for part in apart[0].shift)  # no "-0.0"
         found.append(
-            f"{len(apart)} of {len(looks)} pairs lie apart, as {apart[0].name} by {y:+.1f} pixels in Y and {x:+.1f} in "
-            "X: register them, or answers get blurred"
+            f"{len(apart)} of {len(looks)} pairs lie apart, as {apart[0].name}, whose noisy image lies {y:+.1f} pixels "
+            f"in Y and {x:+.1f} in X from its ground truth: register them, or answers get blurred"
         )
-    if inverted := [one for one in looks if one.inverted and one.agreement >= ALIKE]:
+    if inverted := [one for one in looks if one.inverted and not one.flat and one.agreement >= ALIKE]:
         found.append(
             f"{len(inverted)} of {len(looks)} ground truths are bright where their noisy images are dark, as of "
             f"{inverted[0].name}: they are taken inverted; if that is wrong, look at the pairs"
@@ -228,7 +240,14 @@ def doubts(looks: Sequence[Look]) -> list[str]:
             f"{copies[0].name}: a filtered copy teaches the filter; give images of less noise, or learn without ground "
             "truth (--recipe noise2void)"
         )
-    if foreign := [one for one in looks if one.foreign and one.agreement >= ALIKE and math.hypot(*one.shift) <= APART]:
+    if changing := [one for one in looks if one.changing]:
+        found.append(
+            f"{len(changing)} of {len(looks)} images have planes that differ by more than noise, as {changing[0].name}, "
+            "and one ground truth for all: the planes of a Z stack show different things; give a ground truth of as many "
+            "planes"
+        )
+    of_one = [one for one in looks if one.agreement >= ALIKE and math.hypot(*one.shift) <= APART and not one.changing]
+    if foreign := [one for one in of_one if one.foreign and not one.flat]:
         found.append(
             f"{len(foreign)} of {len(looks)} ground truths do not show the detail of their noisy images, as of "
             f"{foreign[0].name}: edges and projections are no ground truth, nor is a scene that has moved; look at "

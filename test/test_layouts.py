@@ -344,7 +344,7 @@ def test_stacks_of_pairs_fit_and_colours_with_one_truth_are_named(tmp_path: Path
     assert found.usable == 5, "five planes and their ground truths fit"
     (reason,) = found.unfit
     assert "clean/001_0.tif: expected a ground truth of each channel of " in reason
-    assert "noisy/001_0.tif, CYX (3, 32, 32), found YX (32, 32): save each channel" in reason
+    assert "noisy/001_0.tif, CYX (3, 32, 32), found YX (32, 32): give --image-channels N" in reason
 
 
 def test_small_images_fit_and_a_lone_number_is_named(tmp_path: Path) -> None:
@@ -675,3 +675,23 @@ def test_one_ground_truth_can_be_that_of_many_files(tmp_path: Path) -> None:
     assert len(detect(tmp_path, 1, "**/*.tif", "clean/long.tif").items) == 3, "it is no noisy image"
     images = find_images(tmp_path, Config(crop=32), patterns=("noisy/*.tif", "clean/long.tif"))
     assert [pair.frames.shape[1] for pair in (images.training[0], images.validation[0])] == [64, 32]
+
+
+def test_constant_channels_are_left_out_and_one_can_be_picked(tmp_path: Path) -> None:
+    for kind in ("noisy", "gt"):
+        (tmp_path / kind).mkdir()
+        for i in range(3):
+            colours = np.zeros((32, 32, 3), np.uint8)
+            colours[..., 1] = counts(32, 32)
+            save(tmp_path / kind / f"{i}.png", colours)
+    images = find_images(tmp_path, Config(crop=32, validation=0.3))
+    assert [pair.name.split()[1] for pair in (*images.training, *images.validation)] == ["c1"] * 3
+    (reason,) = images.left_out
+    assert "found the same value everywhere in c0, c2, in 3 of 3 files" in reason
+    for i in range(3):
+        save(tmp_path / "gt" / f"{i}.png", counts(32, 32).astype(np.uint8))
+    with pytest.raises(ValueError, match="give --image-channels N for the one that it shows"):
+        find_images(tmp_path, Config(crop=32, validation=0.3))
+    config = Config(crop=32, validation=0.3, image_channels=(1,))
+    assert "3 of them usable" in prepare(tmp_path, config, None)
+    assert len(find_images(tmp_path, config).training) == 2

@@ -263,11 +263,15 @@ def _prepare(arguments: Arguments) -> int:
     from .data.prepare import prepare, verdict
 
     patterns = (arguments.noisy, arguments.truth)
-    print(prepare(arguments.data, config, arguments.cache, patterns))
+    text = prepare(arguments.data, config, arguments.cache, patterns)
+    print(text)
     images, words = verdict(arguments.data, config, arguments.cache, patterns, arguments.strict)
     looks = look_at([*images.training, *images.validation]) if images else []
     for doubt in [*doubts(looks), *(shared(images.training, images.validation) if images else [])]:
         print(f"  look: {doubt}")
+    for reason in images.left_out if images else ():
+        if reason not in text:
+            print(f"  left out: {reason}")
     if arguments.preview and looks:
         pictures.preview(looks, arguments.preview)
     elif arguments.preview:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +96,7 @@ def read_images(item: Item, kind: str, config: Config) -> list[Scene]:
     if path is None:
         scenes = [_of_itself(item.noisy, noisy)]
     else:
-        scenes = match(noisy, open_volume(path).squeezed(), (item.noisy, path))
+        scenes = match(noisy, open_volume(path).squeezed(), (item.noisy, path), config.image_channels)
     if config.image_channels:
         scenes = [one for one in scenes if one.channel is None or one.channel in config.image_channels]
         if not scenes:
@@ -120,7 +121,7 @@ def _picked(scene: Scene, average: int, config: Config, path: Path) -> Scene:
     return scene._replace(frames=frames)
 
 
-def match(noisy: Volume, truth: Volume, paths: tuple[object, object]) -> list[Scene]:
+def match(noisy: Volume, truth: Volume, paths: tuple[object, object], channels: Sequence[int] = ()) -> list[Scene]:
     """Scenes of two files, by the names of their axes, or else by their sizes.
 
     Parameters
@@ -129,12 +130,16 @@ def match(noisy: Volume, truth: Volume, paths: tuple[object, object]) -> list[Sc
         Without axes of one plane.
     paths : tuple
         Of the two, for what is said of them.
+    channels : sequence of int
+        A single one is the one that a ground truth without channels shows.
 
     Raises
     ------
     ValueError
         If the axes do not fit, or several channels have one ground truth.
     """
+    if len(channels) == 1 and "C" not in truth.axes:
+        noisy = noisy.channel(channels[0])
     frames, letters = _frames(noisy, truth, paths)
     sizes = truth.leading
     frames = frames.reshape(math.prod(sizes), -1, *noisy.planes.shape[-2:])
@@ -168,7 +173,8 @@ def _frames(noisy: Volume, truth: Volume, paths: tuple[object, object]) -> tuple
     if any(axis == "C" for i, axis in enumerate(noisy.axes) if i not in places):
         raise ValueError(
             f"{paths[1]}: expected a ground truth of each channel of {paths[0]}, {noisy.named}, found "
-            f"{truth.named}: save each channel and its ground truth as files of their own"
+            f"{truth.named}: give --image-channels N for the one that it shows (from 0), or save each channel and its "
+            "ground truth as files of their own"
         )
     frames = np.moveaxis(noisy.planes, places, range(len(places)))
     return frames, "".join(noisy.axes[i] for i in places)

@@ -180,14 +180,24 @@ def read_pairs(
     store = open_cache(layout, config, cache) if cache else None
     read = store.read if store else read_images
     pairs: list[Pair] = []
+    empty: dict[str, list[Item]] = {}
     for item in items:
         try:
             scenes = read(item, layout.kind, config)
+            constant = [scene.label for scene in scenes if np.ptp(scene.frames[0]) == 0]
+            if left_out is not None and 0 < len(constant) < len(scenes):  # as a colour that a screenshot lacks
+                scenes = [scene for scene in scenes if scene.label not in constant]
+                empty.setdefault(", ".join(constant), []).append(item)
             pairs += [_pair(item, layout.kind, config, scene) for scene in scenes]
         except ValueError as error:
             if left_out is None:
                 raise
             left_out.append(str(error))
+    for labels, some in empty.items() if left_out is not None else ():
+        left_out.append(
+            f"{some[0].noisy}: expected images to learn from, found the same value everywhere in {labels}, in "
+            f"{len(some)} of {len(items)} files: their other planes are used"
+        )
     return pairs
 
 

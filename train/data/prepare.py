@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +71,16 @@ class Survey:
     bad: frozenset[str]
 
 
-def survey(layout: Layout) -> Survey:
-    """Read every file once, a piece at a time; one that is bad is noted and does not stop it."""
+def survey(layout: Layout, channels: Sequence[int] = ()) -> Survey:
+    """Read every file once, a piece at a time; one that is bad is noted and does not stop it.
+
+    Parameters
+    ----------
+    layout : Layout
+        What to read.
+    channels : sequence of int
+        Those that `Config.image_channels` picks.
+    """
     shapes: dict[str, Counter[str]] = {}
     dtypes: dict[str, Counter[str]] = {}
     moments: dict[str, Moments] = {}
@@ -104,7 +112,7 @@ def survey(layout: Layout) -> Survey:
             if seen.nan:
                 nan.setdefault(role, []).append(f"{_relative(path, layout)} ({seen.nan})")
                 reasons += [f"{path}: {seen.nan} pixels of the ground truth are not finite"] if role != "noisy" else []
-        reasons += _mismatches(item, found)
+        reasons += _mismatches(item, found, channels)
         unfit += reasons
         if reasons or not _complete(found, layout.kind):
             bad.add(item.name)
@@ -113,13 +121,13 @@ def survey(layout: Layout) -> Survey:
     return Survey(layout, roles, tuple(unreadable), tuple(unfit), tuple(lossy), usable, frozenset(bad))
 
 
-def _mismatches(item: Item, volumes: Mapping[str, Volume]) -> list[str]:
+def _mismatches(item: Item, volumes: Mapping[str, Volume], channels: Sequence[int]) -> list[str]:
     """What `train.data.frames.read_images` would not take of a pair."""
     reasons = []
     for role in [role for role in ("truth", "sim") if role in volumes and "noisy" in volumes]:
         noisy, truth = volumes["noisy"].squeezed(), volumes[role].squeezed()
         try:
-            first = match(noisy, truth, (item.noisy, item.files[role]))[0]
+            first = match(noisy, truth, (item.noisy, item.files[role]), channels)[0]
             check_shapes(item, first)
         except ValueError as error:
             reasons.append(str(error))
@@ -192,7 +200,7 @@ def prepare(data: Path, config: Config, cache: Path | None, patterns: tuple[str,
         If the disk has no room for the cache.
     """
     layout = find_layout(data, config, patterns)
-    found = survey(layout)
+    found = survey(layout, config.image_channels)
     lines = [report(found)]
     if not found.usable:
         raise ValueError(f"{data}: expected images to train on, found none that are usable\n{lines[0]}")

@@ -48,6 +48,15 @@ class Volume:
         """The shape with the letters of its axes, as "TYX (5, 64, 64)"."""
         return f"{self.axes}YX {self.planes.shape}"
 
+    def channel(self, number: int) -> Volume:
+        """One of the channels, without their axis; itself if it has no such axis."""
+        at = self.axes.find("C")
+        if at < 0:
+            return self
+        if number >= self.leading[at]:
+            raise ValueError(f"--image-channels {number}: expected a channel below {self.leading[at]} of {self.named}")
+        return Volume(self.planes[(slice(None),) * at + (number,)], self.axes[:at] + self.axes[at + 1 :])
+
     def squeezed(self) -> Volume:
         """Without axes of one plane."""
         kept = [i for i, size in enumerate(self.leading) if size > 1]

@@ -16,6 +16,7 @@ from train.data import w2s as published
 from train.data.dataset import NumpyDataset
 from train.data.layouts import Item, Layout, detect
 from train.data.pairs import Pair, Sampling, draw_batch, read_pairs
+from train.data.prepare import report, survey
 from train.data.split import split_fields
 
 OWN = Config(match=False, frames="first")  # each truth in its own units
@@ -197,11 +198,19 @@ def test_nan_in_a_truth_is_an_error_and_in_a_frame_is_filled(tree: Path, caplog:
     assert np.isfinite(p.frames).all()
     assert p.frames[0, 3, 6] == pytest.approx(np.nanmean(holes), rel=1e-5)
     assert "noisy/007_0.tif: 2 of 9216 pixels are not finite" in caplog.text
-    truth[1, 2:7] = np.nan
-    tifffile.imwrite(tree / "clean" / "007_0.tif", truth.astype(np.float32))
+    truth = truth.astype(np.float32)
+    truth[:12], truth[:, -9:], truth[50, 3] = np.nan, np.nan, np.nan
+    tifffile.imwrite(tree / "clean" / "007_0.tif", truth)
+    (p,) = read_pairs(detect(tree), ["007"], Config(match=False))
+    assert np.array_equal(p.ground_truth, truth[12:, 4:-9]), "the largest part that is finite"
+    assert np.array_equal(p.frames[0], noisy[12:, 4:-9].astype(np.float32))
+    assert "of them usable" in (text := report(survey(detect(tree))))
+    assert "pairs that cannot be trained on: 0" in text
+    truth[::9] = np.nan
+    tifffile.imwrite(tree / "clean" / "007_0.tif", truth)
     with pytest.raises(
         ValueError,
-        match=r"clean/007_0\.tif: expected a ground truth without NaN, found 5 pixels that are not finite: remove",
+        match=r"clean/007_0\.tif: expected a ground truth without NaN, found .* and 8 x 87 pixels at most without them",
     ):
         read_pairs(detect(tree), ["007"], Config())
 

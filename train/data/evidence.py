@@ -242,9 +242,9 @@ def doubts(looks: Sequence[Look]) -> list[str]:
         )
     if changing := [one for one in looks if one.changing]:
         found.append(
-            f"{len(changing)} of {len(looks)} images have planes that differ by more than noise, as {changing[0].name}, "
-            "and one ground truth for all: the planes of a Z stack show different things; give a ground truth of as many "
-            "planes"
+            f"{len(changing)} of {len(looks)} images have planes that differ by more than noise, as "
+            f"{changing[0].name}, and one ground truth for all: the planes of a Z stack show different things; give a "
+            "ground truth of as many planes"
         )
     of_one = [one for one in looks if one.agreement >= ALIKE and math.hypot(*one.shift) <= APART and not one.changing]
     if foreign := [one for one in of_one if one.foreign and not one.flat]:

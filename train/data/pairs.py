@@ -206,9 +206,14 @@ def _pair(item: Item, kind: str, config: Config, scene: Scene) -> Pair:
     frames, truth = scene.frames, scene.truth
     scale = check_shapes(item, scene)
     if missing := int(np.count_nonzero(~np.isfinite(truth))):
-        raise ValueError(
-            f"{path}: expected a ground truth without NaN, found {missing} pixels that are not finite: remove the file"
-        )
+        frames, truth = _finite(frames, truth, scale)
+        y, x = frames.shape[-2:]
+        if min(y, x) < SMALLEST:
+            raise ValueError(
+                f"{path}: expected a ground truth without NaN, found {missing} pixels that are not finite, and {y} x "
+                f"{x} pixels at most without them: remove the file, or crop both to {SMALLEST} pixels a side or more"
+            )
+        log.warning("%s: %d pixels are not finite: the largest part without them is used, %d x %d", path, missing, y, x)
     frames = filled(frames, item)
     if float(np.ptp(frames[0])) == 0:
         raise ValueError(f"{item.noisy}: expected an image to learn from, found the same value everywhere: remove it")
@@ -222,6 +227,32 @@ def _pair(item: Item, kind: str, config: Config, scene: Scene) -> Pair:
     gain /= min(config.average, len(frames)) if config.frames == "random" else 1
     name = f"{item.name} {scene.label}".rstrip()
     return Pair(name, item.field, frames, answer.astype(np.float32), gain, offset, skew, inverted=inverted)
+
+
+def _finite(frames: NDArray[Any], truth: NDArray[Any], scale: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The largest rectangle of both in which the ground truth is finite, as a registered image has borders of NaN."""
+    y, x = frames.shape[-2:]
+    valid = np.isfinite(truth).reshape(y, scale, x, scale).all(axis=(1, 3))
+    rows, columns = largest(valid)
+    fine = tuple(slice(scale * part.start, scale * part.stop) for part in (rows, columns))
+    return frames[:, rows, columns], truth[fine]
+
+
+def largest(valid: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns of the largest rectangle (Y, X) in which all is valid."""
+    best, found = 0, (slice(0, 0), slice(0, 0))
+    heights = np.zeros(valid.shape[1], int)
+    for y, row in enumerate(valid):
+        heights = (heights + 1) * row  # valid pixels above each, with its own
+        steps: list[tuple[int, int]] = []  # where each height begins, rising
+        for x, height in enumerate([*heights.tolist(), 0]):
+            start = x
+            while steps and steps[-1][1] >= height:
+                start, tall = steps.pop()
+                if tall * (x - start) > best:
+                    best, found = tall * (x - start), (slice(y + 1 - tall, y + 1), slice(start, x))
+            steps.append((start, height))
+    return found
 
 
 def check_shapes(item: Item, scene: Scene) -> int:

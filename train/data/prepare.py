@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..config import Config
 from .cache import FIELDS, open_cache
 from .frames import match
 from .layouts import PAIRED, ROLES, Item, Layout, detect, detect_noisy
-from .pairs import Images, check_scale, check_shapes
+from .pairs import SMALLEST, Images, check_scale, check_shapes, largest
 from .reading import LOSSY, Volume, open_volume
 from .sources import find_images
 from .split import split_fields
@@ -111,7 +115,11 @@ def survey(layout: Layout, channels: Sequence[int] = ()) -> Survey:
             lossy += [_relative(path, layout)] if path.suffix.lower() in LOSSY else []
             if seen.nan:
                 nan.setdefault(role, []).append(f"{_relative(path, layout)} ({seen.nan})")
-                reasons += [f"{path}: {seen.nan} pixels of the ground truth are not finite"] if role != "noisy" else []
+                if role != "noisy" and layout.kind != "clean" and not all(map(_enough, _planes(volume))):
+                    reasons.append(
+                        f"{path}: {seen.nan} pixels of the ground truth are not finite, and no part of {SMALLEST} "
+                        "pixels a side is without them: remove the file, or crop both"
+                    )
         reasons += _mismatches(item, found, channels)
         unfit += reasons
         if reasons or not _complete(found, layout.kind):
@@ -132,6 +140,15 @@ def _mismatches(item: Item, volumes: Mapping[str, Volume], channels: Sequence[in
         except ValueError as error:
             reasons.append(str(error))
     return reasons
+
+
+def _planes(volume: Volume) -> NDArray[Any]:
+    return volume.planes.reshape(-1, *volume.planes.shape[-2:])
+
+
+def _enough(plane: NDArray[Any]) -> bool:
+    """Whether a part of a ground truth with NaN can be learnt from."""
+    return min(part.stop - part.start for part in largest(np.isfinite(plane))) >= SMALLEST
 
 
 def _complete(found: Collection[str], kind: str) -> bool:

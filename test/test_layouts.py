@@ -329,9 +329,10 @@ def test_a_name_that_breaks_the_pattern_is_told_with_what_follows(tmp_path: Path
 
 def test_prepare_says_what_is_to_be_done_with_clean_images(tmp_path: Path) -> None:
     save(tmp_path / "a.tif", counts(16, 16))
-    assert "no pairs, which are two folders of equal names, as noisy/ and clean/, or names as a_noisy.tif" in prepare(
-        tmp_path, Config(), tmp_path / "cache"
-    )
+    text = prepare(tmp_path, Config(), tmp_path / "cache")
+    assert "no pairs, which are two folders of equal names, as noisy/ and clean/, or names as a_noisy.tif" in text
+    assert "images alone, 1 images" in text
+    assert "ground truth" not in text, "they may be noisy ones"
 
 
 def test_stacks_of_pairs_fit_and_colours_with_one_truth_are_named(tmp_path: Path) -> None:

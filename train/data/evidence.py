@@ -31,7 +31,7 @@ FLOOR = 1.25  # of the power of the finest detail, up to which a noisy image has
 DETAIL = 4.0  # of that power, from which it has detail that a ground truth has to show, too
 ONE_SCENE = 0.8  # correlation of two smoothed frames of one scene, unless noise hides it
 COPIED, FOREIGN = 0.8, 0.6  # coherence of noise beyond which a truth is a filtered copy; of detail, at least
-MEDIANS = [
+MEDIANS: list[NDArray[Any]] = [
     *(np.ones((n, n)) for n in (3, 5, 7)),
     *(np.hypot(*np.mgrid[-r : r + 1, -r : r + 1]) <= r + 0.3 for r in (2, 3)),
 ]

@@ -160,12 +160,14 @@ def _complete(found: Collection[str], kind: str) -> bool:
 def report(found: Survey) -> str:
     """What `prepare` prints of a survey."""
     layout = found.layout
-    lines = [f"{layout.root}: {layout.kind}, {len(layout.items)} images, {found.usable} of them usable"]
+    alone = layout.kind == "clean"  # or noisy: nothing tells
+    kind = "images alone" if alone else layout.kind
+    lines = [f"{layout.root}: {kind}, {len(layout.items)} images, {found.usable} of them usable"]
     for role, summary in found.summaries.items():
         m = summary.moments
         lines += [
-            f"  {ROLES[role]}: {sum(summary.shapes.values())} files, shapes {_counts(summary.shapes)}, "
-            f"{_counts(summary.dtypes)}",
+            f"  {'images' if alone else ROLES[role]}: {sum(summary.shapes.values())} files, "
+            f"shapes {_counts(summary.shapes)}, {_counts(summary.dtypes)}",
             f"    {m.count} pixels from {m.low:.6g} to {m.high:.6g}, mean {m.mean:.6g}, standard deviation {m.std:.6g}",
             f"    NaN: {m.nan} pixels{_listed(summary.nan, ' in ')}",
         ]

@@ -157,7 +157,7 @@ def _joined(data: Path, series: dict[str, list[Pair]], left_out: list[str] | Non
     if all(len(frames) == 1 for frames in groups.values()):  # names tell no fields
         groups = {single[0].field: single}
     joined: dict[str, list[Pair]] = {}
-    reasons: list[str] = []
+    reasons = []
     for field, frames in groups.items():
         if reason := _unlike(frames):
             reasons.append(f"{data}: expected frames that follow each other, found {reason}: {advice}")

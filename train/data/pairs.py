@@ -193,7 +193,8 @@ def read_pairs(
             if left_out is None:
                 raise
             left_out.append(str(error))
-    for labels, some in empty.items() if left_out is not None else ():
+    for labels, some in empty.items():
+        assert left_out is not None
         left_out.append(
             f"{some[0].noisy}: expected images to learn from, found the same value everywhere in {labels}, in "
             f"{len(some)} of {len(items)} files: their other planes are used"

@@ -148,7 +148,7 @@ def _planes(volume: Volume) -> NDArray[Any]:
 
 def _enough(plane: NDArray[Any]) -> bool:
     """Whether a part of a ground truth with NaN can be learnt from."""
-    return min(part.stop - part.start for part in largest(np.isfinite(plane))) >= SMALLEST
+    return bool(min(part.stop - part.start for part in largest(np.isfinite(plane))) >= SMALLEST)
 
 
 def _complete(found: Collection[str], kind: str) -> bool:

@@ -186,7 +186,7 @@ def test_a_network_for_stacks_is_trained_on_clean_images(tmp_path: Path) -> None
     assert noisy.shape == (4, PLANES, 32, 32)
     assert truth.shape == (4, 1, 32, 32)
     checkpoint = fit(config, images, tmp_path / "run")
-    assert weights(checkpoint)["network.down.0.short.weight"].shape[1] == 3 * 4, "a plane and two averages"
+    assert weights(checkpoint)["network.down.0.short.weight"].shape[1] == (9 + 3) * 4 + 3, "planes and averages"
     with pytest.raises(
         ValueError, match=r"planes 9: expected to learn from movies of clean images, found .* --recipe stack"
     ):

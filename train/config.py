@@ -183,8 +183,8 @@ class Config:
     loss: str = option(
         "mse",
         OBJECTIVE,
-        "Difference from the ground truth: mse, l1, charbonnier, ssim, ms-ssim or perceptual, or two of them as "
-        "mse+ssim.",
+        "Difference from the ground truth: mse, l1, charbonnier, log (of each crop's mse), ssim, ms-ssim or "
+        "perceptual, or two of them as mse+ssim.",
     )
     mix: float = option(0.1, OBJECTIVE, "Weight of the second loss; the first has the rest.", bounds=(0, 1))
     balance: float = option(

@@ -440,7 +440,7 @@ def fit_normalisation(config: Config, images: Images) -> Normalisation:
 def load_initial(network: UNet, path: Path, config: Config) -> None:
     """Start from the weights of a checkpoint, or from those of a model folder.
 
-    A network for several planes can start from one for single planes, which then gets averages in place of a plane.
+    A network for several planes can start from one for single planes, which then gets an average in place of a plane.
 
     Parameters
     ----------
@@ -469,14 +469,14 @@ def load_initial(network: UNet, path: Path, config: Config) -> None:
 
 
 def widened(state: dict[str, Tensor], network: UNet) -> dict[str, Tensor]:
-    """Weights of a network for single planes as those of one for several, which gets averages in place of a plane."""
+    """Weights of a network for single planes as those of one for several, which gets an average in place of a plane."""
     result = {}
     for name, ours in network.state_dict().items():
         theirs = result[name] = state.get(name, ours)
         if ours.shape != theirs.shape:
             result[name] = torch.zeros_like(ours)
-            averages = ours.shape[1] // theirs.shape[1] - 1
-            result[name][:, theirs.shape[1] :] = theirs.repeat(1, averages, 1, 1) / averages
+            pixels = theirs.shape[1]
+            result[name][:, pixels : 2 * pixels] = theirs  # of the average that believes in little
     return result
 
 

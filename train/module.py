@@ -391,6 +391,6 @@ def build(config: Config) -> UNet:
     network = UNet(**config.network)
     if not config.biases:
         for name, parameter in network.named_parameters():
-            if name.endswith("bias") and not name.startswith("fusion."):
+            if name.endswith("bias"):
                 parameter.requires_grad_(False).zero_()
     return network

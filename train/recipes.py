@@ -48,8 +48,11 @@ RECIPES: dict[str, tuple[str, Config]] = {
         "a network for movies and stacks, which sees 17 planes that follow each other and denoises the one in the "
         "middle: synthetic movies of clean images; give a folder of these as --data, and --initial resources/general",
         Config(
-            **{**LARGE, "warmup": 100}, **{**ANY_IMAGE, "synthetic": 1.0, "redraw": 0.0, "levels": (1.0, 1.0)},
-            planes=9, crop=112, batch=16, lr=5e-4, skips="added",
+            **{**LARGE, "ema": 0.998},
+            **{**ANY_IMAGE, "synthetic": 1.0, "redraw": 0.0, "levels": (1.0, 1.0), "photons": (1.0, 1000.0),
+               "correlated": 0.2, "fields": 0.05, "multiplied": 0.1, "additive": 0.1, "decentred": 0.0,
+               "phantoms": 120, "balance": 1.0, "regions": 0, "calm": 0.0},
+            loss="log", planes=9, crop=112, batch=16, lr=2e-3, skips="added",
         ),
     ),
     "finetune": (

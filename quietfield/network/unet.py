@@ -9,7 +9,9 @@ from torch.nn import functional
 BLOCKS = ("plain", "residual")
 NORMS = ("none", "batch")
 SKIPS = ("concatenated", "added")
-HEADS, RATIOS = 2, 8  # averages of planes, and what tells for each plane how far it counts
+# Of averages of planes: how far, in logarithms, another one may be off to count by half; and whether that is counted
+# from the one that is most alike.
+BELIEFS = ((1.0, False), (3.0, False), (2.0, True))
 NEAR, AROUND = 3, 9  # pixels of a side, after unshuffling, in which planes are compared
 TINY = 1e-6  # of a plane's variance, that noise has at least
 FAR = 16.0  # standard deviations of a plane, beyond which another one has nothing to do with it
@@ -87,11 +89,11 @@ class WindowAttention(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Average planes that follow each other where they show the same as the one in the middle.
+    """Give planes that follow each other to a network: as they are, and averaged where they show the same.
 
-    How far another plane is off, around each pixel, is compared with the noise there: its squares tell noise, and the
-    square of its mean tells what has changed. What follows from these ratios, and from how strong the noise is beside
-    the plane's contrast, is learnt.
+    Around each pixel, the square of how far another plane is off, and the square of the mean of that, are compared with
+    the plane's own noise. One average believes in little, one in more, and one in whatever plane is most alike, as
+    where neighbouring pixels share noise. Nothing here is learnt: the network sees all, and decides what to take.
 
     Parameters
     ----------
@@ -103,22 +105,15 @@ class Fusion(nn.Module):
     Attributes
     ----------
     outputs : int
-        Channels of what comes out: the plane in the middle, and `HEADS` averages.
+        Channels of what comes out: the plane in the middle, the averages, the logarithms of how many planes each is the
+        mean of, and how far the other planes are off.
     """
 
-    def __init__(self, planes: int, pixels: int, width: int = 16) -> None:
+    def __init__(self, planes: int, pixels: int) -> None:
         super().__init__()
-        self.pixels, self.outputs = pixels, (1 + HEADS) * pixels
+        self.pixels, self.outputs = pixels, (planes + len(BELIEFS)) * pixels + len(BELIEFS)
         far = [1.0 if i < 2 else 2.0 ** (i - 1) for i in range(planes // 2)]
         self.frames = [*reversed(far), *far]
-        self.inner, self.middle = nn.Conv2d(RATIOS, width, 1), nn.Conv2d(width, width, 1)
-        self.outer, self.direct = nn.Conv2d(width, HEADS, 1), nn.Conv2d(RATIOS, HEADS, 1)
-        with torch.no_grad():  # begins as a test: what is off by more than noise does not count
-            self.outer.weight.zero_()
-            self.outer.bias = nn.Parameter(torch.zeros(HEADS))
-            test = torch.tensor([-1.0, 0, -1, -1, 0, 0, 0, 0])
-            self.direct.weight.copy_(test.view(1, -1, 1, 1).expand(HEADS, -1, 1, 1))
-            self.direct.bias = nn.Parameter(torch.linspace(3.0, 1.0, HEADS))  # one that averages more, one less
 
     def forward(self, y: Tensor) -> Tensor:
         """(N, planes * pixels, Y, X) to (N, outputs, Y, X)."""
@@ -127,39 +122,35 @@ class Fusion(nn.Module):
         y = y.view(n, others + 1, self.pixels, height, width)
         own = y[:, others // 2]
         beyond = torch.cat([y[:, : others // 2], y[:, others // 2 + 1 :]], dim=1) - own[:, None]
+        beyond = beyond.clamp(-FAR, FAR)
         frames = torch.tensor(self.frames, dtype=y.dtype, device=y.device).view(1, -1, 1, 1)
-        ratios = self._ratios(own, beyond.clamp(-FAR, FAR), frames).flatten(0, 1)
-        hidden = functional.relu(self.middle(functional.relu(self.inner(ratios))))
-        alike = torch.sigmoid(self.outer(hidden) + self.direct(ratios)).view(n, others, HEADS, height, width)
-        weight = frames[..., None] * alike
-        total = 1 + weight.sum(dim=1)
-        fused = [
-            own + torch.einsum("nsyx,nspyx->npyx", weight[:, :, h], beyond) / total[:, h, None] for h in range(HEADS)
-        ]
-        return torch.cat([own, *fused], dim=1)
+        unlike = self._unlike(own, beyond, frames)
+        least = unlike.amin(dim=1, keepdim=True).clamp(min=0)
+        averages, counts = [], []
+        for belief, relative in BELIEFS:
+            weight = frames * torch.sigmoid(belief - (unlike - least if relative else unlike))
+            total = 1 + weight.sum(dim=1, keepdim=True)
+            averages.append(own + (weight[:, :, None] * beyond).sum(dim=1) / total)
+            counts.append(torch.log(total))
+        return torch.cat([own, *averages, *counts, beyond.flatten(1, 2)], dim=1)
 
-    def _ratios(self, own: Tensor, beyond: Tensor, frames: Tensor) -> Tensor:
-        """Logarithms of how far the others (N, S, pixels, Y, X) are off, in the noise: (N, S, RATIOS, Y, X)."""
+    def _unlike(self, own: Tensor, beyond: Tensor, frames: Tensor) -> Tensor:
+        """How far the others (N, S, pixels, Y, X) are off, (N, S, Y, X): logarithms, 0 where noise explains it."""
         expected = 1 + 1 / frames  # variance of a difference, in that of the noise
-        squares, means = beyond.square().mean(dim=2) / expected, beyond.mean(dim=2) / expected.sqrt()
-        near, around = (_box(squares, side) for side in (NEAR, AROUND))
-        near_mean, around_mean = (self.pixels * side**2 * _box(means, side).square() for side in (NEAR, AROUND))
-        fine = own.view(len(own), self.pixels, *own.shape[2:])
-        signs = torch.tensor(
-            [(-1.0) ** (i.bit_count()) for i in range(self.pixels)], dtype=own.dtype, device=own.device
+        square = _box(beyond.square().mean(dim=2) / expected, NEAR)
+        mean = beyond.mean(dim=2) / expected.sqrt()
+        near, around = (self.pixels * side**2 * _box(mean, side).square() for side in (NEAR, AROUND))
+        signs = torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=own.dtype, device=own.device).view(1, -1, 1, 1)
+        noise = _box((own * signs).sum(dim=1, keepdim=True).square() / self.pixels, AROUND)
+        return sum(
+            (torch.log((part + TINY) / (noise + TINY)) for part in (square, near, around)), torch.zeros_like(square)
         )
-        noise = _box((fine * signs.view(1, -1, 1, 1)).sum(dim=1, keepdim=True).square() / self.pixels, AROUND)
-        least = around.amin(dim=1, keepdim=True)
-        size, level = torch.log(frames).expand_as(near), torch.log(noise + TINY).expand_as(near)
-        parts = [(near, noise), (around, noise), (near_mean, noise), (around_mean, noise), (around, least)]
-        parts.append((around_mean.mean(dim=1, keepdim=True).expand_as(near), noise))  # whether anything changes here
-        logs = [torch.log((a + TINY) / (b + TINY)) for a, b in parts]
-        return torch.stack([*logs, size, level], dim=2)
 
 
 def _box(x: Tensor, side: int) -> Tensor:
     """Mean of squares around each pixel."""
-    return functional.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
+    rows = functional.avg_pool2d(x, (side, 1), 1, (side // 2, 0), count_include_pad=False)
+    return functional.avg_pool2d(rows, (1, side), 1, (0, side // 2), count_include_pad=False)
 
 
 class UNet(nn.Module):
@@ -235,6 +226,8 @@ class UNet(nn.Module):
                 f"UNet: expected a block of {BLOCKS}, a norm of {NORMS} and skips of {SKIPS}, "
                 f"found block={block!r}, norm={norm!r}, skips={skips!r}"
             )
+        if planes > 1 and unshuffle != 2:
+            raise ValueError(f"UNet: expected an unshuffle of 2 for several planes, found {unshuffle}")
         if scale not in (1, 2) or not 0 <= dropout < 1:
             raise ValueError(
                 "UNet: expected a scale of 1 or 2 and a dropout from 0 to below 1, "

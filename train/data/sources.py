@@ -18,6 +18,7 @@ from .split import split_fields
 from .synthetic import validation_movies, validation_pairs
 
 LEAST_LIGHT = 3.0  # photo-electrons that a clean image must allow for (`Clean.most`); noisy frames allow for 0.3 to 2
+MOVIES = 0.15  # of the crops of a network for stacks, that are from real movies
 SEEN = 4  # phantoms that are looked at where there are no clean images
 SOURCES = {
     "w2s-raw": "W2S (Zhou et al. 2020), raw frames and the mean of 400",
@@ -170,8 +171,15 @@ def check_clean(folder: Path, images: list[Clean]) -> None:
 
 
 def learnt_from(images: list[Clean], config: Config) -> list[Clean]:
-    """What gets synthetic noise: the clean images of a folder, freed of their own noise or not, and phantoms."""
-    return [*(freed(images) if config.freed else images), *phantoms(config.phantoms, config.seed)]
+    """What gets synthetic noise: the clean images of a folder, freed of their own noise or not, and phantoms.
+
+    A network for stacks sees real movies, where there are some, in `MOVIES` of its crops or more.
+    """
+    every = [*(freed(images) if config.freed else images), *phantoms(config.phantoms, config.seed)]
+    movies = [image for image in every if config.planes > 1 and image.moves]
+    others = len(every) - len(movies)
+    more = math.ceil(MOVIES / (1 - MOVIES) * others / len(movies)) - 1 if movies else 0
+    return every + max(0, more) * movies
 
 
 def drawn_pairs(images: list[Clean], config: Config) -> list[Pair]:

@@ -56,6 +56,14 @@ def charbonnier(y: Tensor, target: Tensor, softness: float = 1e-3) -> Tensor:
     return ((y - target).square() + softness**2).sqrt().mean()
 
 
+def logarithmic(y: Tensor, target: Tensor, softness: float = 1e-3) -> Tensor:
+    """The mean of the logarithm of each crop's mean squared error: what lowers it by a decibel counts alike in all.
+
+    Of errors in the noise, as `balance` 1 gives them, those below `softness` count less and less.
+    """
+    return torch.log((y - target).square().mean(dim=(1, 2, 3)) + softness).mean()
+
+
 def ssim(y: Tensor, target: Tensor) -> Tensor:
     """1 - SSIM, with each ground truth's own max - min as range."""
     value = structural_similarity_index_measure(*_scaled(y, target), data_range=1.0)
@@ -115,6 +123,7 @@ LOSSES: dict[str, Callable[[], Loss]] = {
     "mse": lambda: nn.functional.mse_loss,
     "l1": lambda: nn.functional.l1_loss,
     "charbonnier": lambda: charbonnier,
+    "log": lambda: logarithmic,
     "ssim": lambda: ssim,
     "ms-ssim": lambda: ms_ssim,
     "perceptual": Perceptual,

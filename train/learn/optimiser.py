@@ -19,9 +19,6 @@ def build_optimiser(config: Config, network: nn.Module) -> torch.optim.Optimizer
     return kinds[config.optimiser](trained, lr=config.lr, weight_decay=config.weight_decay)  # type: ignore[call-arg]
 
 
-FAST = 8.0  # times the rate for what compares planes: it is small, and new where all else was trained before
-
-
 class Muon(torch.optim.Optimizer):
     """Momentum whose matrix of updates is made orthogonal (Jordan et al., 2024); AdamW elsewhere.
 
@@ -42,15 +39,11 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(self, network: nn.Module, lr: float, weight_decay: float, momentum: float = 0.95) -> None:
         parameters = [p for p in network.parameters() if p.requires_grad]
-        new = {id(p) for name, p in network.named_parameters() if name.startswith("fusion.")}
+        matrices = [p for p in parameters if p.ndim == 4 and min(p.shape[:2]) >= 8]
+        chosen = {id(p) for p in matrices}
+        rest = [p for p in parameters if id(p) not in chosen]
         defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
-        groups = []
-        for muon in (True, False):
-            for fast in (False, True):
-                chosen = [p for p in parameters if _is_matrix(p) == muon and (id(p) in new) == fast]
-                if chosen or not fast:
-                    groups.append({"params": chosen, "muon": muon, "lr": lr * (FAST if fast else 1)})
-        super().__init__(groups, defaults)
+        super().__init__([{"params": matrices, "muon": True}, {"params": rest, "muon": False}], defaults)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -83,10 +76,6 @@ class Muon(torch.optim.Optimizer):
 def has_bfloat16(device: str) -> bool:
     """Whether a kind of device ("cpu", "cuda", ...) is fast in bfloat16; processors without it are ten times slower."""
     return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def _is_matrix(parameter: Tensor) -> bool:
-    return parameter.ndim == 4 and min(parameter.shape[:2]) >= 8
 
 
 def _direction(gradient: Tensor, state: dict[str, Any], momentum: float) -> Tensor:

@@ -17,6 +17,7 @@ from train.data.names import said
 from train.data.prepare import compact, prepare, report, survey, verdict
 from train.data.reading import open_image, open_volume
 from train.data.sources import find_images
+from train.measure.cases import as_file, cases_of, read_case
 
 RANDOM = np.random.default_rng(0)
 FIELDS = ("001", "002", "081")
@@ -623,6 +624,35 @@ def test_channels_can_be_chosen(tmp_path: Path) -> None:
     assert [pair.name.split()[1] for pair in images.training] == ["c0", "c2"]
     with pytest.raises(ValueError, match=r"expected channels 5 \(--image-channels\)"):
         find_images(tmp_path, Config(crop=32, validation=0.5, image_channels=(5,)))
+
+
+def named(path: Path, planes: np.ndarray, names: list[str]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    tifffile.imwrite(path, planes, ome=True, metadata={"axes": "CYX", "Channel": {"Name": names}})
+
+
+def test_channels_are_paired_by_their_names(tmp_path: Path) -> None:
+    """Programs write the channels in orders of their own."""
+    dapi, gfp, rfp = scenes = [(i + 1) * counts(48, 48) for i in range(3)]
+    for i in range(2):
+        named(tmp_path / "noisy" / f"{i}.ome.tif", np.stack(scenes), ["DAPI", "GFP", "RFP"])
+        named(tmp_path / "gt" / f"{i}.ome.tif", np.stack([rfp, dapi, gfp]), ["RFP", "DAPI", "GFP"])
+    images = find_images(tmp_path, Config(crop=32, validation=0.5))
+    assert [pair.name.split()[1] for pair in images.training] == ["c2", "c0", "c1"]
+    for pair in images.training:
+        assert np.array_equal(pair.frames[0], pair.ground_truth)
+    for case in cases_of(detect(tmp_path).items):
+        frame, truth = read_case(case)
+        assert np.array_equal(frame.planes, truth)
+        assert np.array_equal(tifffile.imread(as_file(case.noisy, frame, tmp_path)), truth), "not the file as it is"
+    for i in range(2):  # one of the channels alone, and two
+        named(
+            tmp_path / "gt" / f"{i}.ome.tif", np.stack([rfp, gfp]) if i else gfp[None], ["RFP", "GFP"] if i else ["GFP"]
+        )
+    found = find_images(tmp_path, Config(crop=32, validation=0.5))
+    pairs = [*found.training, *found.validation]
+    assert sorted(pair.name for pair in pairs) == ["0.ome", "1.ome c1", "1.ome c2"]
+    assert all(np.array_equal(pair.frames[0], pair.ground_truth) for pair in pairs)
 
 
 def test_words_are_found_in_names() -> None:

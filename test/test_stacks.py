@@ -11,7 +11,7 @@ import torch
 from demo.simulate import simulate_field
 from quietfield import work
 from quietfield.adapt.plan import Adaptation, Options
-from quietfield.adapt.stacks import Windows
+from quietfield.adapt.stacks import Windows, of_stack
 from quietfield.network.model import ModelError, load_model, save_model
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
@@ -54,15 +54,15 @@ def test_blocks_change_nothing(stack: Denoiser, block: int) -> None:
     assert len(answers) == len(planes) - 8, "the last ones wait for those behind them"
     assert len(worker.planes) == 2 * 8
     answers += worker.rest()
-    assert np.array_equal(np.stack(answers), stack.of_stack(planes.astype(np.float32)))
+    assert np.array_equal(np.stack(answers), of_stack(stack, planes.astype(np.float32)))
 
 
 def test_few_planes_are_answered_too(stack: Denoiser) -> None:
     worker = Windows(stack)
     planes = movie(3)
     answers = [*worker(planes), *worker.rest()]
-    assert np.array_equal(np.stack(answers), stack.of_stack(planes.astype(np.float32)))
-    assert np.array_equal(stack(planes[:1])[0], stack.of_stack(planes[:1])[0])
+    assert np.array_equal(np.stack(answers), of_stack(stack, planes.astype(np.float32)))
+    assert np.array_equal(stack(planes[:1])[0], of_stack(stack, planes[:1])[0])
     assert np.array_equal(stack(planes)[2], stack(planes[2:])[0]), "called as for single planes, each is by itself"
 
 

@@ -23,6 +23,7 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from quietfield.adapt.stacks import of_stack
 from quietfield.machine import keep_memory
 from quietfield.network.model import load_model
 from quietfield.network.normalise import Normalisation
@@ -131,7 +132,7 @@ def main() -> None:
             took = time.perf_counter() - start
             ruled, note = with_rules(shipped, denoiser, noisy, alone)
             start = time.perf_counter()
-            answer = stack.of_stack(noisy)
+            answer = of_stack(stack, noisy)
             ratio = (time.perf_counter() - start) / took
             before, rules, after = (
                 np.array([si_psnr(*pair) for pair in zip(light, y, strict=True)]) for y in (alone, ruled, answer)

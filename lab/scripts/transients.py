@@ -18,6 +18,7 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from quietfield.adapt.stacks import of_stack
 from quietfield.network.model import load_model
 from quietfield.network.normalise import Normalisation
 from quietfield.network.predict import Denoiser
@@ -84,7 +85,7 @@ def main() -> None:
             if chance and shipped.general:
                 together = Together(denoiser, shipped.general, chance)
                 answers["rules"] = np.concatenate([together(noisy), together.rest()]).astype(np.float64)
-        answers["stack network"] = stack.of_stack(noisy).astype(np.float64)
+        answers["stack network"] = of_stack(stack, noisy).astype(np.float64)
         true = traces(light, cells)
         for answer, planes in answers.items():
             quality = np.mean([si_psnr(a, b) for a, b in zip(light, planes, strict=True)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -128,7 +128,8 @@ class Denoiser:
             float32, (N, scale * Y, scale * X) by the network's scale, the same intensity units.
         """
         if self.network.planes > 1:
-            return np.concatenate([self.of_stack(plane[None]) for plane in planes])
+            none = [None] * reach(self.network.planes)
+            return np.stack([self.of_window([*none, plane, *none]) for plane in planes])
         x = fill_invalid(planes)
         cut = [layers(plane) for plane in x]
         sides = [sparse_side(plane) for plane in x]
@@ -141,10 +142,6 @@ class Denoiser:
             for plane, found, side in zip(x, cut, sides, strict=True)
         ]
         return np.stack(answers)
-
-    def of_stack(self, planes: NDArray[Any]) -> NDArray[np.float32]:
-        """Denoise planes (N, Y, X) that follow each other, each with its neighbours, by a network for stacks."""
-        return np.stack([self.of_window(window) for window in windows(planes, reach(self.network.planes))])
 
     def of_window(self, window: Window) -> NDArray[np.float32]:
         """Denoise the plane in the middle of some that follow each other, by a network for stacks.
@@ -226,18 +223,6 @@ class Denoiser:
                 if bool(torch.isfinite(answer).all()):
                     return np.asarray(answer[:, 0].cpu().numpy())
             return np.asarray(self.network(batch)[:, 0].cpu().numpy())
-
-
-def windows(planes: NDArray[Any], far: int) -> Iterator[Window]:
-    """Each plane of a stack (N, Y, X) with `far` on either side; None for those before the first and behind the last.
-
-    Examples
-    --------
-    >>> [[None if p is None else int(p) for p in window] for window in windows(np.arange(3), 1)]
-    [[None, 0, 1], [0, 1, 2], [1, 2, None]]
-    """
-    for i in range(len(planes)):
-        yield [planes[k] if 0 <= k < len(planes) else None for k in range(i - far, i + far + 1)]
 
 
 def _power_of_two_above(n: int) -> int:

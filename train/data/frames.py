@@ -122,7 +122,7 @@ def _picked(scene: Scene, average: int, config: Config, path: Path) -> Scene:
 
 
 def match(noisy: Volume, truth: Volume, paths: tuple[object, object], channels: Sequence[int] = ()) -> list[Scene]:
-    """Scenes of two files, by the names of their axes, or else by their sizes.
+    """Scenes of two files, by the names of their axes and channels, or else by their sizes.
 
     Parameters
     ----------
@@ -140,16 +140,32 @@ def match(noisy: Volume, truth: Volume, paths: tuple[object, object], channels: 
     """
     if len(channels) == 1 and "C" not in truth.axes:
         noisy = noisy.channel(channels[0])
+    noisy, numbers = by_names(noisy, truth)
     frames, letters = _frames(noisy, truth, paths)
     sizes = truth.leading
     frames = frames.reshape(math.prod(sizes), -1, *noisy.planes.shape[-2:])
     truths = truth.planes.reshape(math.prod(sizes), *truth.planes.shape[-2:])
     scenes = []
     for k, index in enumerate(np.ndindex(*sizes)):
-        label = " ".join(f"{axis.lower()}{n}" for axis, n in zip(letters, index, strict=True))
-        channel = index[letters.index("C")] if "C" in letters else None
+        named = [numbers[n] if axis == "C" else n for axis, n in zip(letters, index, strict=True)]
+        label = " ".join(f"{axis.lower()}{n}" for axis, n in zip(letters, named, strict=True))
+        channel = named[letters.index("C")] if "C" in letters else None
         scenes.append(Scene(label, channel, frames[k], truths[k]))
     return scenes
+
+
+def by_names(noisy: Volume, truth: Volume) -> tuple[Volume, list[int]]:
+    """The channels of a noisy file that a ground truth has by their names, in its order, and their numbers.
+
+    All of them as they are, where names do not tell.
+    """
+    every = list(range(noisy.leading[noisy.axes.index("C")])) if "C" in noisy.axes else []
+    if not (truth.names and len(noisy.names) == len(every) and set(truth.names) <= set(noisy.names)):
+        return noisy, every
+    chosen = [noisy.names.index(name) for name in truth.names]
+    if "C" not in truth.axes and len(chosen) == 1:
+        return noisy.channel(chosen[0]), chosen
+    return (noisy, every) if chosen == every else (noisy.ordered(chosen), chosen)
 
 
 def first_frames(noisy: Volume, truth: Volume, paths: tuple[object, object]) -> Volume:
@@ -157,7 +173,7 @@ def first_frames(noisy: Volume, truth: Volume, paths: tuple[object, object]) -> 
 
     Parameters, errors: as of `match`.
     """
-    frames, letters = _frames(noisy, truth, paths)
+    frames, letters = _frames(by_names(noisy, truth)[0], truth, paths)
     rest = frames.ndim - 2 - len(letters)
     return Volume(frames[(slice(None),) * len(letters) + (0,) * rest], letters)
 

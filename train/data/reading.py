@@ -33,10 +33,13 @@ class Volume:
         (..., Y, X), any real dtype, as stored; of `.npy` files memory-mapped.
     axes : str
         A letter for each axis in front of Y: T, Z, C, or Q where the file says nothing.
+    names : tuple of str
+        Of all channels, if the file tells them apart.
     """
 
     planes: NDArray[Any]
     axes: str
+    names: tuple[str, ...] = ()
 
     @property
     def leading(self) -> tuple[int, ...]:
@@ -57,11 +60,16 @@ class Volume:
             raise ValueError(f"--image-channels {number}: expected a channel below {self.leading[at]} of {self.named}")
         return Volume(self.planes[(slice(None),) * at + (number,)], self.axes[:at] + self.axes[at + 1 :])
 
+    def ordered(self, channels: list[int]) -> Volume:
+        """The same with some of its channels, in another order."""
+        picked = np.take(self.planes, channels, axis=self.axes.index("C"))
+        return Volume(picked, self.axes, tuple(self.names[i] for i in channels))
+
     def squeezed(self) -> Volume:
         """Without axes of one plane."""
         kept = [i for i, size in enumerate(self.leading) if size > 1]
         shape = (*(self.leading[i] for i in kept), *self.planes.shape[-2:])
-        return Volume(self.planes.reshape(shape), "".join(self.axes[i] for i in kept))
+        return Volume(self.planes.reshape(shape), "".join(self.axes[i] for i in kept), self.names)
 
 
 def is_image(path: Path) -> bool:
@@ -114,7 +122,9 @@ def open_volume(path: Path) -> Volume:
     at = len(stack.shape) - 2 if at < 0 else at
     sizes = (*stack.shape[:at], *((stack.samples,) if stack.samples > 1 else ()))
     letters = stack.axes[:at].ljust(at, "Q") + ("C" if stack.samples > 1 else "")
-    return Volume(planes.reshape(*sizes, *planes.shape[1:]), letters.replace("I", "Q").replace("S", "C"))
+    names = tuple(channel.name for channel in stack.metadata.channels)
+    told = names if all(names) and len(set(names)) == len(names) else ()
+    return Volume(planes.reshape(*sizes, *planes.shape[1:]), letters.replace("I", "Q").replace("S", "C"), told)
 
 
 def first_plane(path: Path) -> NDArray[Any]:

@@ -225,7 +225,7 @@ def as_file(noisy: Path | Image, frame: Volume, folder: Path) -> Path:
     """The case's own file if the pipeline reads just these planes from it, else a TIFF of them."""
     if isinstance(noisy, Path) and noisy.suffix.lower() in (".tif", ".tiff"):
         with tifffile.TiffFile(noisy) as file:
-            if len(file.series) == 1 and file.series[0].shape == frame.planes.shape:
+            if len(file.series) == 1 and np.array_equal(file.series[0].asarray(), frame.planes):
                 return noisy
     path, planes = folder / "noisy.tif", frame.planes
     planes = planes.astype(np.uint8) if planes.dtype.kind == "b" else planes

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from quietfield.adapt.drift import Drift, Place, overlap
+from quietfield.adapt.drift import Drift, Part, Place, overlap
 from quietfield.adapt.series import LEAST, Series
 from quietfield.files.stack import Stack
 from quietfield.network.predict import Denoiser
@@ -22,12 +22,14 @@ Array = NDArray[np.float32]
 
 Answers = Callable[[NDArray[Any]], Array]
 
-REACH = 4  # planes on either side
-FIRST = 2 * REACH + 1  # planes that are looked at before all others
+REACH = 8  # planes on either side
+FIRST = 9  # planes that are looked at before all others
 NEAR, AROUND = 5, 17  # pixels, sides of the windows in which planes are compared
 CHANCE = 0.07  # share of a still scene's pixels that are taken for changed
 FALL = 2.0  # how fast weights fall beyond that
 ALIKE = 0.5  # correlation of denoised planes that show one scene
+LEVELS = (5, 25, 50, 75, 90, 95, 98, 99)  # percentiles that tell how bright a plane is beside another
+DIMMEST = 2.0  # times the light, beyond which planes are of different scenes
 SAMPLE, SAMPLES = 512, 4  # side of the crops that are looked at, and on how many the network's error is measured
 SMALLEST = 32  # side of planes
 SLOW = 0.1  # pixels a plane, a drift that is not worth a word
@@ -98,13 +100,13 @@ class Chance:
         noise = NoiseLine.of(noisy[chosen])
         one, two = _answered_twice(denoiser, noisy[chosen], denoised[chosen], noise)
         table = ErrorTable.of(noise, one, two)
-        squared, expected = (one - two) ** 2, table.expected(one) + table.expected(two)
+        squared, expected = (one - two) ** 2, _box(table.expected(one) + table.expected(two), NEAR)
         near = float(np.quantile(_near(squared, expected), 1 - CHANCE))
         return Chance(table, near, float(np.quantile(_around(_near(squared, expected), near), 1 - CHANCE)))
 
     def expected(self, denoised: Array) -> Array:
-        """Variance of the network's error at each pixel of planes (N, Y, X)."""
-        return self.table.expected(denoised)
+        """Variance of the network's error around each pixel of planes (N, Y, X)."""
+        return _box(self.table.expected(denoised), NEAR)
 
     def weights(self, difference: Array, expected: Array) -> Array:
         """1 where planes differ by no more than chance, and falling to 0 where by more.
@@ -112,7 +114,7 @@ class Chance:
         Parameters
         ----------
         difference, expected : ndarray
-            (N, Y, X): of denoised planes, and its variance in a still scene.
+            (N, Y, X): of denoised planes, and the variance of that around each pixel in a still scene.
         """
         near = _near(difference**2, expected)
         over = np.maximum(near / self.near, _around(near, self.near) / self.around)
@@ -144,8 +146,8 @@ def _answered_twice(denoiser: Denoiser, noisy: NDArray[Any], scene: Array, noise
 
 
 def _near(squared: Array, expected: Array) -> Array:
-    """How far planes (N, Y, X) differ around each pixel, in what is expected."""
-    return _box(squared, NEAR) / _box(expected, NEAR)
+    """How far planes (N, Y, X) differ around each pixel, in what is expected there."""
+    return _box(squared, NEAR) / expected
 
 
 def _around(near: Array, limit: float) -> Array:
@@ -227,11 +229,42 @@ class OneByOne:
         return ()
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A plane (Y, X) that is compared with others.
+
+    Attributes
+    ----------
+    noisy, denoised, expected : ndarray
+        float32, itself, its answer by itself, and the variance of that one's error around each pixel.
+    place : tuple of float
+        Where the scene lies in it.
+    levels : ndarray
+        How bright the answer is, at each percentile of `LEVELS`.
+    """
+
+    noisy: Array
+    denoised: Array
+    expected: Array
+    place: Place
+    levels: NDArray[Any]
+
+    def beside(self, other: Seen) -> tuple[Part, Array, Array, Array]:
+        """Where another plane shows the same; and what this one is there, as bright as the other."""
+        here, there = overlap(self.noisy.shape, other.place, self.place)
+        gain, offset = np.polyfit(other.levels, self.levels, 1) if np.ptp(other.levels) > 0 else (1.0, 0.0)
+        if not 1 / DIMMEST < gain < DIMMEST:
+            gain, offset = 1.0, 0.0
+        gain, offset = np.float32(gain), np.float32(offset)
+        noisy, denoised = ((plane[there] - offset) / gain for plane in (self.noisy, self.denoised))
+        return here, noisy, denoised, self.expected[there] / gain**2
+
+
 class Together:
     """Denoises planes that show one scene, block by block, and holds 2 `REACH` planes besides a block.
 
     Each plane is denoised by itself and compared with its neighbours, which are moved by whole pixels where the scene
-    drifts; the mean of it and of those is denoised again.
+    drifts, and brightened where the light bleaches or flickers. The mean of it and of those is denoised again.
     Where a neighbour differs, the plane's own denoised pixels stand in for it, so that the mean's noise is of one kind.
     A pixel that no neighbour resembles is as it would be without neighbours.
 
@@ -245,12 +278,9 @@ class Together:
 
     def __init__(self, denoiser: Answers, second: Answers, chance: Chance) -> None:
         self.denoiser, self.second, self.chance = denoiser, second, chance
-        self.noisy: list[Array] = []
-        self.denoised: list[Array] = []
-        self.expected: list[Array] = []
-        self.places: list[Place] = []
+        self.held: list[Seen] = []
         self.drift = Drift()
-        self.next = 0  # the plane to be answered next, counted in these lists
+        self.next = 0  # the plane to be answered next, counted in those held
         self.most = 1  # planes of the largest block: no more are given to a network at once
 
     def __call__(self, block: NDArray[Any]) -> Array:
@@ -258,42 +288,41 @@ class Together:
         self.most = max(self.most, len(block))
         filled = fill_invalid(block)
         denoised = self.denoiser(filled)
-        self.noisy.extend(filled.astype(np.float32))
-        self.denoised.extend(denoised)
-        self.expected.extend(self.chance.expected(denoised))
-        self.places.extend(self.drift.place(plane) for plane in filled)
-        return self._answer(max(self.next, len(self.noisy) - REACH))
+        for noisy, own, expected in zip(filled, denoised, self.chance.expected(denoised), strict=True):
+            levels = np.percentile(own[::2, ::2], LEVELS)
+            self.held.append(Seen(noisy.astype(np.float32), own, expected, self.drift.place(noisy), levels))
+        return self._answer(max(self.next, len(self.held) - REACH))
 
     def rest(self) -> Array:
         """Answer the last planes."""
-        return self._answer(len(self.noisy))
+        return self._answer(len(self.held))
 
     def _answer(self, until: int) -> Array:
-        answer = np.empty((until - self.next, *self.noisy[0].shape), np.float32)
+        answer = np.empty((until - self.next, *self.held[0].noisy.shape), np.float32)
         for start in range(self.next, until, self.most):
             part = range(start, min(until, start + self.most))
             means, shares = zip(*map(self._mean, part), strict=True)
-            own = np.stack(self.denoised[part.start : part.stop])
+            own = np.stack([self.held[i].denoised for i in part])
             answer[part.start - self.next : part.stop - self.next] = own + np.stack(shares) * (
                 self.second(np.stack(means)) - own
             )
         drop = max(0, until - REACH)
-        del self.noisy[:drop], self.denoised[:drop], self.expected[:drop], self.places[:drop]
+        del self.held[:drop]
         self.next = until - drop
         return answer
 
     def _mean(self, plane: int) -> tuple[Array, Array]:
         """The mean around a plane, and the share with which it counts, both (Y, X)."""
-        own, expected = self.denoised[plane], self.expected[plane]
-        window = range(max(0, plane - REACH), min(len(self.noisy), plane + REACH + 1))
-        mean, total = self.noisy[plane].copy(), np.zeros(own.shape, np.float32)
+        own = self.held[plane]
+        window = range(max(0, plane - REACH), min(len(self.held), plane + REACH + 1))
+        mean, total = own.noisy.copy(), np.zeros(own.noisy.shape, np.float32)
         for i in window:
             if i != plane:
-                here, there = overlap(own.shape, self.places[plane], self.places[i])
-                difference = self.denoised[i][there] - own[here]
-                weight = self.chance.weights(difference[None], (self.expected[i][there] + expected[here])[None])[0]
-                mean += own
-                mean[here] += weight * (self.noisy[i][there] - own[here])
+                here, noisy, denoised, expected = self.held[i].beside(own)
+                difference = denoised - own.denoised[here]
+                weight = self.chance.weights(difference[None], (expected + own.expected[here])[None])[0]
+                mean += own.denoised
+                mean[here] += weight * (noisy - own.denoised[here])
                 total[here] += weight
         return (mean / len(window)).astype(np.float32), np.minimum(total, 1)
 

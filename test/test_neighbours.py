@@ -8,7 +8,7 @@ import tifffile
 
 from quietfield import pipeline, work
 from quietfield.adapt import plan
-from quietfield.adapt.neighbours import REACH, Together, look, reason_against
+from quietfield.adapt.neighbours import LEVELS, REACH, Seen, Together, look, reason_against
 from quietfield.adapt.plan import Options
 from quietfield.adapt.series import series_of
 from quietfield.files.stack import Stack
@@ -62,6 +62,33 @@ def test_a_drifting_scene_gains(denoiser: Denoiser) -> None:
     assert (
         look(denoiser, planes)[1] == "structure repeats in 8 of 8 steps, drifts by 2.2 pixels a plane, and is followed"
     )
+
+
+def test_a_scene_that_bleaches_and_flickers_gains_and_keeps_its_light(denoiser: Denoiser) -> None:
+    course = 0.95 ** np.arange(12.0) * (1 + 0.1 * (-1.0) ** np.arange(12))
+    light = 2 * scene() * course[:, None, None]
+    alone, answer = both(denoiser, frames(light))
+    gain = change(light, alone, answer)
+    assert gain.mean() > 1.8
+    assert gain.min() > 0.8
+    assert (answer - 100).mean(axis=(1, 2)) == pytest.approx(2 * light.mean(axis=(1, 2)), rel=0.02)
+    assert np.polyfit(light.ravel(), answer.ravel(), 1)[0] == pytest.approx(2, rel=0.05)
+
+
+def test_a_plane_of_another_gain_is_one_of_the_same_scene() -> None:
+    random = np.random.default_rng(0)
+    plane = random.gamma(2.0, 30.0, (64, 64)).astype(np.float32)
+
+    def seen(image: np.ndarray) -> Seen:
+        return Seen(image, image, np.ones_like(image), (0.0, 0.0), np.percentile(image, LEVELS))
+
+    _, noisy, denoised, expected = seen(1.5 * plane - 20).beside(seen(plane))
+    assert np.allclose(noisy, plane, atol=1e-2)
+    assert np.allclose(denoised, plane, atol=1e-2)
+    assert np.allclose(expected, 1 / 1.5**2, rtol=1e-3)
+    for other in (3 * plane, np.zeros_like(plane)):  # of another scene
+        assert np.array_equal(seen(other).beside(seen(plane))[1], other)
+    assert np.array_equal(seen(plane).beside(seen(np.ones_like(plane)))[1], plane)
 
 
 def test_an_object_in_one_plane_stays_there(denoiser: Denoiser) -> None:

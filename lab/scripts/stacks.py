@@ -1,6 +1,6 @@
 """Stacks with drawn noise: each plane by itself, with the rules for neighbours, and by a network for stacks.
 
-    python lab/scripts/stacks.py DATA NETWORK [--held-out] [--photons N ...] [--scenes WORD] [--pictures FOLDER]
+    python lab/scripts/stacks.py DATA [NETWORK] [--held-out] [--photons N ...] [--scenes WORD] [--pictures FOLDER]
 
 Mean SI-PSNR of the planes in dB, and how much the plane that fares worst differs from itself alone. The movies are
 those below DATA/clean/lysosome; the still and moving scenes are made of one clean plane each. NETWORK is a checkpoint
@@ -110,7 +110,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("network", type=Path)
+    parser.add_argument("network", type=Path, nargs="?", help="without, the rules alone are measured")
     parser.add_argument("--held-out", action="store_true", help="the files that nothing was chosen on")
     parser.add_argument("--photons", type=int, nargs="+", default=PHOTONS)
     parser.add_argument("--scenes", default="", help="those alone whose names hold this word")
@@ -118,7 +118,7 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_memory()
     shipped = Denoiser.of(load_model(ROOT / "resources"))
-    stack = Denoiser(load_network(arguments.network), Normalisation("plane"))
+    stack = Denoiser(load_network(arguments.network), Normalisation("plane")) if arguments.network else None
     print("| scene | photo-electrons | by itself | rules | stack network | least change | time |\n" + 7 * "|---" + "|")
     every = []
     for photons in arguments.photons:
@@ -132,7 +132,7 @@ def main() -> None:
             took = time.perf_counter() - start
             ruled, note = with_rules(shipped, denoiser, noisy, alone)
             start = time.perf_counter()
-            answer = of_stack(stack, noisy)
+            answer = of_stack(stack, noisy) if stack else ruled
             ratio = (time.perf_counter() - start) / took
             before, rules, after = (
                 np.array([si_psnr(*pair) for pair in zip(light, y, strict=True)]) for y in (alone, ruled, answer)

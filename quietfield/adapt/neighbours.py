@@ -27,6 +27,7 @@ FIRST = 9  # planes that are looked at before all others
 NEAR, AROUND = 5, 17  # pixels, sides of the windows in which planes are compared
 CHANCE = 0.07  # share of a still scene's pixels that are taken for changed
 FALL = 2.0  # how fast weights fall beyond that
+OTHER = 0.5  # weight, below which a plane in the mean is one of another scene
 ALIKE = 0.5  # correlation of denoised planes that show one scene
 LEVELS = (5, 25, 50, 75, 90, 95, 98, 99)  # percentiles that tell how bright a plane is beside another
 DIMMEST = 2.0  # times the light, beyond which planes are of different scenes
@@ -315,16 +316,19 @@ class Together:
         """The mean around a plane, and the share with which it counts, both (Y, X)."""
         own = self.held[plane]
         window = range(max(0, plane - REACH), min(len(self.held), plane + REACH + 1))
-        mean, total = own.noisy.copy(), np.zeros(own.noisy.shape, np.float32)
+        mean, total, count = own.noisy.copy(), np.zeros(own.noisy.shape, np.float32), 1
         for i in window:
             if i != plane:
                 here, noisy, denoised, expected = self.held[i].beside(own)
                 difference = denoised - own.denoised[here]
                 weight = self.chance.weights(difference[None], (expected + own.expected[here])[None])[0]
+                if weight.mean() < OTHER:
+                    continue
                 mean += own.denoised
                 mean[here] += weight * (noisy - own.denoised[here])
                 total[here] += weight
-        return (mean / len(window)).astype(np.float32), np.minimum(total, 1)
+                count += 1
+        return (mean / count).astype(np.float32), np.minimum(total, 1)
 
 
 def _one_by_one(denoiser: Denoiser, planes: NDArray[Any]) -> Array:

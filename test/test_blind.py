@@ -219,8 +219,10 @@ def test_what_does_not_go_without_a_truth_is_said() -> None:
         ValueError, match=r"learn neighbours: expected what goes without a ground truth .*found redraw, elastic"
     ):
         Config(learn="neighbours", redraw=0.5, elastic=3.0)
-    with pytest.raises(ValueError, match="mask: expected two numbers from 0"):
+    with pytest.raises(ValueError, match="mask: expected 0 or more, found -1"):
         Config(mask=(1, -1))
+    with pytest.raises(ValueError, match="mask: expected two numbers"):
+        Config(mask=(1,))
 
 
 def test_every_way_is_a_recipe() -> None:

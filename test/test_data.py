@@ -1,6 +1,7 @@
 """Pairs are read whatever the layout, split by field of view, and cut so that each image comes once an epoch."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from train.data.dataset import NumpyDataset
 from train.data.layouts import Item, Layout, detect
 from train.data.pairs import Pair, Sampling, draw_batch, read_pairs
 from train.data.prepare import report, survey
+from train.data.reading import _quiet
 from train.data.split import split_fields
 
 OWN = Config(match=False, frames="first")  # each truth in its own units
@@ -456,3 +458,15 @@ def test_numpy_data_set_names_files_that_do_not_fit(
 def test_numpy_data_set_names_what_it_cannot_use(make: Callable[[Path], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(Path("nowhere.npy"))
+
+
+def test_threads_that_read_at_once_leave_the_log_as_it_was() -> None:
+    """They leave in any order; each alone would have brought back the level that the other had set."""
+    logger, one, other = logging.getLogger("quietfield.files"), _quiet(), _quiet()
+    before = logger.level
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert logger.level == logging.WARNING
+    other.__exit__(None, None, None)
+    assert logger.level == before

@@ -30,7 +30,7 @@ ALIKE_SCENES, COARSE = 0.98, 32  # correlation of ground truths of one scene, an
 FLOOR = 1.25  # of the power of the finest detail, up to which a noisy image has nothing but noise at a frequency
 DETAIL = 4.0  # of that power, from which it has detail that a ground truth has to show, too
 ONE_SCENE = 0.8  # correlation of two smoothed frames of one scene, unless noise hides it
-COPIED, FOREIGN = 0.8, 0.6  # coherence of noise beyond which a truth is a filtered copy; of detail, at least
+COPIED, FOREIGN = 0.8, 0.6  # coherence of noise beyond which a ground truth is a filtered copy; of detail, at least
 MEDIANS: list[NDArray[Any]] = [
     *(np.ones((n, n)) for n in (3, 5, 7)),
     *(np.hypot(*np.mgrid[-r : r + 1, -r : r + 1]) <= r + 0.3 for r in (2, 3)),
@@ -108,7 +108,7 @@ def _detail(frame: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[boo
     """Whether the ground truth is a filtered copy of the frame, and whether it lacks the frame's detail.
 
     At the frequencies where a frame is noise alone, its ground truth has nothing in common with it. A filtered copy has
-    the same noise, weaker. A median is no linear filter, so the frame's medians are held against the truth as well.
+    the same noise, weaker. A median is no linear filter, so the frame's medians are compared, too.
     """
     spectra, finest = [_spectrum(image) for image in (frame, truth)], _ring(frame, 0.4, 0.5)
     floor, foreign, copied = _power(spectra[0][finest]), False, False

@@ -133,7 +133,7 @@ def detect(data: Path, average: int = 1, noisy: str = "", truth: str = "") -> La
         Which of `avg1` to `avg16` are the noisy images, if they are W2S's normalised ones.
     noisy, truth : str
         Patterns of the files below `data`, as "low/*.tif" and "high/*.tif"; what the wildcards stand for pairs them.
-        A truth without wildcards is that of all noisy files, which are one field of view.
+        A ground truth without wildcards is that of all noisy files, which are one field of view.
         With one of them alone, images without ground truth, or clean ones. Empty, names of folders and files tell.
 
     Raises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,6 +71,18 @@ class Volume:
         kept = [i for i, size in enumerate(self.leading) if size > 1]
         shape = (*(self.leading[i] for i in kept), *self.planes.shape[-2:])
         return Volume(self.planes.reshape(shape), "".join(self.axes[i] for i in kept), self.names)
+
+
+@dataclass
+class _Readers:
+    """How many threads are reading, and what the log's level was before."""
+
+    lock: threading.Lock
+    count: int = 0
+    level: int = logging.NOTSET
+
+
+_READERS = _Readers(threading.Lock())
 
 
 def is_image(path: Path) -> bool:
@@ -155,11 +168,20 @@ def _picture(path: Path) -> NDArray[Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What is guessed of a file is told once, by the table of `prepare`, not by each file."""
+    """What is guessed of a file is told once, by the table of `prepare`, not by each file.
+
+    Threads read at once, and leave in any order: the last one brings the level back.
+    """
     logger = logging.getLogger("quietfield.files")
-    level = logger.level
+    with _READERS.lock:
+        if not _READERS.count:
+            _READERS.level = logger.level
+        _READERS.count += 1
     try:  # from here on: Ctrl-C may come at any time
         logger.setLevel(logging.WARNING)
         yield
     finally:
-        logger.setLevel(level)
+        with _READERS.lock:
+            _READERS.count -= 1
+            if not _READERS.count:
+                logger.setLevel(_READERS.level)

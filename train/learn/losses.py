@@ -61,7 +61,7 @@ def logarithmic(y: Tensor, target: Tensor, softness: float = 1e-3) -> Tensor:
 
     Of errors in the noise, as `balance` 1 gives them, those below `softness` count less and less.
     """
-    return torch.log((y - target).square().mean(dim=(1, 2, 3)) + softness).mean()
+    return torch.log1p((y - target).square().mean(dim=(1, 2, 3)) / softness).mean()
 
 
 def ssim(y: Tensor, target: Tensor) -> Tensor:

@@ -86,6 +86,8 @@ def test_a_plane_of_another_gain_is_one_of_the_same_scene() -> None:
     assert np.allclose(noisy, plane, atol=1e-2)
     assert np.allclose(denoised, plane, atol=1e-2)
     assert np.allclose(expected, 1 / 1.5**2, rtol=1e-3)
+    high = np.float32(1e7) + plane  # an offset beside which the contrast is small
+    assert np.allclose(seen(high).beside(seen(high))[1], high, rtol=1e-6)
     for other in (3 * plane, np.zeros_like(plane)):  # of another scene
         assert np.array_equal(seen(other).beside(seen(plane))[1], other)
     assert np.array_equal(seen(plane).beside(seen(np.ones_like(plane)))[1], plane)

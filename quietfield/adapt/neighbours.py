@@ -253,12 +253,14 @@ class Seen:
     def beside(self, other: Seen) -> tuple[Part, Array, Array, Array]:
         """Where another plane shows the same; and what this one is there, as bright as the other."""
         here, there = overlap(self.noisy.shape, other.place, self.place)
-        gain, offset = np.polyfit(other.levels, self.levels, 1) if np.ptp(other.levels) > 0 else (1.0, 0.0)
+        theirs, ours = (levels - levels.mean() for levels in (other.levels, self.levels))
+        square = float(theirs @ theirs)
+        gain = float(theirs @ ours) / square if square > 0 else 0.0
+        noisy, denoised, expected = (plane[there] for plane in (self.noisy, self.denoised, self.expected))
         if not 1 / DIMMEST < gain < DIMMEST:
-            gain, offset = 1.0, 0.0
-        gain, offset = np.float32(gain), np.float32(offset)
-        noisy, denoised = ((plane[there] - offset) / gain for plane in (self.noisy, self.denoised))
-        return here, noisy, denoised, self.expected[there] / gain**2
+            return here, noisy, denoised, expected
+        offset = np.float32(self.levels.mean() - gain * other.levels.mean())
+        return here, (noisy - offset) / np.float32(gain), (denoised - offset) / np.float32(gain), expected / gain**2
 
 
 class Together:
